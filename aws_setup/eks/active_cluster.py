@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.context import CleanupStep, Context, ExistingResource, Step
+from aws_setup.aws.inventory import Item
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of, warn_of_issues
+from aws_setup.infrastructure.subnet_routes import EVERYWHERE
 from aws_setup.kube.connect import active_cluster, cluster_of, why_unusable
 from aws_setup.kube.errors import KubeError
 
@@ -109,6 +111,8 @@ def require_cluster(ctx: Context) -> None:
             "run python create_aws_infrastructure.py first, or correct eks_cluster_name",
         )
     warn_of_issues(ctx, cluster)
+    if problem := endpoint_problem(cluster):
+        ctx.warn(problem)
     if cluster["status"] == "FAILED":
         raise Refused.all(failure_of(cluster).problems)
     if cluster["status"] == "DELETING":
@@ -117,3 +121,28 @@ def require_cluster(ctx: Context) -> None:
             "its status is DELETING",
             "wait until it is deleted, then run python create_aws_infrastructure.py",
         )
+
+
+def endpoint_problem(cluster: Item) -> Problem | None:
+    """Return what keeps this computer, or nodes, from a cluster's endpoint as it is set.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
+    """
+    network, name = cluster.get("resourcesVpcConfig", {}), cluster["name"]
+    command = f"aws eks update-cluster-config --name {name} --resources-vpc-config"
+    if not network.get("endpointPublicAccess", True):
+        return Problem(
+            f"the endpoint of EKS cluster {name} is private",
+            f"it answers in VPC {network.get('vpcId')} only, and through a VPN or peering into it",
+            f"run this from there, or run `{command} endpointPublicAccess=true,"
+            "publicAccessCidrs=YOUR_ADDRESS/32`",
+        )
+    ranges = sorted(network.get("publicAccessCidrs") or [EVERYWHERE])
+    if network.get("endpointPrivateAccess", True) or EVERYWHERE in ranges:
+        return None
+    return Problem(
+        f"the private endpoint of EKS cluster {name} is off",
+        f"its public one lets in {', '.join(ranges)}: nodes join only if the addresses of their "
+        "NAT gateways are among these",
+        f"run `{command} endpointPrivateAccess=true`",
+    )

@@ -103,21 +103,14 @@ class ExistingSubnet(ExistingResource):
 def candidates(ctx: Context, vpc_id: str) -> list[Any]:
     """Return the subnets to choose from, best first: those of subnet_ids, else all of the VPC.
 
-    Without subnet_ids zones without EKS are passed over, and within a zone the lowest address
-    range is first.
-
     Raises:
-        SetupError: the VPC has no subnet of an id in subnet_ids.
+        SetupError: the VPC has no subnet of an id in subnet_ids, or it has no IPv4 addresses.
     """
     config = ctx.config
     filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
     subnets = pages(ctx.aws.ec2, "describe_subnets", "Subnets", Filters=filters)
     if config.subnet_ids is None:
-        unusable = ZONES_WITHOUT_EKS if config.create_eks_cluster else frozenset()
-        usable = [item for item in subnets if item.get("AvailabilityZoneId") not in unusable]
-        return sorted(
-            usable, key=lambda item: (item["AvailabilityZone"], ip_network(item["CidrBlock"]))
-        )
+        return usual_subnets(subnets, with_eks=config.create_eks_cluster)
     by_id = {item["SubnetId"]: item for item in subnets}
     missing = [subnet for subnet in config.subnet_ids if subnet not in by_id]
     if missing:
@@ -126,7 +119,52 @@ def candidates(ctx: Context, vpc_id: str) -> list[Any]:
             f"its subnets are {', '.join(sorted(by_id)) or 'none'}",
             "correct subnet_ids, or remove it: then the subnets are chosen by their route tables",
         )
-    return [by_id[subnet] for subnet in config.subnet_ids]
+    chosen = [by_id[subnet] for subnet in config.subnet_ids]
+    without = [item["SubnetId"] for item in chosen if not item.get("CidrBlock")]
+    if without:
+        raise SetupError(
+            f"subnet_ids: {', '.join(without)} cannot be used",
+            "it has IPv6 addresses only, and the machines have IPv4 addresses",
+            "name subnets with an IPv4 range in subnet_ids",
+        )
+    return chosen
+
+
+def usual_subnets(subnets: Sequence[Any], *, with_eks: bool) -> list[Any]:
+    """Return the subnets that are chosen from without subnet_ids, by zone and address range.
+
+    Those in Local Zones, Wavelength Zones and Outposts have other prices and few instance types:
+    they are used only when they are named. Those with IPv6 alone are never used.
+    """
+    usable = [
+        item
+        for item in subnets
+        if item.get("CidrBlock")
+        and _is_regional(item)
+        and not (with_eks and item.get("AvailabilityZoneId") in ZONES_WITHOUT_EKS)
+    ]
+    return sorted(usable, key=lambda it: (it["AvailabilityZone"], ip_network(it["CidrBlock"])))
+
+
+def unfit_for_eks(subnet: Item) -> str:
+    """Return what EKS does not support of a subnet's place, '' where a cluster may be there.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+    """
+    zone_id = subnet.get("AvailabilityZoneId", "")
+    if zone_id in ZONES_WITHOUT_EKS:
+        return f"this zone ({zone_id})"
+    return "" if _is_regional(subnet) else "Outposts, Local Zones and Wavelength Zones for it"
+
+
+def _is_regional(subnet: Item) -> bool:
+    """Whether a subnet is in one of the region's own zones, whose ids are as in `use1-az1`.
+
+    Those of others have more parts: use1-bos1-az1, use1-wl1-bos-wlz1.
+    https://docs.aws.amazon.com/global-infrastructure/latest/regions/az-ids.html
+    """
+    zone_id = subnet.get("AvailabilityZoneId") or ""
+    return not subnet.get("OutpostArn") and str(zone_id).count("-") <= 1
 
 
 def one_per_zone(subnets: Sequence[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from aws_setup.aws.inventory import Item
-from aws_setup.infrastructure.ingress_rules import RULES, SSH, Ports, Source
+from aws_setup.infrastructure.ingress_rules import RULES, SSH, Ports, Source, without
 from aws_setup.infrastructure.subnet_routes import EVERYWHERE
 from aws_setup.preflight.results import Finding, refuse
 
@@ -27,6 +27,9 @@ KUBELET = Ports("tcp", 10250, 10250)
 
 https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html
 """
+
+HOPSFS = Ports("tcp", 9000, 9000)
+"""HopsFS's NameNodes, which are VMs."""
 
 PROTOCOLS = {"6": "tcp", "17": "udp"}
 LAST_ENTRY = 32767
@@ -61,6 +64,15 @@ def vm_flows(node_ranges: Iterable[str], *, operators: Iterable[str]) -> Iterato
             if rule.source is Source.NODES:
                 yield _flow(rule.ports, cidr)
         yield _flow(ANSWERS, cidr, outbound=True)
+
+
+def peer_flows(ranges: Iterable[str]) -> Iterator[Flow]:
+    """Yield what VMs need of VMs in other subnets, whose ranges are given: all are servers."""
+    servers = [rule.ports for rule in RULES if rule.source is Source.NODES]
+    for cidr in ranges:
+        for ports in (HOPSFS, *(ports for ports in servers if ports.protocol == "tcp"), ANSWERS):
+            yield _flow(ports, cidr)
+            yield _flow(ports, cidr, outbound=True)
 
 
 def node_flows(vm_ranges: Iterable[str], cluster_ranges: Iterable[str]) -> Iterator[Flow]:
@@ -129,7 +141,7 @@ def denying_entry(entries: Sequence[Item], flow: Flow) -> int:
         allows = entry["RuleAction"] == "allow"
         if not (_covers(cidr, flow.cidr) if allows else _overlaps(cidr, flow.cidr)):
             continue
-        rest = list(_without(left, ports.first, ports.last))
+        rest = list(without(left, ports.first, ports.last))
         if not allows and rest != left:
             return int(entry["RuleNumber"])
         left = rest if allows else left
@@ -171,10 +183,3 @@ def _covers(cidr: str, other: str) -> bool:
 
 def _overlaps(cidr: str, other: str) -> bool:
     return ip_network(cidr, strict=False).overlaps(ip_network(other, strict=False))
-
-
-def _without(spans: Iterable[tuple[int, int]], first: int, last: int) -> Iterator[tuple[int, int]]:
-    for begin, end in spans:
-        for part in ((begin, min(end, first - 1)), (max(begin, last + 1), end)):
-            if part[0] <= part[1]:
-                yield part

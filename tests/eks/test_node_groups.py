@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.eks.active_cluster import endpoint_problem
 from aws_setup.eks.addons import ADDONS, addon_step
 from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup, failure_of
 from aws_setup.eks.node_launch_template import NodeGroupSpec
@@ -157,3 +158,25 @@ def test_every_add_on_is_before_or_after_the_nodes() -> None:
         assert set(groups) <= set(step.follows) if spec.on_nodes else step.name in STEP.follows
         assert not spec.role or spec.role.name in step.needs
         assert ("iam:PassRole" in spec.actions) == bool(spec.role)
+
+
+@pytest.mark.kind("A7")
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({}, ""),
+        ({"endpointPublicAccess": True, "endpointPrivateAccess": True}, ""),
+        ({"endpointPublicAccess": True, "publicAccessCidrs": ["0.0.0.0/0"]}, ""),
+        ({"endpointPublicAccess": False, "endpointPrivateAccess": True}, "is private"),
+        (
+            {"endpointPrivateAccess": False, "publicAccessCidrs": ["203.0.113.0/24"]},
+            "private endpoint of EKS cluster lab is off",
+        ),
+    ],
+)
+def test_an_existing_clusters_endpoint_is_one_that_nodes_and_this_computer_reach(
+    network: dict[str, object], said: str
+) -> None:
+    problem = endpoint_problem({"name": "lab", "resourcesVpcConfig": network})
+    assert (said in problem.what) if problem else not said
+    assert problem is None or "`aws eks update-cluster-config --name lab" in problem.hint

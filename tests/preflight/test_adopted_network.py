@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.infrastructure.existing_network import unfit_for_eks, usual_subnets
 from aws_setup.preflight.network_acls import LAST_ENTRY, Flow, denying_entry
 from tests.support.aws import client, where
 from tests.support.preflight import Operator
@@ -17,6 +18,8 @@ from tests.support.users_vpc import make_users_vpc
 pytestmark = pytest.mark.kind("A7", "A8")
 
 OFF = {"Value": False}
+SECOND = "10.0.16.0/20"
+"""The range of the second public subnet."""
 
 
 def entry(number: int, action: str, ports: Any = None, cidr: str = "0.0.0.0/0") -> dict[str, Any]:
@@ -51,17 +54,19 @@ def test_a_range_of_ports_may_be_allowed_by_several_entries() -> None:
     assert denying_entry(both[:1], flow) == LAST_ENTRY
 
 
-def deny_ssh(vpc: str) -> None:
+def deny_ssh_and_zookeeper(vpc: str) -> None:
+    """Deny the operator's SSH, and ZooKeeper to the machines in the second public subnet."""
     acl = client("ec2").describe_network_acls(Filters=where(vpc_id=vpc))["NetworkAcls"][0]
-    client("ec2").create_network_acl_entry(
-        NetworkAclId=acl["NetworkAclId"],
-        RuleNumber=50,
-        Protocol="6",
-        PortRange={"From": 0, "To": 1023},
-        CidrBlock="54.0.0.0/8",
-        RuleAction="deny",
-        Egress=False,
-    )
+    for number, first, last, cidr in ((50, 0, 1023, "54.0.0.0/8"), (60, 2181, 2181, SECOND)):
+        client("ec2").create_network_acl_entry(
+            NetworkAclId=acl["NetworkAclId"],
+            RuleNumber=number,
+            Protocol="6",
+            PortRange={"From": first, "To": last},
+            CidrBlock=cidr,
+            RuleAction="deny",
+            Egress=False,
+        )
 
 
 def about_network(operator: Operator, **keys: Any) -> list[str]:
@@ -79,7 +84,7 @@ def test_everything_that_is_missing_is_said_at_once_each_once_with_its_command(
     ec2.modify_vpc_attribute(VpcId=vpc.id, EnableDnsSupport=OFF)
     ec2.delete_nat_gateway(NatGatewayId=vpc.nat)
     ec2.detach_internet_gateway(InternetGatewayId=vpc.gateway, VpcId=vpc.id)
-    deny_ssh(vpc.id)
+    deny_ssh_and_zookeeper(vpc.id)
     problems = operator.refused(**keys)
     assert len(problems) == 5
     for what in (
@@ -88,6 +93,7 @@ def test_everything_that_is_missing_is_said_at_once_each_once_with_its_command(
         f"the internet gateway {vpc.gateway} is not attached",
         f"the default route of {vpc.private_table} leads nowhere (blackhole): its target {vpc.nat}",
         "denies traffic that is needed: tcp 22 from 54.10.20.30/32",
+        f"tcp 2181 from {SECOND}",
     ):
         assert sum(what in problem for problem in problems) == 1, problems
     commands = [found for text in problems for found in re.findall("`(aws ec2 [^`]+)`", text)]
@@ -179,9 +185,76 @@ def test_without_a_nat_the_endpoints_are_counted(operator: Operator) -> None:
             VpcId=vpc.id,
             ServiceName=f"com.amazonaws.us-east-1.{service}",
             VpcEndpointType="Gateway" if service == "s3" else "Interface",
+            PrivateDnsEnabled=service != "sts",
         )
+    (problem,) = operator.refused(**keys)
+    assert "endpoints are missing" not in problem
+    assert "of com.amazonaws.us-east-1.s3 is not in that table" in problem
+    assert "of com.amazonaws.us-east-1.sts has no private DNS name" in problem
+    table, dns = re.findall("`(aws ec2 modify-vpc-endpoint [^`]+)`", problem)
+    assert table.endswith(f"--add-route-table-ids {vpc.private_table}")
+    assert dns.endswith("--private-dns-enabled")
+    ec2.modify_vpc_endpoint(VpcEndpointId=table.split()[4], AddRouteTableIds=[vpc.private_table])
+    ec2.create_vpc_endpoint(
+        VpcId=vpc.id,
+        ServiceName="com.amazonaws.us-east-1.sts",
+        VpcEndpointType="Interface",
+        PrivateDnsEnabled=True,
+    )
     (warning,) = about_network(operator, **keys)
     assert "images outside ECR" in warning
+
+
+def test_a_nat_gateway_has_to_lead_to_the_internet_and_a_resolver_to_know_the_cluster(
+    operator: Operator,
+) -> None:
+    vpc, ec2 = make_users_vpc(), client("ec2")
+    keys: dict[str, Any] = {"create_vpc": False, "vpc_id": vpc.id}
+    configurations = [{"Key": "domain-name-servers", "Values": ["192.0.2.53"]}]
+    options = ec2.create_dhcp_options(DhcpConfigurations=configurations)["DhcpOptions"]
+    ec2.associate_dhcp_options(VpcId=vpc.id, DhcpOptionsId=options["DhcpOptionsId"])
+    (warning,) = about_network(operator, **keys)
+    assert "DNS servers of its own: 192.0.2.53" in warning
+    assert "Key=domain-name-servers,Values=AmazonProvidedDNS" in warning
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    made = ec2.create_nat_gateway(SubnetId=vpc.subnets[2], AllocationId=address)["NatGateway"]
+    ec2.replace_route(
+        RouteTableId=vpc.private_table,
+        DestinationCidrBlock="0.0.0.0/0",
+        NatGatewayId=made["NatGatewayId"],
+    )
+    (problem,) = operator.refused(**keys)
+    assert f"{made['NatGatewayId']} does not lead to the internet" in problem
+    assert f"its subnet {vpc.subnets[2]} has no route 0.0.0.0/0" in problem
+    assert f"aws ec2 create-nat-gateway --subnet-id {vpc.subnets[0]}" in problem
+    # Without a cluster neither is needed, nor are DNS host names.
+    ec2.modify_vpc_attribute(VpcId=vpc.id, EnableDnsHostnames=OFF)
+    assert not about_network(operator, create_eks_cluster=False, **keys)
+
+
+def subnet(zone: str, zone_id: str, cidr: str = "10.0.0.0/20", **more: str) -> dict[str, str]:
+    return {"AvailabilityZone": zone, "AvailabilityZoneId": zone_id, "CidrBlock": cidr} | more
+
+
+def test_subnets_outside_the_regions_own_zones_are_not_chosen_for_a_cluster() -> None:
+    usual = [
+        subnet("us-east-1a", "use1-az4", "10.0.16.0/20"),
+        subnet("us-east-1b", "use1-az6", "10.0.0.0/20"),
+    ]
+    without_eks = subnet("us-east-1e", "use1-az3")
+    outside = [
+        subnet("us-east-1-bos-1a", "use1-bos1-az1"),
+        subnet("us-east-1-wl1-bos-wlz-1", "use1-wl1-bos-wlz1"),
+        subnet("us-east-1a", "use1-az4", OutpostArn="arn:aws:outposts:us-east-1:1:outpost/op-1"),
+    ]
+    ipv6 = {"AvailabilityZone": "us-east-1a", "AvailabilityZoneId": "use1-az4"}
+    listed = [*outside, ipv6, without_eks, *reversed(usual)]
+    assert usual_subnets(listed, with_eks=True) == usual
+    assert usual_subnets(listed, with_eks=False) == [*usual, without_eks]
+    assert [bool(unfit_for_eks(item)) for item in [*usual, without_eks, *outside]] == [
+        *[False] * 2,
+        *[True] * 4,
+    ]
 
 
 def test_an_existing_security_group_is_compared_with_everything_that_is_needed_of_it(
