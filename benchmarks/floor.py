@@ -174,10 +174,14 @@ def check(client: Callable[[str], Any], key: str) -> None:
         "describe_route_tables",
         "describe_security_groups",
         "describe_instances",
+        "describe_volumes",
     ):
         answer = getattr(ec2, operation)(Filters=MINE)
         if operation == "describe_subnets":
             ec2.get_subnet_cidr_reservations(SubnetId=answer["Subnets"][0]["SubnetId"])
+    ec2.describe_images(
+        Filters=[{"Name": "image-id", "Values": [*NDB_AMIS, *SINGLE_AMIS, ZOOKEEPER_AMI]}]
+    )
     ec2.describe_launch_templates(LaunchTemplateNames=list(SCALED))
     ec2.describe_key_pairs(KeyNames=[key])
     client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=list(SCALED))

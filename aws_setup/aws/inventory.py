@@ -232,7 +232,13 @@ KINDS = (
         written_by=("scheduler",),
     ),
     ResourceKind("deadline role", delete="aws iam delete-role --role-name"),
-    ResourceKind("volumes", id_prefix="vol", delete="aws ec2 delete-volume --volume-id"),
+    ResourceKind(
+        "volumes",
+        _ec2("describe_volumes", "Volumes"),
+        id_prefix="vol",
+        delete="aws ec2 delete-volume --volume-id",
+        at_first_use=True,
+    ),
 )
 """The kinds that a deployment has; images are those of the configuration. EKS clusters, roles and
 the deadline have the name of their step, because they are found by name and not by tag."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_setup.aws.inventory import Item
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ class Tagged(ABC):
     @abstractmethod
     def tagged(self, ctx: Context, found: Found) -> Sequence[TaggedItem]:
         """Return the resources of the step with their tags, without a call."""
+
+
+def is_own(tags: Mapping[str, str], *, deployment: str, step: str) -> bool:
+    """Whether tags say that a step of a deployment made a resource; one of the two may be lost."""
+    owner, made_by = tags.get(DEPLOYMENT_TAG), tags.get(STEP_TAG)
+    ours = owner == deployment
+    return (ours and made_by in (None, step)) or (owner is None and made_by == step)
 
 
 def tags_of(item: Item) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -17,11 +18,13 @@ from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.eks.self_managed import describe_settings, installed_objects, keep_settings
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.eks_cluster import write_eks_tags
 from aws_setup.infrastructure.iam import EBS_CSI_ROLE, ServiceAccountRole
 from aws_setup.kube.connect import active_cluster
 
@@ -80,7 +83,7 @@ def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:
 
 
 @dataclass(frozen=True)
-class Addon(Step):
+class Addon(Tagged, Step):
     """One add-on of the cluster."""
 
     spec: AddonSpec
@@ -120,9 +123,18 @@ class Addon(Step):
 
     def _found(self, ctx: Context, addon: Item) -> Found:
         status, version, reasons = addon["status"], addon.get("addonVersion", ""), _reasons(addon)
-        facts = {"version": version, "notes": [reasons] if reasons else []}
+        facts: dict[str, Any] = {"version": version, "notes": [reasons] if reasons else []}
+        if is_own(tags_of(addon), deployment=ctx.config.deployment_name, step=self.name):
+            facts |= {"arn": addon.get("addonArn", ""), "tags": tags_of(addon)}
         drift = self._drift(ctx, addon)
         return Found(self.spec.name, f"{status} {version}".strip(), facts, drift, _is_ready(addon))
+
+    def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
+        """Return the add-on with its tags; that of others is used, and not tagged."""
+        if "tags" not in found.facts:
+            return []
+        wanted, write = tags(ctx.config, self.name), partial(write_eks_tags, ctx)
+        return [TaggedItem(found.facts["arn"], found.facts["tags"], wanted, write)]
 
     def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
         if addon["status"] in ("CREATE_FAILED", "DELETING"):

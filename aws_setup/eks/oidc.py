@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,6 +13,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import wait_visible
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import error_code
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
@@ -20,7 +22,7 @@ from aws_setup.kube.connect import cluster_of
 
 
 @dataclass(frozen=True)
-class OidcProvider(Step):
+class OidcProvider(Tagged, Step):
     """The cluster's OIDC issuer in IAM, which the roles of service accounts trust."""
 
     name: str = "oidc provider"
@@ -45,7 +47,16 @@ class OidcProvider(Step):
             return None
         known = AUDIENCE in provider.get("ClientIDList", [])
         drift = () if known else (Drift("audience", "different", AUDIENCE),)
-        return Found(arn, "available", {}, drift)
+        held = tags_of(provider)
+        own = is_own(held, deployment=ctx.config.deployment_name, step=self.name)
+        return Found(arn, "available", {"tags": held} if own else {}, drift)
+
+    def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
+        """Return the provider with its tags; that of others is used, and not tagged."""
+        if "tags" not in found.facts:
+            return []
+        wanted = tags(ctx.config, self.name)
+        return [TaggedItem(found.id, found.facts["tags"], wanted, partial(_write_tags, ctx))]
 
     def _is_owned(self, ctx: Context, arn: str) -> bool:
         try:
@@ -90,6 +101,12 @@ class OidcProvider(Step):
         """Delete the deployment's providers; deleting one that does not exist succeeds in IAM."""
         for arn in found.facts["arns"]:
             ctx.aws.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+
+
+def _write_tags(ctx: Context, arns: Sequence[str], written: Mapping[str, str]) -> None:
+    pairs: Any = as_list(written)
+    for arn in arns:
+        ctx.aws.iam.tag_open_id_connect_provider(OpenIDConnectProviderArn=arn, Tags=pairs)
 
 
 def issuer_of(cluster: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -19,12 +20,14 @@ from aws_setup.aws.errors import describe_error
 from aws_setup.aws.idempotency import retry_not_found
 from aws_setup.aws.inventory import Item, schedule_group_name, tag_of
 from aws_setup.aws.session import error_code
+from aws_setup.aws.tag_drift import TaggedItem, Write
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import Problem
 from aws_setup.infrastructure.iam import delete_role
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
+from aws_setup.infrastructure.role_tags import TaggedRole, role_facts, role_is_own
 
 SCHEDULER = "scheduler.amazonaws.com"
 """The service principal that assumes the role."""
@@ -124,7 +127,7 @@ def checked(
 
 
 @dataclass(frozen=True)
-class DeadlineRole(Step):
+class DeadlineRole(TaggedRole, Step):
     """The role of the deadline; without the permission to make it the run goes on, and warns."""
 
     needs: tuple[str, ...] = ()
@@ -150,12 +153,17 @@ class DeadlineRole(Step):
             return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
         if self.surplus and tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             return None
-        return Found(role["Arn"], "available", {"role_name": name}, self._drift(ctx, role))
+        return Found(role["Arn"], "available", role_facts(role), self._drift(ctx, role))
+
+    def tagged(self, ctx: Context, found: Found) -> Sequence[TaggedItem]:
+        """Return the role with its tags; who may not write them is warned."""
+        items = super().tagged(ctx, found)
+        return [replace(item, write=partial(_write_tags, ctx, item.write)) for item in items]
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
         config = ctx.config
         owner = tag_of(role, DEPLOYMENT_TAG)
-        if owner != config.deployment_name:
+        if not role_is_own(ctx, role, self.name):
             fix = f"delete the role {role['RoleName']}, or set auto_pause_after: never"
             has = owner or "no deployment"
             return (Drift("owner", has, config.deployment_name, fix, DriftKey.OWNER),)
@@ -210,6 +218,18 @@ class DeadlineRole(Step):
         """Delete the role and its policy."""
         if found.id:
             delete_role(ctx, deadline_role_name(ctx.config))
+
+
+def _write_tags(
+    ctx: Context, write: Write, names: Sequence[str], written: Mapping[str, str]
+) -> None:
+    try:
+        write(names, written)
+    except ClientError as error:
+        if not is_unavailable(error):
+            raise
+        what = "the tags of the deadline's role were not written again"
+        ctx.warn(Problem(what, describe_error(error), HINT))
 
 
 def _policy(ctx: Context, name: str) -> Mapping[str, Any] | None:

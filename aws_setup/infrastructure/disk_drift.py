@@ -1,8 +1,8 @@
 """The disks of VMs that were changed by hand: detached, deleted, or kept after the VM.
 
-DescribeInstances tells which disks a VM has, so this costs no call: the AMI, which says which it
-should have, is asked only where VMs of one AMI differ, or a disk would outlive its VM. Sizes and
-types are those of the AMI and not compared, and disks that others have attached stay as they are.
+DescribeInstances tells which disks a VM has: the AMI, which says which it should have, is asked
+only where VMs of one AMI differ, or a disk would outlive its VM. What the volumes are is compared
+in volume_drift, and disks that others have attached stay as they are.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/block-device-mapping-concepts.html
 """
 
@@ -14,17 +14,15 @@ from typing import Any
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.engine.step import Drift
+from aws_setup.infrastructure.volume_drift import SETTLED_STATES, volume_drift
 
 KEPT = "kept disks"
 """Key of the drift of disks that would outlive their VM, and be billed."""
 
-SETTLED_STATES = ("running", "stopped")
-"""States of a VM in which all its disks are attached."""
-
 
 def disk_drift(ctx: Context, active: Sequence[Item]) -> list[Drift]:
-    """Return the drift of disks that are missing, or are not deleted with their VM."""
-    drift: list[Drift] = []
+    """Return the drift of disks that are missing, changed, or are not deleted with their VM."""
+    drift = volume_drift(ctx, active)
     for item in active:
         if _is_doubtful(ctx, item):
             missing = sorted(_devices_of_ami(ctx, item) - _devices(item))

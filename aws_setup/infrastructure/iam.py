@@ -30,7 +30,7 @@ from aws_setup.infrastructure.iam_policies import (
     web_identity_trust,
 )
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
-from aws_setup.infrastructure.role_tags import TaggedRole, role_facts
+from aws_setup.infrastructure.role_tags import TaggedRole, role_facts, role_is_own
 from aws_setup.infrastructure.stale_entries import NO_ENTRY, STALE, renew_entry, stale_drift
 from aws_setup.kube.connect import cluster_of
 
@@ -62,7 +62,7 @@ class ClusterRole(TaggedRole, Step):
             )
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+        if not role_is_own(ctx, role, self.name):
             owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
             fix = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
@@ -157,7 +157,7 @@ class ManagedRole(TaggedRole, Step):
         return Found(role["Arn"], "available", role_facts(role), self._drift(ctx, role))
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+        if not role_is_own(ctx, role, self.name):
             owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
             fix = f"delete the role {role['RoleName']}, or choose another name for it"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 from botocore.exceptions import ClientError
@@ -14,15 +15,17 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import counted_marks, created_at, paused_drift, paused_since
 from aws_setup.aws.reasons import state_reason
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import STEP_TAG, as_list, tags
+from aws_setup.aws.tag_drift import TaggedItem
+from aws_setup.aws.tags import STEP_TAG, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
+from aws_setup.infrastructure.attachments import HINT, unattached
 from aws_setup.infrastructure.disk_drift import delete_with_vms, disk_drift
-from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost
+from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, write_marks, write_tags
 from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
@@ -32,6 +35,7 @@ from aws_setup.infrastructure.run_instances import (
     missing_launches,
 )
 from aws_setup.infrastructure.vm_groups import VmGroup
+from aws_setup.infrastructure.volume_drift import restore_volumes, tagged_volumes
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,12 @@ class VmGroupStep(Ec2Tagged, Step):
     def wanted_tags(self, ctx: Context) -> dict[str, str]:
         """Return the tags of each VM but for its name, which is one of the group's."""
         return tags(ctx.config, self.name, Component=self.group.component)
+
+    def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
+        """Return the VMs and their disks with the tags that they have and should have."""
+        wanted, active = self.wanted_tags(ctx), self._active(ctx)
+        disks = tagged_volumes(ctx, active, wanted, partial(write_tags, ctx))
+        return [*super().tagged(ctx, found), *disks]
 
     def _found(self, active: list[Item]) -> Found:
         drift = (
@@ -128,7 +138,7 @@ class VmGroupStep(Ec2Tagged, Step):
         return replace(self, group=replace(self.group, ami=ami_in_use(ctx, self.group.ami)))
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Start stopped instances, launch missing ones, restore metadata settings and disks."""
+        """Start stopped VMs, launch missing ones, restore metadata settings and disks."""
         active = self._active(ctx, fresh=True)
         restore_metadata(ctx, active)
         delete_with_vms(ctx, active)
@@ -136,7 +146,9 @@ class VmGroupStep(Ec2Tagged, Step):
         unmarked = [item for item in stopped if paused_since(item) is None]
         write_marks(ctx, unmarked, lambda item: counted_marks(item, ctx.clock.today()))
         self._restart(ctx, active)
-        return self.in_use(ctx)._complete(ctx, active)
+        completed = self.in_use(ctx)._complete(ctx, active)
+        restore_volumes(ctx, active, found.drift)
+        return completed
 
     def _restart(self, ctx: Context, active: list[Item]) -> None:
         stopped = _stopped(active)
@@ -174,6 +186,7 @@ class VmGroupStep(Ec2Tagged, Step):
             lambda: self._probe(ctx, found.ids),
             deadline=600,
             pause=3,
+            hint=HINT,
         )
         return self.in_use(ctx)._found(self._name_all(ctx, active))
 
@@ -193,7 +206,10 @@ class VmGroupStep(Ec2Tagged, Step):
                 f"{self.name}: {first['InstanceId']} is {first['State']['Name']}", reason, hint
             )
         states = sorted({item["State"]["Name"] for item in active})
-        return active if states == ["running"] else Pending(", ".join(states))
+        if states != ["running"]:
+            return Pending(", ".join(states))
+        waits = unattached(active)
+        return Pending(waits) if waits else active
 
     def _name_all(self, ctx: Context, active: list[Item]) -> list[Item]:
         """Set the Name tag of each instance that has none of the group's names."""
@@ -285,7 +301,7 @@ def instances_found(active: list[Item], drift: tuple[Drift, ...]) -> Found:
         ", ".join(sorted(states)),
         facts,
         drift,
-        ready=states == {"running"},
+        ready=states == {"running"} and not unattached(active),
         since=min(map(created_at, active)),
         ids=ids,
     )
@@ -304,18 +320,6 @@ def active_instances(ctx: Context, step: str, *, fresh: bool = False) -> list[It
 
 def _active_only(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if item["State"]["Name"] not in TERMINATED_STATES]
-
-
-def write_marks(
-    ctx: Context, instances: Sequence[Item], marks_of: Callable[[Item], Mapping[str, str]]
-) -> None:
-    """Write the tags that `marks_of` returns for each instance, in one call for equal ones."""
-    by_marks: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for item in instances:
-        by_marks.setdefault(tuple(marks_of(item).items()), []).append(item["InstanceId"])
-    for marks, ids in by_marks.items():
-        if marks:
-            ctx.aws.ec2.create_tags(Resources=ids, Tags=as_list(dict(marks)))  # type: ignore[arg-type]
 
 
 def _described(instance: Item) -> dict[str, Any]:

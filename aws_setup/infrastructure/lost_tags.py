@@ -6,15 +6,15 @@ VPC. What carries another deployment's tag, or none of this project's, is not th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import pages
-from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
-from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, as_list
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
+from aws_setup.aws.tags import as_list
 from aws_setup.engine.step import Found
 
 LISTS: Mapping[str, tuple[str, str, str]] = {
@@ -51,7 +51,12 @@ def lost(ctx: Context, kind: str, step: str, place: Mapping[str, str]) -> list[I
     if ctx.owned_only or not place:
         return []
     filters: Any = [{"Name": name, "Values": [value]} for name, value in place.items()]
-    return [item for item in _listed(ctx, kind, filters) if _has_lost_tags(ctx, item, step)]
+    deployment = ctx.config.deployment_name
+    return [
+        item
+        for item in _listed(ctx, kind, filters)
+        if is_own(tags_of(item), deployment=deployment, step=step)
+    ]
 
 
 def _listed(ctx: Context, kind: str, filters: Any) -> Sequence[Item]:
@@ -65,17 +70,22 @@ def _listed(ctx: Context, kind: str, filters: Any) -> Sequence[Item]:
     return found
 
 
-def _has_lost_tags(ctx: Context, item: Item, step: str) -> bool:
-    """Whether one of the two tags that say whose a resource is still does, and none another's."""
-    tags = tags_of(item)
-    owner, made_by = tags.get(DEPLOYMENT_TAG), tags.get(STEP_TAG)
-    ours = owner == ctx.config.deployment_name
-    return (ours and made_by in (None, step)) or (owner is None and made_by == step)
-
-
-def _write(ctx: Context, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+def write_tags(ctx: Context, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+    """Add tags to resources of EC2."""
     written: Any = as_list(tags)
     ctx.aws.ec2.create_tags(Resources=list(ids), Tags=written)
+
+
+def write_marks(
+    ctx: Context, instances: Sequence[Item], marks_of: Callable[[Item], Mapping[str, str]]
+) -> None:
+    """Write the tags that `marks_of` returns for each instance, in one call for equal ones."""
+    by_marks: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for item in instances:
+        by_marks.setdefault(tuple(marks_of(item).items()), []).append(item["InstanceId"])
+    for marks, ids in by_marks.items():
+        if marks:
+            write_tags(ctx, ids, dict(marks))
 
 
 class Ec2Tagged(Tagged):
@@ -95,7 +105,7 @@ class Ec2Tagged(Tagged):
     def tagged(self, ctx: Context, found: Found) -> Sequence[TaggedItem]:
         """Return the resources with the tags that they have and should have."""
         field = LISTS[self.kind_of_resource][2]
-        wanted, write = self.wanted_tags(ctx), partial(_write, ctx)
+        wanted, write = self.wanted_tags(ctx), partial(write_tags, ctx)
         return [
             TaggedItem(str(item[field]), tags_of(item), wanted, write)
             for item in self.resources(ctx)

@@ -8,8 +8,8 @@ from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
-from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
-from aws_setup.aws.tags import as_list, tags
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
+from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.engine.step import Found
 
 
@@ -24,6 +24,13 @@ class TaggedRole(Tagged):
             return []
         wanted, write = tags(ctx.config, self.name), partial(_write, ctx)
         return [TaggedItem(found.facts["role_name"], found.facts["tags"], wanted, write)]
+
+
+def role_is_own(ctx: Context, role: Item, step: str) -> bool:
+    """Whether a step of the deployment made a role; destroy goes by the deployment's tag alone."""
+    if ctx.owned_only:
+        return tags_of(role).get(DEPLOYMENT_TAG) == ctx.config.deployment_name
+    return is_own(tags_of(role), deployment=ctx.config.deployment_name, step=step)
 
 
 def role_facts(role: Item) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Place, address_hint
 from aws_setup.openwhisk.addresses import load_balancer_host, public_host
+from aws_setup.openwhisk.nodes_in_service import out_of_service
 from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
 from aws_setup.openwhisk.public_address import audience
 
@@ -73,7 +74,12 @@ class OpenWhiskApi(Step):
         return Found(public_host(ctx), "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the name resolves, the API answers and the invokers are healthy."""
+        """Return when the name resolves, the API answers and the invokers are healthy.
+
+        An internal API cannot be asked from here: its load balancer then has a node in service.
+        """
+        if ctx.config.openwhisk_internal:
+            return self._wait_for_node(ctx)
         host = public_host(ctx)
         port, invokers = ctx.config.openwhisk_api_port, ctx.config.num_openwhisk_invoker_vms
 
@@ -82,7 +88,9 @@ class OpenWhiskApi(Step):
                 return Pending(f"DNS does not resolve {host} yet (usually 3, at most 30 minutes)")
             answer = find_scheme(host, port)
             if isinstance(answer, str):
-                return Pending(f"the API does not answer yet ({answer}){_who(ctx, answer)}")
+                nodes = out_of_service(ctx, host)
+                why = f"; {nodes}" if nodes else _who(ctx, answer)
+                return Pending(f"the API does not answer yet ({answer}){why}")
             healthy = healthy_invokers(answer.url)
             if healthy != invokers:
                 return Pending(
@@ -97,6 +105,22 @@ class OpenWhiskApi(Step):
             pause=10,
             hint="run `configure` again later; `status` lists the pods that are not ready. After a "
             f"timeout: {address_hint(Place.OPENWHISK)}",
+        )
+
+    def _wait_for_node(self, ctx: Context) -> Found:
+        host = ctx.of("openwhisk address").id
+
+        def probe() -> Found | Pending:
+            found = _internal(ctx, host)
+            return found if found.ready else Pending(found.state)
+
+        return ctx.wait_until(
+            "OpenWhisk's load balancer has a node in service",
+            probe,
+            deadline=900,
+            pause=10,
+            hint="see docs/configure.md, 'openwhisk api': what health checks of a load balancer "
+            "need, then run `configure` again",
         )
 
 
@@ -122,7 +146,8 @@ def _internal(ctx: Context, host: str) -> Found:
     scheme = "http" if ctx.config.openwhisk_api_port == 80 else "https"
     url = _url(ctx, scheme, host)
     facts = {"api_host": url, "internal_api_host": url, "sha256": ""}
-    return Found(url, "internal: not probed", facts)
+    nodes = out_of_service(ctx, host)
+    return Found(url, nodes or "internal: not probed", facts, ready=not nodes)
 
 
 def _url(ctx: Context, scheme: str, host: str) -> str:

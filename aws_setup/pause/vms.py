@@ -27,8 +27,8 @@ from aws_setup.infrastructure.instances import (
     active_instances,
     instances_found,
     stopped_drift,
-    write_marks,
 )
+from aws_setup.infrastructure.lost_tags import write_marks
 from aws_setup.infrastructure.run_instances import disk_charges
 from aws_setup.infrastructure.vm_groups import VmGroup
 

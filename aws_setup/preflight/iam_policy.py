@@ -155,6 +155,7 @@ INFRASTRUCTURE = (
     "ec2:ModifyInstanceMetadataOptions",
     "ec2:ModifyLaunchTemplate",
     "ec2:ModifySubnetAttribute",
+    "ec2:ModifyVolume",
     "ec2:ModifyVpcAttribute",
     "ec2:ReleaseAddress",
     "ec2:ReplaceRoute",

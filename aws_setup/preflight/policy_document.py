@@ -58,6 +58,7 @@ TAGGED = frozenset(
         "ModifyInstanceMetadataOptions",
         "ModifyLaunchTemplate",
         "ModifySubnetAttribute",
+        "ModifyVolume",
         "ModifyVpcAttribute",
         "ReleaseAddress",
         "ReplaceRoute",
@@ -115,7 +116,7 @@ def policy(
         _allow("Read", READ_ACTIONS, "*"),
         _allow("Change", _unconditional(), "*"),
         _allow("TagNew", ["ec2:CreateTags"], "*", Null={"ec2:CreateAction": "false"}),
-        _allow("Own", [*TAGGED & set(CHANGES), *OF_CLUSTER], "*", StringEquals=tag),
+        _allow("Own", _prefixed({*TAGGED & set(CHANGES), *OF_CLUSTER}), "*", StringEquals=tag),
         _allow("OfGuardDuty", OF_GUARDDUTY, "*", StringEquals=GUARDDUTY_TAG),
         _allow("OfCluster", OF_CLUSTER, "*", StringEquals=of_cluster),
         _allow("Groups", GROUP_TAGS, arns.groups(config)),
@@ -222,6 +223,19 @@ def _unconditional() -> list[str]:
     limited = TAGGED | OF_CLUSTER | OF_GUARDDUTY | {*GROUP_TAGS}
     elsewhere = ("iam:", "eks:", "scheduler:")
     return [it for it in CHANGES if it not in limited and not it.startswith(elsewhere)]
+
+
+def _prefixed(actions: set[str]) -> list[str]:
+    """Return the actions, a pattern for those that begin alike: a policy's length is limited."""
+
+    def begins(name: str, other: str) -> bool:
+        return name != other and name.startswith(other)
+
+    return [
+        f"{name}*" if any(begins(other, name) for other in actions) else name
+        for name in actions
+        if not any(begins(name, other) for other in actions)
+    ]
 
 
 def _verbs(prefix: str) -> list[str]:

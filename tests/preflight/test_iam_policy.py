@@ -54,7 +54,13 @@ SHARED_NAMES = ("ListTagsForResource", "TagResource", "UntagResource")
 """Operations of several services: they count for the client in front of them only."""
 
 
-CALLED_TOO = {"ec2:RunInstances", "autoscaling:CreateOrUpdateTags", "eks:TagResource"}
+CALLED_TOO = {
+    "ec2:RunInstances",
+    "autoscaling:CreateOrUpdateTags",
+    "eks:TagResource",
+    "iam:TagOpenIDConnectProvider",
+    "iam:TagRole",
+}
 """Permissions that AWS checks in addition to others, and that calls have, too."""
 
 

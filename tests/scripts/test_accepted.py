@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
@@ -100,3 +101,34 @@ def test_a_nat_gateway_or_cluster_that_fails_later_tells_the_reason(
     cloud.faults.clear()
     again = run(SCRIPT, folder, "--yes", "--json", "--only", "private route")
     assert again.exit_code == 0
+
+
+@pytest.mark.kind("A2")
+def test_disks_and_interfaces_that_are_not_attached_are_not_done(
+    cloud: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(folder, **ONLY_GROUPS | {"create_zookeeper_vms": True})
+    only = ("--yes", "--json", "--only", "zookeeper")
+    plain = SystemClock.now
+    stuck = (("volume", "attaching", "/dev/sdb"), ("interface", "pending", "eni-"))
+    for kind, state, name in stuck:
+        cloud.faults.add({"fault": "stuck", "kind": kind, "state": state})
+        with monkeypatch.context() as patch:
+            patch.setattr(SystemClock, "now", lambda clock: plain(clock) * 600)
+            ended = run(SCRIPT, folder, *only)
+        assert ended.exit_code == 1
+        (problem,) = ended.document["problems"]
+        assert name in problem["why"]
+        assert f"is {state}" in problem["why"]
+        assert "stop-instances" in problem["hint"]
+        cloud.faults.clear()
+    launched = len(cloud.calls.named("RunInstances"))
+    assert run(SCRIPT, folder, *only).exit_code == 0
+    assert len(cloud.calls.named("RunInstances")) == launched, "the next run goes on"
+    cloud.faults.add({"fault": "stuck", "kind": "volume", "state": "error"})
+    refused = run(SCRIPT, folder, *only)
+    assert refused.exit_code == 2
+    problem = refused.document["problems"][0]
+    assert "/dev/sdb" in problem["what"]
+    assert "state error" in problem["what"] + problem["why"]
+    assert "terminate-instances" in problem["hint"]

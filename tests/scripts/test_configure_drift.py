@@ -35,21 +35,35 @@ def test_what_is_no_longer_right_is_named_and_mended_or_refused(zoo: Lab) -> Non
     zoo.save(tags={"CostCentre": "42"})
     zoo.run("configure")
     assert changed(zoo) == {}
-    tags_of_a_node_group(zoo)
+    tags_changed_by_hand(zoo)
     degraded_node_groups_and_clusters(zoo)
     claims(zoo)
 
 
-def tags_of_a_node_group(zoo: Lab) -> None:
-    eks = client("eks")
+def tags_changed_by_hand(zoo: Lab) -> None:
+    eks, iam = client("eks"), client("iam")
     names = eks.list_nodegroups(clusterName="zoo")["nodegroups"]
     group = eks.describe_nodegroup(clusterName="zoo", nodegroupName=names[0])["nodegroup"]
     eks.untag_resource(resourceArn=group["nodegroupArn"], tagKeys=["CostCentre", "Project"])
     eks.tag_resource(resourceArn=group["nodegroupArn"], tags={"Team": "storage"})
-    assert changed(zoo) == {names[0]: "update"}
+    addon = eks.describe_addon(clusterName="zoo", addonName="coredns")["addon"]
+    eks.untag_resource(resourceArn=addon["addonArn"], tagKeys=["lambda-fs:deployment"])
+    (provider,) = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    named = {"OpenIDConnectProviderArn": provider["Arn"]}
+    before = iam.get_open_id_connect_provider(**named)["Tags"]
+    iam.untag_open_id_connect_provider(**named, TagKeys=["CostCentre", "Project"])
+    steps = (names[0], "coredns add-on", "oidc provider")
+    assert changed(zoo) == dict.fromkeys(steps, "update")
     zoo.run("configure")
     again = eks.describe_nodegroup(clusterName="zoo", nodegroupName=names[0])["nodegroup"]
     assert again["tags"] == group["tags"] | {"Team": "storage"}
+    assert eks.describe_addon(clusterName="zoo", addonName="coredns")["addon"] == addon
+    written = iam.get_open_id_connect_provider(**named)["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in written} == {
+        it["Key"]: it["Value"] for it in before
+    }
+    eks.untag_resource(resourceArn=addon["addonArn"], tagKeys=[*addon["tags"]])
+    assert changed(zoo) == {}, "an add-on without a mark may be of others"
 
 
 def degraded_node_groups_and_clusters(zoo: Lab) -> None:

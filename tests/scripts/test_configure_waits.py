@@ -166,3 +166,35 @@ def test_a_resource_that_is_being_deleted_is_re_created_once_it_is_deleted(zoo: 
     assert "core-nodes: DELETING" in zoo.stderr
     assert eks.describe_nodegroup(**names)["nodegroup"]["status"] == "ACTIVE"
     assert eks.list_addons(clusterName="zoo")["addons"].count("coredns") == 1
+
+
+@pytest.mark.kind("A2")
+def test_pending_claims_and_nodes_out_of_service_are_not_done_and_the_next_run_goes_on(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = SystemClock.now
+
+    def failed() -> dict[str, str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(SystemClock, "now", lambda clock: plain(clock) * 600)
+            problem: dict[str, str] = zoo.run("configure", code=1)["problems"][0]
+        return problem
+
+    zoo.save(openwhisk_internal=True)
+    claim = {"claim": "owdev-couchdb*", "message": "VolumeLimitExceeded"}
+    zoo.api.faults.add({"fault": "claim-unbound", **claim})
+    problem = failed()
+    assert problem["what"].startswith("openwhisk ready")
+    assert "claim owdev-couchdb-pvc: volume Pending" in problem["why"]
+    assert "VolumeLimitExceeded" in problem["why"]
+    zoo.api.faults.clear()
+    zoo.cloud.faults.add({"fault": "out-of-service"})
+    for _ in range(2):
+        problem = failed()
+        assert problem["what"].startswith("openwhisk api")
+        assert "0 of 3 nodes in service at the load balancer" in problem["why"]
+        assert "UnhealthyThreshold" in problem["why"]
+    state = steps_of(zoo.run("status"))["openwhisk api"]["state"]
+    assert state.startswith("0 of 3 nodes in service")
+    zoo.cloud.faults.clear()
+    assert steps_of(zoo.run("configure"))["openwhisk api"]["state"] == "internal: not probed"

@@ -101,7 +101,9 @@ def test_changed_and_missing_tags_are_written_again_and_others_are_kept(
     roles = [item["RoleName"] for item in client("iam").list_roles()["Roles"]]
     role = next(item for item in roles if "cluster" in item.lower())
     client("iam").untag_role(RoleName=role, TagKeys=["CostCentre"])
-    changed = {*ids, f"auto-scaling group {name}", "eks cluster", "eks cluster role"}
+    client("iam").untag_role(RoleName="lambda-fs-deadline", TagKeys=["CostCentre"])
+    roles_too = {"eks cluster role", "deadline role"}
+    changed = {*ids, f"auto-scaling group {name}", "eks cluster", *roles_too}
     rows = planned(folder)
     assert {step: row["action"] for step, row in rows.items()} == dict.fromkeys(changed, "update")
     text = run(SCRIPT, folder, "plan").stdout
@@ -127,7 +129,12 @@ def test_a_resource_that_lost_its_owner_or_step_is_found_by_its_place(
     ids = {step: resource(step) for step in OF_EC2 if step != "private route table"}
     ids |= {step: machines(step)[0] for step in ("zookeeper", "ndb data nodes 1", "hopsfs client")}
     remove(list(ids.values()), key)
+    roles = [item["RoleName"] for item in client("iam").list_roles()["Roles"]]
+    own = [name for name in roles if name.startswith("lambda-fs") or "cluster" in name.lower()]
+    for name in own:
+        client("iam").untag_role(RoleName=name, TagKeys=[key])
     rows = planned(folder)
+    assert {rows[step]["action"] for step in ("eks cluster role", "deadline role")} == {"update"}
     rows.pop("deadline", None)
     assert {step: rows[step]["action"] for step in ids} == dict.fromkeys(ids, "update")
     assert not [row for row in rows.values() if row["action"] == "create"]
@@ -139,6 +146,8 @@ def test_a_resource_that_lost_its_owner_or_step_is_found_by_its_place(
     assert {each: after[each] for each in ids.values()} == {
         each: before[each] for each in ids.values()
     }
+    for name in own:
+        assert key in {tag["Key"] for tag in client("iam").list_role_tags(RoleName=name)["Tags"]}
     assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
 
 

@@ -103,6 +103,24 @@ class HealthIssue(StrictModel):
     message: str = "injected by the rehearsal cloud"
 
 
+class OutOfService(StrictModel):
+    """Classic Load Balancers whose health checks fail at every instance: they answer nobody."""
+
+    fault: Literal["out-of-service"]
+    name: str = "*"
+    description: str = (
+        "Instance has failed at least the UnhealthyThreshold number of health checks consecutively."
+    )
+
+
+class Stuck(StrictModel):
+    """Disks but the first, or network interfaces, of VMs that stay in a state; `error` of disks."""
+
+    fault: Literal["stuck"]
+    kind: Literal["volume", "interface"]
+    state: Literal["attaching", "detaching", "pending", "error"] = "attaching"
+
+
 class LeaveInterfaces(StrictModel):
     """Node groups whose deletion leaves network interfaces of the CNI plug-in."""
 
@@ -127,6 +145,8 @@ Fault = Annotated[
     | LaunchFailure
     | ResourceFailure
     | HealthIssue
+    | OutOfService
+    | Stuck
     | LeaveInterfaces
     | DropConnections,
     Field(discriminator="fault"),
@@ -239,6 +259,20 @@ class FaultRules:
             and rule.kind == kind
             and fnmatch.fnmatchcase(name, rule.name)
         ]
+
+    def out_of_service(self, name: str) -> str:
+        """Return why the instances of a load balancer are out of service; '' without a fault."""
+        for rule in self.rules:
+            if isinstance(rule, OutOfService) and fnmatch.fnmatchcase(name, rule.name):
+                return rule.description
+        return ""
+
+    def stuck(self, kind: str) -> str:
+        """Return the state in which a kind of a VM's parts stays; '' without a fault."""
+        states = (
+            rule.state for rule in self.rules if isinstance(rule, Stuck) and rule.kind == kind
+        )
+        return next(states, "")
 
     def leaves_interfaces(self) -> bool:
         """Return whether deleted node groups leave network interfaces."""

@@ -98,6 +98,12 @@ class ServiceFaults(Protocol):
     def health_issues(self, kind: str, name: str) -> list[dict[str, Any]]:
         """Return the health issues of a cluster or node group, as EKS shows them."""
 
+    def out_of_service(self, name: str) -> str:
+        """Return why the instances of a load balancer are out of service; '' without a fault."""
+
+    def stuck(self, kind: str) -> str:
+        """Return the state in which a kind of a VM's parts stays; '' without a fault."""
+
     def leaves_interfaces(self) -> bool:
         """Return whether deleted node groups leave network interfaces."""
 

@@ -179,6 +179,8 @@ class OpenWhiskFrontend:
 
     def _check_network(self, release: Release, balancer: Any, source: End) -> None:
         """Check the way from the source to the load balancer, and from there to a node."""
+        if why := self._cloud.faults.out_of_service(balancer.name):
+            raise ConnectionRefusedError(why)
         end, network = LoadBalancer(balancer.name), read_network(self._cloud)
         instance_ports = {
             int(item.load_balancer_port): int(item.instance_port) for item in balancer.listeners

@@ -76,6 +76,14 @@ def describe_instance(ec2: Any, instance: Any) -> dict[str, Any]:
     return kept | emptied | {"BlockDeviceMappings": []}
 
 
+def hold(instance: dict[str, Any], *, volumes: str, interfaces: str) -> None:
+    """Show disks but the first and interfaces of an instance in a state, where there is one."""
+    for disk in instance["BlockDeviceMappings"][1:] if volumes not in ("", "error") else ():
+        disk["Ebs"]["Status"] = volumes
+    for interface in instance["NetworkInterfaces"] if interfaces else ():
+        interface["Status"] = interfaces
+
+
 def _network(instance: Any) -> dict[str, Any]:
     return {
         "PrivateIpAddress": instance.private_ip,

@@ -229,6 +229,9 @@ def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
             for instance in described["Instances"]
             if not requested_ids or instance["InstanceId"] in requested_ids
         ]
+        volumes, interfaces = cloud.faults.stuck("volume"), cloud.faults.stuck("interface")
+        for instance in chosen:
+            describe.hold(instance, volumes=volumes, interfaces=interfaces)
         described["Instances"] = apply_filters(chosen, filters, FILTERS)
         found.append(described)
     return paginate(call, [item for item in found if item["Instances"]], "Reservations")

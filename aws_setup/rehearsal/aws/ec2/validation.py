@@ -114,6 +114,7 @@ FILTERED = (
     "DescribeVpcs DescribeSubnets DescribeInternetGateways DescribeNatGateways "
     "DescribeAddresses DescribeRouteTables DescribeSecurityGroups DescribeSecurityGroupRules "
     "DescribeLaunchTemplates DescribeInstances DescribeInstanceStatus DescribeVolumes "
+    "DescribeVolumesModifications "
     "DescribeNetworkInterfaces DescribeKeyPairs DescribeImages DescribeSnapshots DescribeTags "
     "DescribeAvailabilityZones DescribeInstanceTypes DescribeInstanceTypeOfferings"
 )
