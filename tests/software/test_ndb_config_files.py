@@ -125,6 +125,14 @@ def test_anything_else_is_not_taken_for_a_cluster_without_nodes() -> None:
         parse_show("Unable to connect with connect string: nodeid=0,10.0.6.227:1186\n")
 
 
+@pytest.mark.kind("C8")
+@pytest.mark.parametrize(
+    "line", ["id=1" + " " * 400_000, "id=1 @" + "(" * 400_000, "id=1 (" * 60_000]
+)
+def test_a_long_line_of_show_is_read_in_one_pass(line: str) -> None:
+    assert parse_show(f"{SHOW}\n{line}\n") == parse_show(SHOW)
+
+
 def node(
     marker: InitMarker | None = None, files: DataFiles = DataFiles.NONE, *, running: bool = False
 ) -> NodeEvidence:

@@ -9,7 +9,8 @@ from enum import StrEnum
 from aws_setup.errors import SetupError
 
 _SECTION = re.compile(r"^\[(ndbd\(NDB\)|ndb_mgmd\(MGM\)|mysqld\(API\))\]\s+(\d+) node\(s\)")
-_NODE = re.compile(r"^id=([0-9]{1,5})\s*(?:@(\S+))?\s*\((.*)\)\s*$")
+_NODE = re.compile(r"^id=([0-9]{1,5})\s*+(?:@(\S++)\s*+)?+\((.*)\)\s*$")
+"""Possessive, so that a line of any length is read in one pass."""
 _GROUP = re.compile(r"Nodegroup: ([0-9]{1,5})")
 
 
