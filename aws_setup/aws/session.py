@@ -208,6 +208,7 @@ class Aws:
                         config=self._settings(retries=retries, timeout=timeout, attempts=attempts),
                     )
                 client.meta.events.register("before-call.*", self._before_call)
+                client.meta.events.register("before-parse.*", check_result)
                 client.meta.events.register("after-call.*", self._after_call)
                 client.meta.events.register("after-call-error.*", self._after_error)
                 self._clients[key] = client
@@ -313,6 +314,21 @@ def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str
             json.loads(http_response.content)
         except ValueError:
             raise ResponseParserError(f"its JSON is incomplete: {begins!r}") from None
+
+
+def check_result(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Refuse an answer without the element that holds its result, before botocore misses it.
+
+    Answers of the `query` protocol (STS, IAM, Auto Scaling, Elastic Load Balancing) have one.
+
+    Raises:
+        botocore.parsers.ResponseParserError: the answer is not one of AWS.
+    """
+    shape, body = operation_model.output_shape, response_dict["body"]
+    wrapper = shape.serialization.get("resultWrapper") if shape else None
+    if wrapper and response_dict["status_code"] < 300 and f"<{wrapper}".encode() not in body:
+        begins = " ".join(body[:80].decode("utf-8", "replace").split())
+        raise ResponseParserError(f"it has no {wrapper}, and begins with {begins!r}")
 
 
 def error_code(error: BaseException) -> str:

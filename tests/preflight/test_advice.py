@@ -52,3 +52,19 @@ def test_a_list_that_is_none_of_aws_is_no_empty_list(operator: Operator, fault: 
     operator.cloud.faults.clear()
     owned = [item for item in operator.cloud.snapshot() if item.kind == "vpc" and item.tags]
     assert len(owned) == 1
+
+
+@pytest.mark.kind("A11")
+@pytest.mark.parametrize("fault", ["foreign-answer", "cut-answer"])
+@pytest.mark.parametrize(
+    "action", ["sts.GetCallerIdentity", "autoscaling.DescribeAutoScalingGroups"]
+)
+def test_a_page_of_a_proxy_is_named_for_every_protocol(
+    operator: Operator, fault: str, action: str
+) -> None:
+    operator.cloud.faults.add({"fault": fault, "action": action})
+    ended = operator.run("plan", **only("create_autoscaling_groups", "create_launch_templates"))
+    assert ended["problems"]
+    for problem in ended["problems"]:
+        assert "not one of AWS" in problem["why"]
+        assert "proxy" in problem["hint"]
