@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import platform
+import signal
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -32,6 +33,11 @@ from tests.support.units import (
 # files, and each of hundreds of child processes compiles the whole package (2 s of CPU).
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell without job control starts what runs in the background with SIGINT ignored, and a program
+# inherits that: scripts that the tests interrupt would not notice.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Every session of boto3 reads AWS's service models again (EC2's alone has 100,000 objects). Tests
 # create hundreds of sessions, so they share what was read.

@@ -8,11 +8,15 @@ from dataclasses import replace
 
 from aws_setup.aws.context import Context
 from aws_setup.config.general import DETECT_ADDRESS
+from aws_setup.engine.deadline import within
 from aws_setup.engine.result import Result
 from aws_setup.errors import ALLOW_MY_IP, Place, Problem, SetupError, address_hint
 
 Allowed = Sequence[str] | None
 """The address ranges that a place lets in; None when they are not known."""
+
+COMPARED_WITHIN = 20.0
+"""Seconds for asking what a place lets in: the command has waited long enough before."""
 
 
 @contextmanager
@@ -58,10 +62,13 @@ def _verdict(place: Place, context: Callable[[], Context | None]) -> str:
 
     try:
         ctx = context()
-        allowed = _allowed(ctx, place) if ctx else None
-        if ctx is None or allowed is None:
+        if ctx is None:
             return ""
         present = seen_address()
+        with within(COMPARED_WITHIN, clock=ctx.clock):
+            allowed = _allowed(ctx, place, present)
+        if allowed is None:
+            return ""
     except Exception:  # noqa: BLE001 -- advice: whatever it raises, the time-out is the error
         return ""
     if covers(allowed, present):
@@ -75,8 +82,9 @@ def _verdict(place: Place, context: Callable[[], Context | None]) -> str:
     return f"{key}{ALLOW_MY_IP}: AWS sees you at {present}, and {place} lets in {before}"
 
 
-def _allowed(ctx: Context, place: Place) -> Allowed:
-    """Return what a place lets in now."""
+def _allowed(ctx: Context, place: Place, present: str) -> Allowed:
+    """Return what a place lets in now; None where the present address cannot find out."""
+    from aws_setup.infrastructure.operators import covers
     from aws_setup.infrastructure.security_group import owned_group, ssh_ranges
     from aws_setup.kube.connect import cluster_of
     from aws_setup.openwhisk.addresses import public_service, read_service
@@ -91,6 +99,10 @@ def _allowed(ctx: Context, place: Place) -> Allowed:
         ranges: Allowed = network.get("publicAccessCidrs")
         return ranges
     if ctx.config.openwhisk_internal:
+        return None
+    endpoint = _allowed(ctx, Place.ENDPOINT, present)
+    if endpoint is not None and not covers(endpoint, present):
+        # Its answer would be the next time-out: the Service is read through the endpoint.
         return None
     service = read_service(ctx, public_service(ctx.config))
     return None if service is None else sorted(service["spec"].get(RANGES) or [EVERYWHERE])

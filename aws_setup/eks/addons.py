@@ -78,7 +78,8 @@ ADDONS = (
 def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:
     """Return the step of an add-on; `node_groups` are the steps of the node groups."""
     role = (spec.role.name,) if spec.role else ()
-    follows = tuple(node_groups) if spec.on_nodes else ()
+    # What is installed already is read first: without access to the cluster that waits in vain.
+    follows = ("cluster access", *(node_groups if spec.on_nodes else ()))
     return Addon(spec, needs=("eks cluster", *role), follows=follows)
 
 

@@ -63,7 +63,7 @@ def _devices_of_ami(ctx: Context, instance: Item) -> set[str]:
         str(disk["DeviceName"])
         for image in ctx.inventory.all("images")
         if image["ImageId"] == instance["ImageId"]
-        for disk in image["BlockDeviceMappings"]
+        for disk in image.get("BlockDeviceMappings", ())
         if "Ebs" in disk
     }
 

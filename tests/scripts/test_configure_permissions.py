@@ -207,6 +207,10 @@ def test_a_principal_without_access_to_the_cluster_gets_the_reason_and_the_fix(
         result = zoo.run("configure", code=1)
         assert "eks:CreateAccessEntry" in named(result)
         assert result["problems"][0]["what"].startswith("cluster access")
+        addons = [
+            one.get("end", "exists") for one in result["steps"] if one["name"].endswith("add-on")
+        ]
+        assert set(addons) <= {"not started", "exists"}, "none waits minutes for the access"
         status = zoo.run("status", code=1)
         whys = {one["why"]: one["hint"] for one in status["problems"]}
         (why,) = [why for why in whys if "Kubernetes objects" in why]
