@@ -22,6 +22,7 @@ from aws_setup.aws.tag_drift import TaggedItem, Write, is_own, tags_of
 from aws_setup.aws.tags import STEP_TAG
 from aws_setup.engine.step import Drift
 from aws_setup.engine.wait import Pending
+from aws_setup.engine.wording import count_of
 from aws_setup.errors import Problem, SetupError
 
 GP3 = {"Iops": 3000, "Throughput": 125}
@@ -222,11 +223,11 @@ def restore_volumes(ctx: Context, active: Sequence[Item], drift: Sequence[Drift]
         return
     requested = _modifications(ctx, [disk.id for disk in changed])
     later = [it for it in changed if it.id in reasons and not _asked(it, requested.get(it.id, {}))]
-    ids = [disk.id for disk in changed if disk not in later]
-    if ids:
-        what = (
-            f"{changed[0].what} is modified" if len(ids) == 1 else f"{len(ids)} disks are modified"
-        )
+    begun = [disk for disk in changed if disk not in later]
+    if begun:
+        ids = [disk.id for disk in begun]
+        named = f"{begun[0].what} is" if len(begun) == 1 else ""
+        what = f"{named or count_of(len(begun), 'disk is', 'disks are')} modified"
         ctx.wait_until(what, lambda: _probe(ctx, ids), deadline=1800, pause=5)
     for disk in changed:
         if disk not in later and "Size" in disk.changes:

@@ -76,8 +76,8 @@ def _resolver(network: AdoptedNetwork) -> Iterator[Finding]:
     servers = network.dns_servers if network.ctx.config.create_eks_cluster else ()
     if servers and not any(server in AMAZON_DNS for server in servers):
         yield warn(
-            f"the DHCP options of VPC {network.vpc_id} name DNS servers of its own: "
-            f"{', '.join(servers)}",
+            f"DHCP options with DNS servers of its own: {', '.join(servers)}, in VPC "
+            f"{network.vpc_id}",
             "EKS nodes resolve the cluster's private endpoint by AmazonProvidedDNS",
             "let these servers forward to the VPC's resolver, or run `aws ec2 create-dhcp-options "
             "--dhcp-configurations Key=domain-name-servers,Values=AmazonProvidedDNS` and "
