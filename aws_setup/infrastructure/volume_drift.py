@@ -35,6 +35,9 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 """Type -> what can be set of its performance; that of other types follows from their size."""
 
+MAGNETIC = "standard"
+"""The one type that no volume can be changed back to (modify-volume-requirements)."""
+
 REFUSED_NOW = ("VolumeModificationRateExceeded", "IncorrectModificationState")
 """Codes of a volume that was modified shortly before (EC2 error codes)."""
 
@@ -96,6 +99,8 @@ def wanted_settings(disk: Item) -> dict[str, Any]:
     """Return type, size and performance of a volume that is made from an AMI's disk."""
     kind, size = disk.get("VolumeType"), disk.get("VolumeSize")
     wants = {"VolumeType": kind, "Size": size} if kind and size else {}
+    if kind == MAGNETIC:
+        wants.pop("VolumeType", None)
     defaults = GP3 if kind == "gp3" else {}
     for key in SETTINGS.get(str(kind), ()):
         if value := disk.get(key) or defaults.get(key):

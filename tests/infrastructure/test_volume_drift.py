@@ -63,3 +63,8 @@ def test_what_a_running_vm_cannot_use_is_named(disk: str, interface: str, text: 
     }
     assert unattached([vm]) == text
     assert unattached([vm | {"State": {"Name": "stopped"}}]) == ""
+
+
+def test_a_magnetic_disk_that_was_changed_keeps_its_new_type() -> None:
+    """EBS refuses to change a volume to `standard`: each create would fail."""
+    assert wanted_settings({"VolumeType": "standard", "VolumeSize": 8}) == {"Size": 8}
