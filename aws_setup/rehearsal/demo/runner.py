@@ -206,12 +206,14 @@ class ScriptRunner:
             stdin=subprocess.DEVNULL,
         )
         with self.cleanup.watch(process):
-            while process.poll() is None:
+            while process.poll() is None and not self.stop.is_set():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.2)
-                if self.stop.is_set():
-                    _terminate_script(process)
-                    raise DemoStopped
+            # Python that is still starting is ended by the terminal's SIGINT before this
+            # process can ask a second time: how the script ended says nothing then.
+            if self.stop.is_set():
+                _terminate_script(process)
+                raise DemoStopped
         return process.returncode
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from aws_setup.rehearsal.core.cleanup import Cleanup
 from aws_setup.rehearsal.demo import runner
 from aws_setup.rehearsal.demo.scenario import CREATE_SCRIPT, DemoOptions, DemoStep
 from tests.support.demo import started
@@ -77,6 +81,26 @@ def test_a_failed_script_is_named_and_ends_the_demo(
     assert f"FAILED: exit code 1 instead of 0: {failing.command_line}" in output
     assert "2 of 2" not in output
     assert list(tmp.iterdir()) == []
+
+
+def test_a_script_that_ctrl_c_ends_before_the_demo_asks_once_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(subprocess.Popen[bytes]):
+        """A script that has ended when the demo asks for the first time."""
+
+        def __init__(self, *words: Any, **options: Any) -> None:
+            super().__init__(*words, **options)
+            self.wait()
+
+    stop = threading.Event()
+    stop.set()
+    with Cleanup() as cleanup:
+        monkeypatch.setattr("subprocess.Popen", Ended)
+        scripts = runner.ScriptRunner(cleanup, os.environ, stop)
+        killed = step(tmp_path / "step", "import os; os.kill(os.getpid(), 2)")
+        with pytest.raises(runner.DemoStopped):
+            scripts.run(killed)
 
 
 def test_the_verdict_of_a_successful_demo(
