@@ -11,14 +11,13 @@ import platform
 import signal
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import botocore.client
-import botocore.hooks
-import botocore.session
 import pytest
 
+from tests.support import loaded_keys, service_models
 from tests.support.units import (
     ROOT,
     SECONDS,
@@ -39,56 +38,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Every session of boto3 reads AWS's service models again (EC2's alone has 100,000 objects). Tests
-# create hundreds of sessions, so they share what was read.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-
-_creator: Any = botocore.client.ClientCreator
-_create_methods = _creator._create_methods
-_methods: dict[str, dict[str, Any]] = {}
-
-
-def _methods_once(creator: Any, service_model: Any) -> dict[str, Any]:
-    """Return the methods of a service's clients, created once: EC2's are 750 for each client."""
-    name = service_model.service_name
-    if name not in _methods:
-        _methods[name] = _create_methods(creator, service_model)
-    return dict(_methods[name])
-
-
-_creator._create_methods = _methods_once
-
-# So they share the models of the services, which make an object for each member that is used, and
-# what events are called: each client looks the names of all events up in 66 aliases.
-_service_models: dict[tuple[str, str | None], Any] = {}
-_load_service_model = _creator._load_service_model
-
-
-def _model_once(creator: Any, service_name: str, api_version: str | None = None) -> Any:
-    """Return the model of a service, made once."""
-    key = service_name, api_version
-    if key not in _service_models:
-        _service_models[key] = _load_service_model(creator, service_name, api_version)
-    return _service_models[key]
-
-
-_creator._load_service_model = _model_once
-
-_aliaser: Any = botocore.hooks.EventAliaser
-_aliaser_init = _aliaser.__init__
-_event_names: dict[str, str] = {}
-
-
-def _aliaser_of_known_names(
-    aliaser: Any, emitter: Any, event_aliases: dict[str, str] | None = None
-) -> None:
-    """Make an aliaser; those with botocore's own aliases share the names that they found."""
-    _aliaser_init(aliaser, emitter, event_aliases)
-    if event_aliases is None or event_aliases == botocore.hooks.EVENT_ALIASES:
-        aliaser._alias_name_cache = _event_names
-
-
-_aliaser.__init__ = _aliaser_of_known_names
+service_models.install()
+loaded_keys.install()
 
 
 @functools.cache
@@ -111,14 +62,20 @@ if _libc():
 # of each file.
 gc.set_threshold(20_000)
 
-MEMORY = 900
+MEMORY = 500
 """Most MiB of a process that runs tests, at any time; in CI more is a failure.
 
-The aim is 500. Importing and collecting all tests takes 270; whole runs have peaked at 600 to 800.
+Importing and collecting all tests takes 190, the first whole run 90.
 """
+
+GROWTH = 15
+"""MiB by which a test raises the most that its process used, to be named at the end."""
 
 _peaks: list[int] = []
 """The largest MiB of each worker that has ended."""
+
+_growths: list[tuple[int, str]] = []
+"""By how many MiB which test raised it."""
 
 
 def _peak() -> int:
@@ -133,13 +90,17 @@ def _peak() -> int:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Take a worker's memory from what it sends at its end."""
-    _peaks.append(getattr(node, "workeroutput", {}).get("peak", 0))
+    output = getattr(node, "workeroutput", {})
+    _peaks.append(output.get("peak", 0))
+    _growths.extend(map(tuple, output.get("growths", ())))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the memory of the processes that ran tests."""
     peaks = ", ".join(map(str, sorted(_peaks or [_peak()])))
     terminalreporter.write_line(f"memory of the test processes: at most {peaks} MiB of {MEMORY}")
+    for growth, test in sorted(_growths, reverse=True)[:20]:
+        terminalreporter.write_line(f"  {growth} MiB more were first used by {test}")
     for file in _made_twice():
         terminalreporter.write_line(f"error: several workers made the shared fixtures of {file}")
 
@@ -147,7 +108,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Report too much memory, and in CI skipped tests (there all needs can be met), as failures."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["peak"] = _peak()
+        session.config.workeroutput |= {"peak": _peak(), "growths": _growths}
         return
     if session.config.getoption("--record-seconds"):
         _record_seconds()
@@ -157,6 +118,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     in_ci = os.environ.get("CI") and (skipped or too_large)
     if (in_ci or _made_twice()) and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note by how much a test raises the memory that this process has used at most."""
+    before = _peak()
+    try:
+        return (yield)
+    finally:
+        if (growth := _peak() - before) >= GROWTH:
+            _growths.append((growth, item.nodeid))
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -45,7 +46,8 @@ from aws_setup.ssh.ssh_config import SshSettings
 
 pytestmark = pytest.mark.kind("C7")
 
-TOO_LONG = 17 * 1024 * 1024
+TOO_LONG = 17
+"""MiB, more than any of these files may have."""
 
 CONTENTS: dict[str, bytes] = {
     "empty": b"",
@@ -62,10 +64,9 @@ CONTENTS: dict[str, bytes] = {
     "wrong types": b'{"whisk": [], "clusters": {}, "users": 1, "runtimes": {"a": [1]}}',
     "broken PEM": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
-    "too long": b"x: y # " * (TOO_LONG // 7),
 }
 SPECIAL = ("named pipe", "socket", "endless device", "null device")
-STATES = (*CONTENTS, "missing", "folder", "loop of links", "not readable", *SPECIAL)
+STATES = (*CONTENTS, "too long", "missing", "folder", "loop of links", "not readable", *SPECIAL)
 
 
 def config(folder: Path, **keys: Any) -> Config:
@@ -172,6 +173,9 @@ def put(path: Path, state: str) -> None:
         path.mkdir()
     elif state == "loop of links":
         path.symlink_to(path)
+    elif state == "too long":
+        with path.open("wb") as file:
+            file.writelines(repeat(b"x: y # x" * (1 << 17), TOO_LONG))
     elif state == "not readable":
         path.write_text("a: b\n", encoding="utf-8")
         path.chmod(0)

@@ -6,7 +6,6 @@ without the second that its imports take. It has no threads, which a fork would 
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import os
@@ -153,9 +152,10 @@ def _serve(listener: socket.socket) -> None:
 def _preload() -> None:
     """Import the scripts and what they import on first use, and read the models of AWS."""
     import boto3
-    import botocore.session
 
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    from tests.support import service_models
+
+    service_models.install()
     for name in (*SCRIPTS, *PRELOADED):
         importlib.import_module(name)
     # For a killed run's helm that may still work: its processes end with it here.

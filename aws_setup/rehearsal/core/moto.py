@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from aws_setup.rehearsal.core import moto_answers
+from aws_setup.rehearsal.core import moto_answers, moto_offerings
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest, to_moto_request
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import AwsError, Call
@@ -80,6 +80,7 @@ def reset() -> None:
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     # Else moto searches the caller's key in IAM's backends of all partitions, and creates them.
     os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
+    moto_offerings.install()
     from moto.core.base_backend import BackendDict
     from moto.core.model_instances import reset_model_data
 
@@ -95,6 +96,7 @@ def reset() -> None:
     _keep_managed_policies()
     _keep_method_names()
     _look_tags_up()
+    _make_no_unused_keys()
     moto_answers.install()
 
 
@@ -148,3 +150,22 @@ def _look_tags_up() -> None:
         ]
 
     TaggedEC2Resource.get_tags = tags_of
+
+
+def _make_no_unused_keys() -> None:
+    """Have moto give symmetric KMS keys no RSA key: one takes longer than ten calls of EC2.
+
+    Each cloud has such a key for its disks; KMS itself is not emulated.
+    """
+    from moto.kms import models
+    from moto.kms.utils import KeySpec
+
+    generate = models.generate_private_key
+    if hasattr(generate, "__wrapped__"):
+        return
+
+    @functools.wraps(generate)
+    def asymmetric_only(key_spec: str) -> Any:
+        return None if key_spec == KeySpec.SYMMETRIC_DEFAULT else generate(key_spec)
+
+    models.generate_private_key = asymmetric_only

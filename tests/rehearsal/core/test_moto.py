@@ -1,0 +1,37 @@
+"""What moto does for each cloud or process, and no test or demo needs, is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from moto.utilities.utils import load_resource
+
+from aws_setup.rehearsal.core.moto import backend
+from aws_setup.rehearsal.core.moto_offerings import FOLDER, Offerings
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from tests.support.aws import client
+
+
+@pytest.mark.parametrize("kind", ["availability-zone", "availability-zone-id", "region"])
+def test_the_offered_types_are_motos_of_each_region(cloud: RehearsalCloud, kind: str) -> None:
+    from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+
+    offered: Any = INSTANCE_TYPE_OFFERINGS[kind]
+    assert isinstance(offered, Offerings), "moto was imported without install()"
+    assert len(offered) == len(list(offered)) >= 30
+    assert "eu-west-1" in offered
+    assert offered.get("mars-1", []) == []
+    rows = load_resource(f"ec2/resources/{FOLDER}/{kind}/ap-east-1.json.gz")
+    assert rows
+    assert offered["ap-east-1"] == [row | {"LocationType": kind} for row in rows]
+
+
+def test_the_key_of_the_disks_is_symmetric(cloud: RehearsalCloud) -> None:
+    ec2 = client("ec2")
+    made = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, Encrypted=True)
+    assert made["Encrypted"]
+    kms = backend("kms", "us-east-1")
+    keys = [*kms.keys.values(), kms.create_key(None, "SIGN_VERIFY", "ECC_NIST_P256", "x", None)]
+    specs = {key.key_spec: key.private_key is None for key in keys}
+    assert specs == {"SYMMETRIC_DEFAULT": True, "ECC_NIST_P256": False}
