@@ -46,7 +46,26 @@ def find_helm() -> str:
 
 
 def helm_version(path: str) -> str:
-    """Return what helm says of its version, such as v4.0.1."""
+    """Return what helm says of its version, such as v4.0.1; each program is asked once."""
+    try:
+        program = Path(path).resolve(strict=True)
+        file = program.stat()
+    except OSError:
+        return _ask_version(path)
+    return _known_version(path, (program, file.st_ino, file.st_mtime_ns, file.st_size))
+
+
+_versions: dict[tuple[Path, int, int, int], str] = {}
+"""What the programs that were asked have said, by their path, inode, time and size."""
+
+
+def _known_version(path: str, program: tuple[Path, int, int, int]) -> str:
+    if program not in _versions:
+        _versions[program] = _ask_version(path)
+    return _versions[program]
+
+
+def _ask_version(path: str) -> str:
     return run([path, "version", "--template", "{{.Version}}"]).strip()
 
 

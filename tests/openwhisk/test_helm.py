@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -134,6 +135,27 @@ def test_an_old_helm_is_refused_with_its_version(
     with pytest.raises(Refused) as caught:
         find_helm()
     assert version.strip() in caught.value.problems[0].why
+
+
+def test_a_program_is_asked_for_its_version_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts in a tenth of a second, and a run needs its version four times."""
+    program, asked = tmp_path / "helm", tmp_path / "asked"
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    def install(version: str) -> None:
+        program.unlink(missing_ok=True)
+        program.write_text(f"#!/bin/sh\necho >> {asked}\necho {version}\n")
+        program.chmod(0o755)
+
+    install("v4.1.0")
+    assert {find_helm() for _ in range(3)} == {str(program)}
+    assert helm.helm_version(str(program)) == "v4.1.0"
+    assert asked.read_text() == "\n"
+    install("v2.17.0")
+    with pytest.raises(Refused, match="too old"):
+        find_helm()
 
 
 def test_the_failure_of_a_program_names_signal_output_or_exit_code() -> None:
