@@ -50,7 +50,10 @@ def test_the_changes_of_a_concurrent_writer_of_aws_auth_are_kept_and_backed_up(z
     assert {"mapRoles": existing, **users["data"]} in (first, last)
 
 
-def test_the_role_of_the_drivers_service_account_is_corrected(zoo: Lab) -> None:
+def test_a_lost_role_of_the_driver_and_a_certificate_that_expires_soon_are_mended_everywhere(
+    zoo: Lab,
+) -> None:
+    zoo.save(openwhisk_tls_days=40)
     zoo.run("configure")
     name, note = "ebs-csi-controller-sa", "eks.amazonaws.com/role-arn"
     bare = {"metadata": {"name": name, "namespace": "kube-system"}}
@@ -58,20 +61,14 @@ def test_the_role_of_the_drivers_service_account_is_corrected(zoo: Lab) -> None:
     role = held["metadata"]["annotations"][note]
     zoo.api.state.remove("serviceaccounts", held)
     zoo.api.state.put("serviceaccounts", bare)
-    result = steps_of(zoo.run("configure"))
-    assert result["ebs csi service account"]["action"] == "update"
-    again = zoo.api.state.require("serviceaccounts", name, "kube-system")
-    assert again["metadata"]["annotations"][note] == role
-
-
-def test_a_certificate_that_expires_soon_is_replaced_everywhere(zoo: Lab) -> None:
-    zoo.save(openwhisk_tls_days=40)
-    zoo.run("configure")
     iam = client("iam")
     old = iam.list_server_certificates()["ServerCertificateMetadataList"][0]
     secret = zoo.api.state.require("secrets", "owdev-nginx", "openwhisk")["data"]
     shorten(zoo)
     result = steps_of(zoo.run("configure"))
+    assert result["ebs csi service account"]["action"] == "update"
+    again = zoo.api.state.require("serviceaccounts", name, "kube-system")
+    assert again["metadata"]["annotations"][note] == role
     assert result["server certificate"]["action"] in ("create", "update")
     (new,) = iam.list_server_certificates()["ServerCertificateMetadataList"]
     assert new["ServerCertificateName"] != old["ServerCertificateName"]
@@ -122,22 +119,19 @@ def test_the_entry_is_written_to_the_file_of_the_command_line_and_removed(zoo: L
     assert yaml.safe_load(path.read_text())["contexts"] == []
 
 
-def test_the_current_context_changes_only_on_request(zoo: Lab) -> None:
+def test_the_current_context_and_the_users_wskprops_change_only_on_request(zoo: Lab) -> None:
     file = zoo.folder.parent / ".kube" / "config"
     file.parent.mkdir()
     file.write_text("{apiVersion: v1, kind: Config, current-context: existing}\n")
-    zoo.run("configure")
-    assert yaml.safe_load(file.read_text())["current-context"] == "existing"
-    zoo.run("configure", "--set-context")
-    assert yaml.safe_load(file.read_text())["current-context"].endswith(":cluster/zoo")
-
-
-def test_the_users_wskprops_is_written_only_on_request(zoo: Lab) -> None:
     wskprops = zoo.folder.parent / ".wskprops"
     zoo.run("configure")
+    assert yaml.safe_load(file.read_text())["current-context"] == "existing"
     assert not wskprops.exists()
     users = b"APIHOST=existing\n# \xe9\n"  # Latin-1: it is copied as it is
     wskprops.write_bytes(users)
+    zoo.run("configure", "--set-context")
+    assert yaml.safe_load(file.read_text())["current-context"].endswith(":cluster/zoo")
+    assert wskprops.read_bytes() == users
     zoo.run("configure", "--write-wskprops")
     written = wskprops.read_text()
     # Changed once more: the backup remains the user's file, and there is one of the change.
