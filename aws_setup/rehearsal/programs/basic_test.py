@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aws_setup.rehearsal.programs.common import fail, print_line, record_start
+from aws_setup.rehearsal.programs.common import record_start
 from aws_setup.rehearsal.programs.hadoop_config import read_site
+from aws_setup.rehearsal.programs.manager_client import fail, print_line
 
 CLASS = "com.gmail.benrcarver.distributed.BasicTest"
 JAR = "/home/ubuntu/BasicTest.jar"

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from aws_setup.rehearsal.programs.common import fail, has_fault, print_line, record_start
+from aws_setup.rehearsal.programs.common import has_fault, record_start
 from aws_setup.rehearsal.programs.hadoop_config import driver_file, read_properties
+from aws_setup.rehearsal.programs.manager_client import fail, print_line
 
 SERVER = "io.hops.metadata.ndb.mysqlserver"
 

@@ -8,13 +8,8 @@ import subprocess
 import sys
 import time
 
-from aws_setup.rehearsal.programs.common import (
-    NODE_DATA,
-    fail,
-    is_running,
-    print_line,
-    record_start,
-)
+from aws_setup.rehearsal.programs.common import NODE_DATA, is_running, record_start
+from aws_setup.rehearsal.programs.manager_client import fail, print_line
 
 START = 60.0
 

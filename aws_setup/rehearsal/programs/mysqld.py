@@ -10,26 +10,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aws_setup.rehearsal.programs.common import (
-    NODE_DATA,
+from aws_setup.rehearsal.programs.common import NODE_DATA, daemonise
+from aws_setup.rehearsal.programs.manager_client import (
     connect_manager,
     connect_string,
-    daemonise,
     send_request,
 )
+from aws_setup.rehearsal.programs.mysql import DATABASE, SOCKET
 
 POLL = 0.2
-DATABASE = Path("/usr/local/mysql/mariadb")
-SOCKET = Path("/run/mysqld.sock")
 
 
 def main() -> None:
     """Continue in the background, start MariaDB, and stay in the cluster while it runs."""
     ready = NODE_DATA / "mysqld.ready"
     ready.unlink(missing_ok=True)
-    SOCKET.unlink(missing_ok=True)
+    Path(SOCKET).unlink(missing_ok=True)
     daemonise(NODE_DATA / "mysqld.pid")
-    database = start_mariadb() if DATABASE.exists() and shutil.which("mariadbd") else None
+    database = start_mariadb() if Path(DATABASE).exists() and shutil.which("mariadbd") else None
 
     def stop(*_: Any) -> None:
         if database:
@@ -38,7 +36,7 @@ def main() -> None:
         os._exit(0)
 
     signal.signal(signal.SIGTERM, stop)
-    while database and not SOCKET.exists() and database.poll() is None:
+    while database and not Path(SOCKET).exists() and database.poll() is None:
         time.sleep(0.05)
     ready.touch()
     while database is None or database.poll() is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from aws_setup.rehearsal.programs.common import (
+from aws_setup.rehearsal.programs.manager_client import (
     connect_manager,
     connect_string,
     fail,

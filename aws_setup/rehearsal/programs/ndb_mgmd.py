@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from aws_setup.rehearsal.programs.common import (
-    MANAGEMENT_PORT,
     MANAGER_DATA,
-    NAME,
     daemonise,
-    fail,
     is_running,
-    print_line,
     record_start,
+)
+from aws_setup.rehearsal.programs.manager_client import (
+    MANAGEMENT_PORT,
+    NAME,
+    fail,
+    print_line,
     send,
 )
 

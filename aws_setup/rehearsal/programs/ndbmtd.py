@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from aws_setup.rehearsal.programs.common import (
-    NAME,
     NODE_DATA,
-    connect_manager,
-    connect_string,
     daemonise,
-    fail,
     has_fault,
     is_running,
-    print_line,
     record_start,
+    settings,
+)
+from aws_setup.rehearsal.programs.manager_client import (
+    NAME,
+    connect_manager,
+    connect_string,
+    fail,
+    print_line,
     send,
     send_request,
-    settings,
 )
 
 ATTEMPTS = 24

@@ -252,7 +252,7 @@ class NamespaceVmPool(ClosedAtEnd):
                 [
                     *self._enter(),
                     *("unshare", "--mount", "--net", "--pid", "--uts", "--fork", "--"),
-                    *(sys.executable, "-I", vm_init.__file__, str(vm.disk.root.resolve())),
+                    *(sys.executable, "-IS", vm_init.__file__, str(vm.disk.root.resolve())),
                     *(vm.private_ip, str(listener.fileno()), vm.breaks, str(gateway_port)),
                 ],
                 stdin=subprocess.PIPE,

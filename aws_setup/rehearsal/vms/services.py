@@ -54,7 +54,7 @@ class NamespaceServices:
 
     def _ask(self, address: str, *arguments: str) -> str:
         """Return what the client program prints; '' when it fails."""
-        program = [sys.executable, "-I", service_client.__file__, *arguments]
+        program = [sys.executable, "-IS", service_client.__file__, *arguments]
         try:
             done = self._run(address, program)
         except OSError:

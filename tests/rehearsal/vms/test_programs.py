@@ -1,0 +1,74 @@
+"""What the programs of the emulated VMs read, without a VM."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aws_setup.rehearsal.programs.manager_client import connect_string
+from aws_setup.rehearsal.programs.mysql import with_innodb
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("[mysql_cluster]\nndb-connectstring=10.0.6.227\n", "10.0.6.227"),
+        (
+            "# [mysql_cluster]\n[mysqld]\nndbcluster\n\n[mysql_cluster]\nndb-connectstring = m\n",
+            "m",
+        ),
+        ("[mysqld]\nndb-connectstring=10.0.6.227\n", ""),
+        ("[mysql_cluster]\nndb-connectstring=a\nndb-connectstring=b\n", "b"),
+        ("", ""),
+    ],
+)
+def test_the_manager_is_the_one_of_its_section(tmp_path: Path, text: str, address: str) -> None:
+    file = tmp_path / "my.cnf"
+    file.write_text(text)
+    assert connect_string(str(file)) == address
+
+
+def test_without_my_cnf_no_manager_is_known(tmp_path: Path) -> None:
+    assert connect_string(str(tmp_path / "my.cnf")) == ""
+
+
+def test_an_option_outside_of_a_section_ends_the_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "my.cnf"
+    file.write_text("\nndb-connectstring=10.0.6.227\n[mysql_cluster]\n")
+    with pytest.raises(SystemExit):
+        connect_string(str(file))
+    assert f"without preceding group in config file: {file} at line: 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("statement", "run"),
+    [
+        (b"CREATE TABLE a (id INT) ENGINE=NDBCLUSTER;", b"CREATE TABLE a (id INT) ENGINE=InnoDB;"),
+        (b"create table a (b int) engine = ndb", b"create table a (b int) ENGINE=InnoDB"),
+        (b"SELECT 'ndb', ENGINE=ndbs;", b"SELECT 'ndb', ENGINE=ndbs;"),
+        (b"SELECT '\xff\r\n';", b"SELECT '\xff\r\n';"),
+    ],
+)
+def test_tables_of_ndb_are_made_with_innodb(statement: bytes, run: bytes) -> None:
+    assert with_innodb(statement) == run
+
+
+@pytest.mark.parametrize("program", ["mysql", "ndb_mgm"])
+def test_programs_that_run_at_each_poll_import_little(program: str) -> None:
+    """Each of these modules takes as long as the rest of the program."""
+    slow = ("configparser", "pathlib", "subprocess", "typing")
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r}); "
+        f"import aws_setup.rehearsal.programs.{program}; import json; "
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert set(slow) & set(json.loads(done.stdout)) == set()
