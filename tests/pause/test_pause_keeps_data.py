@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,9 @@ from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from aws_setup.software.zookeeper.steps import list_znodes
 from aws_setup.ssh import MachinePool
 from tests.support.aws import client
-from tests.support.machines import make_key, needs_machines
+from tests.support.machines import needs_machines, shared_key
+from tests.support.ndb import mariadb_template
+from tests.support.script_runs import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 MANAGER, MANAGER_AMI = "10.0.6.227", "ami-0ef872c16032b2aeb"
@@ -49,13 +50,11 @@ class Laptop:
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run the script with consent and return its JSON document."""
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "create_aws_infrastructure.py"), *words, "--yes", "--json"],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
+        command = ("create_aws_infrastructure.py", *words, "--yes", "--json")
+        done = run_script(
+            *command,
+            folder=self.folder,
+            environment=os.environ,
         )
         assert done.returncode == code, done.stdout + done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
@@ -105,10 +104,10 @@ class Laptop:
 def laptop(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Laptop]:
-    template = images.create_mariadb_template(tmp_path / "mariadb")
+    template = mariadb_template()
     database = partial(images.install_database, template=template)
     amis = {**AMI_INSTALLERS, MANAGER_AMI: (images.install_ndb_manager, database)}
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
     write_scripts(tmp_path / "sql")

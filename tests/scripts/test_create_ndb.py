@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,9 @@ from aws_setup.rehearsal.vms.client_files import PUBLISHED_PASSWORD
 from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import client
-from tests.support.machines import make_key, needs_machines
+from tests.support.machines import needs_machines, shared_key
+from tests.support.ndb import mariadb_template
+from tests.support.script_runs import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 MANAGER_AMI = "ami-0ef872c16032b2aeb"
@@ -40,13 +41,11 @@ class Laptop:
         """Run the script and return its JSON document; what is `typed` is typed on a terminal."""
         keyboard, terminal = os.openpty()
         os.write(keyboard, f"{typed}\n".encode())
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "create_aws_infrastructure.py"), *words, "--yes", "--json"],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
+        command = ("create_aws_infrastructure.py", *words, "--yes", "--json")
+        done = run_script(
+            *command,
+            folder=self.folder,
+            environment=os.environ,
             stdin=terminal if typed else subprocess.DEVNULL,
         )
         os.close(terminal)
@@ -66,7 +65,7 @@ class Laptop:
 def laptop(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Laptop]:
-    template = images.create_mariadb_template(tmp_path / "mariadb")
+    template = mariadb_template()
     amis = {
         **AMI_INSTALLERS,
         MANAGER_AMI: (
@@ -74,7 +73,7 @@ def laptop(
             partial(images.install_database, template=template),
         ),
     }
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
     write_scripts(tmp_path / "sql")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +16,17 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from tests.support.aws import client, where
-from tests.support.machines import make_key
+from tests.support.machines import shared_key
+from tests.support.script_runs import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
 IMPATIENT = """
-import runpy
 from aws_setup.ssh import pool
 pool.STAGE_TIMEOUT = 1
 pool.MachinePool.wait_for_ssh.__kwdefaults__["deadline"] = 3
-runpy.run_path("{script}", run_name="__main__")
 """
-"""The script with short timeouts of SSH, which otherwise waits five minutes for a machine."""
+"""Before the script: short timeouts of SSH, which otherwise waits five minutes for a machine."""
 
 
 @dataclass
@@ -40,15 +37,8 @@ class Laptop:
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run the script and return its JSON document."""
-        program = IMPATIENT.format(script=ROOT / "create_aws_infrastructure.py")
-        done = subprocess.run(
-            [sys.executable, "-c", program, *words, "--yes", "--json"],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ("create_aws_infrastructure.py", *words, "--yes", "--json")
+        done = run_script(*command, folder=self.folder, environment=os.environ, first=IMPATIENT)
         assert done.returncode == code, done.stdout + done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         return document
@@ -62,7 +52,7 @@ class Laptop:
 
 @pytest.fixture
 def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
     with InProcessVmPool(tmp_path / "vms") as vm_pool, sync_vms(cloud, vm_pool):

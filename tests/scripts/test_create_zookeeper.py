@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from aws_setup.rehearsal.vms import images as software
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import client
-from tests.support.machines import make_key, needs_machines
+from tests.support.machines import needs_machines, shared_key
+from tests.support.script_runs import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,15 +40,8 @@ class Laptop:
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run the script and return its JSON document."""
-        script = [sys.executable, str(ROOT / "create_aws_infrastructure.py")]
-        done = subprocess.run(
-            [*script, *words, "--yes", "--json"],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ("create_aws_infrastructure.py", *words, "--yes", "--json")
+        done = run_script(*command, folder=self.folder, environment=os.environ)
         assert done.returncode == code, done.stdout + done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         return document
@@ -62,8 +54,12 @@ class Laptop:
 
 
 @pytest.fixture
-def laptop(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Laptop]:
-    key = make_key(tmp_path / "key")
+def laptop(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Laptop]:
+    # At pace 0 the machines are asked 50 times a second, which slows down what is waited for.
+    monkeypatch.setenv("AWS_SETUP_PACE", "0.1")
+    key = shared_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
     with NamespaceVmPool(tmp_path / "vms") as vm_pool, sync_vms(cloud, vm_pool):

@@ -37,14 +37,9 @@ GRANT ALL ON vanilla_hopsfs.* TO 'user'@'%';
 """
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return images.create_mariadb_template(tmp_path_factory.mktemp("mariadb") / "data")
-
-
 @pytest.fixture
-def clients(tmp_path: Path, template: Path) -> Iterator[NdbEnvironment]:
-    with ndb_environment(tmp_path, (VMS[0], *ndb.CLIENTS), template) as made:
+def clients(tmp_path: Path) -> Iterator[NdbEnvironment]:
+    with ndb_environment(tmp_path, (VMS[0], *ndb.CLIENTS), ndb.mariadb_template()) as made:
         yield made
 
 

@@ -13,12 +13,11 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.environment import write_scripts
-from aws_setup.rehearsal.vms.images import create_mariadb_template
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.sql.client import Mysql
 from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.ssh import MachinePool
-from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
+from tests.support.ndb import VMS, NdbEnvironment, mariadb_template, ndb_environment, run
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -37,8 +36,7 @@ CREATE TABLE last_one (id INT PRIMARY KEY);
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[NdbEnvironment]:
-    template = create_mariadb_template(tmp_path / "mariadb")
-    with ndb_environment(tmp_path, VMS[:1], template) as made:
+    with ndb_environment(tmp_path, VMS[:1], mariadb_template()) as made:
         _ctx, pool = made.context()
         pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
         pool.close()

@@ -14,7 +14,6 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Refused, SetupError
 from aws_setup.rehearsal.environment import write_scripts
-from aws_setup.rehearsal.vms.images import create_mariadb_template
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.clients.login import PUBLISHED
 from aws_setup.software.hdfs_format import LAMBDA_FS, FormatFileSystem
@@ -23,21 +22,16 @@ from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
 from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.software.sql.scripts import ORDER, load
-from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
+from tests.support.ndb import VMS, NdbEnvironment, mariadb_template, ndb_environment, run
 
 pytestmark = pytest.mark.skipif(
     missing_requirement() != "", reason=missing_requirement() or "machines run here"
 )
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_mariadb_template(tmp_path_factory.mktemp("mariadb") / "data")
-
-
 @pytest.fixture
-def manager(tmp_path: Path, template: Path) -> Iterator[NdbEnvironment]:
-    with ndb_environment(tmp_path, VMS[:1], template) as made:
+def manager(tmp_path: Path) -> Iterator[NdbEnvironment]:
+    with ndb_environment(tmp_path, VMS[:1], mariadb_template()) as made:
         _ctx, pool = made.context()
         pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
         pool.close()

@@ -17,7 +17,7 @@ from aws_setup.rehearsal.vms.inprocess_ssh import ConcurrencyGauge
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import steps
 from aws_setup.ssh import Machine, MachinePool, RemoteError
-from tests.support.machines import ADDRESSES, VmEnvironment, make_key, public_ip
+from tests.support.machines import ADDRESSES, VmEnvironment, public_ip, shared_key
 
 COUNT = 200
 
@@ -38,7 +38,7 @@ class Gathering(ConcurrencyGauge):
 
 @pytest.fixture
 def vms(tmp_path: Path) -> Iterator[InProcessVmPool]:
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     with InProcessVmPool(
         tmp_path / "vms", authorized_key=key.with_suffix(".pub").read_text()
     ) as made:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -126,11 +128,30 @@ def make_key(path: Path, *, kind: str = "rsa", passphrase: str = "") -> Path:
     return path
 
 
+def shared_key(path: Path) -> Path:
+    """Create the operator's key files; all tests of a process have the same RSA key.
+
+    To find the primes of one takes half a second.
+    """
+    private, public = _rsa_key()
+    path.write_text(private, encoding="utf-8")
+    path.chmod(0o600)
+    path.with_suffix(".pub").write_text(public, encoding="utf-8")
+    return path
+
+
+@functools.cache
+def _rsa_key() -> tuple[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = make_key(Path(folder) / "key")
+        return path.read_text("utf-8"), path.with_suffix(".pub").read_text("utf-8")
+
+
 @contextmanager
 def vm_environment(folder: Path) -> Iterator[VmEnvironment]:
     """Yield an environment without VMs, and close it."""
     folder.mkdir(parents=True, exist_ok=True)
-    key = make_key(folder / "key")
+    key = shared_key(folder / "key")
     public = key.with_suffix(".pub").read_text()
     with NamespaceVmPool(folder / "vms", authorized_key=public) as vm_pool:
         yield VmEnvironment(vm_pool, folder, key)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
+import atexit
+import functools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +26,7 @@ from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from aws_setup.software.machines import machines_of
 from aws_setup.ssh import MachinePool
+from tests.support.machines import shared_key
 
 MANAGER = "10.0.6.227"
 
@@ -173,14 +177,20 @@ class NdbEnvironment:
         return disk.read("/var/log/started").splitlines() if disk.exists("/var/log/started") else []
 
 
+@functools.cache
+def mariadb_template() -> Path:
+    """Return a new data folder of MariaDB to copy, made once for all tests of a process."""
+    folder = tempfile.mkdtemp(prefix="mariadb-template-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return images.create_mariadb_template(Path(folder) / "data")
+
+
 @contextmanager
 def ndb_environment(
     folder: Path, vms: tuple[Vm, ...] = VMS, template: Path | None = None
 ) -> Iterator[NdbEnvironment]:
     """Yield an environment with running VMs, and close it."""
-    key = folder / "key"
-    command = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(key)]
-    subprocess.run(command, check=True)
+    key = shared_key(folder / "key")
     public = key.with_suffix(".pub").read_text()
     with NamespaceVmPool(folder / "vms", authorized_key=public) as vm_pool:
         made = NdbEnvironment(vm_pool, folder, key, vms)

@@ -25,7 +25,7 @@ from aws_setup.ssh import MachinePool
 from aws_setup.verify import client_checks
 from aws_setup.verify.chain import Chain, NameNodeEndpoint
 from aws_setup.verify.check import Broken, NotApplicable
-from tests.support.machines import ADDRESSES, make_key, public_ip
+from tests.support.machines import ADDRESSES, public_ip, shared_key
 
 SYSTEM_AUTH = "11111111-0000-4000-8000-000000000000:system"
 
@@ -59,7 +59,7 @@ class Deployed:
 
 @pytest.fixture
 def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     whisk = OpenWhiskServer(system_auth=SYSTEM_AUTH)
     with serve(whisk) as url:
         port = int(urlsplit(url).port or 0)

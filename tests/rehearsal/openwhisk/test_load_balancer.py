@@ -21,7 +21,7 @@ from aws_setup.rehearsal.openwhisk.server import self_signed
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from tests.support import eks
 from tests.support.aws import client
-from tests.support.machines import ADDRESSES, make_key, public_ip
+from tests.support.machines import ADDRESSES, public_ip, shared_key
 
 SPACE = "openwhisk"
 KEY = "uuid:key"
@@ -222,7 +222,7 @@ def test_the_certificate_of_the_listener(hooks: EksApiServers, behind: OpenWhisk
 
 
 def test_an_imitated_vm_keeps_its_disk_over_a_power_cut(tmp_path: Path) -> None:
-    key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
+    key = shared_key(tmp_path / "key").with_suffix(".pub").read_text()
     with InProcessVmPool(tmp_path / "vms") as pool:
         machine = pool.launch(
             "i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0), authorized_key=key

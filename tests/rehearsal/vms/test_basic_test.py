@@ -20,7 +20,7 @@ from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.ssh import CommandResult, Machine
 from aws_setup.verify.deep_checks import BASIC_TEST, CLASS_PATH
-from tests.support.machines import ADDRESSES, VmEnvironment, make_key, needs_machines, public_ip
+from tests.support.machines import ADDRESSES, VmEnvironment, needs_machines, public_ip, shared_key
 
 pytestmark = [needs_machines, pytest.mark.timeout(120)]
 
@@ -67,7 +67,7 @@ class Client:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
     whisk = OpenWhiskServer()
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     with serve(whisk, certificate=self_signed()) as url:
         port = int(url.rpartition(":")[2])
         gateway = Gateway(port, lambda _, __: socket.create_connection(("127.0.0.1", port)))

@@ -16,14 +16,14 @@ from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import IMAGE, client, network, run
-from tests.support.machines import ADDRESSES, make_key, needs_machines, public_ip
+from tests.support.machines import ADDRESSES, needs_machines, public_ip, shared_key
 
 pytestmark = needs_machines
 
 
 @pytest.fixture
 def public_key(tmp_path: Path) -> str:
-    return make_key(tmp_path / "key").with_suffix(".pub").read_text()
+    return shared_key(tmp_path / "key").with_suffix(".pub").read_text()
 
 
 def test_vms_are_removed_in_parallel(tmp_path: Path, public_key: str) -> None:

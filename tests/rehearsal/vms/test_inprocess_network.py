@@ -17,7 +17,7 @@ from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import Machine, MachinePool, PortState
 from aws_setup.verify import client_checks
 from aws_setup.verify.chain import Chain
-from tests.support.machines import ADDRESSES, make_key, public_ip
+from tests.support.machines import ADDRESSES, public_ip, shared_key
 
 LOAD_BALANCER = 8443
 
@@ -52,7 +52,7 @@ def balancer() -> Balancer:
 
 @pytest.fixture
 def vms(tmp_path: Path, balancer: Balancer) -> Iterator[tuple[InProcessVmPool, Machine]]:
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     gateway = Gateway(LOAD_BALANCER, balancer.open)
     with InProcessVmPool(tmp_path / "vms", authorized_key=public, gateway=gateway) as made:

@@ -17,7 +17,7 @@ from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool, missing_requirement
 from aws_setup.ssh import Machine, MachinePool, Unreachable
 from tests.support.aws import IMAGE, Network, client, network, run, where
-from tests.support.machines import make_key
+from tests.support.machines import shared_key
 
 SELF = "self"
 OPERATOR = "52.94.76.7/32"
@@ -65,7 +65,7 @@ class Setup:
 def vms(request: pytest.FixtureRequest, cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Setup]:
     if request.param == "namespaces" and missing_requirement():
         pytest.skip(missing_requirement())
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     ec2 = client("ec2")
     ec2.import_key_pair(
         KeyName="key", PublicKeyMaterial=key.with_suffix(".pub").read_text().encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import UNREACHABLE, InProcessServices, NamespaceServices
 from aws_setup.software.clients.login import PUBLISHED
 from tests.software import test_ndb_cluster, test_sql_schema, test_zookeeper_ensemble
-from tests.support.machines import ADDRESSES, make_key, needs_machines, public_ip, vm_environment
-from tests.support.ndb import MANAGER, VMS, ndb_environment
+from tests.support.machines import ADDRESSES, needs_machines, public_ip, shared_key, vm_environment
+from tests.support.ndb import MANAGER, VMS, mariadb_template, ndb_environment
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -50,15 +49,10 @@ def test_data_nodes_of_a_cluster(tmp_path: Path) -> None:
         assert not services.is_listening(VMS[1].private_ip, nodes[0][1])
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield images.create_mariadb_template(tmp_path_factory.mktemp("mariadb") / "data")
-
-
 @needs_machines
 @pytest.mark.skipif(lacks_mariadb(), reason="no MariaDB")
-def test_logins_to_a_real_database(tmp_path: Path, template: Path) -> None:
-    with ndb_environment(tmp_path, VMS[:1], template) as made:
+def test_logins_to_a_real_database(tmp_path: Path) -> None:
+    with ndb_environment(tmp_path, VMS[:1], mariadb_template()) as made:
         services = NamespaceServices(made.vm_pool)
         login = {
             "user": PUBLISHED.user,
@@ -80,7 +74,7 @@ def test_logins_to_a_real_database(tmp_path: Path, template: Path) -> None:
 
 
 def test_imitated_vms_have_zookeeper_only(tmp_path: Path) -> None:
-    key = make_key(tmp_path / "key").with_suffix(".pub").read_text()
+    key = shared_key(tmp_path / "key").with_suffix(".pub").read_text()
     with InProcessVmPool(tmp_path / "vms") as pool:
         services, host = InProcessServices(pool), ADDRESSES[0]
         machine = pool.launch("i-0", private_ip=host, public_ip=public_ip(0), authorized_key=key)

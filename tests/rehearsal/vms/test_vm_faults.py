@@ -20,9 +20,9 @@ from aws_setup.ssh.errors import ConnectionLost
 from tests.support.machines import (
     ADDRESSES,
     VmEnvironment,
-    make_key,
     needs_machines,
     public_ip,
+    shared_key,
     vm_environment,
 )
 
@@ -105,7 +105,7 @@ def test_a_port_that_is_used_by_another_program_is_replaced(environment: VmEnvir
 
 
 def test_imitated_vms_have_the_same_faults(tmp_path: Path) -> None:
-    key = make_key(tmp_path / "key")
+    key = shared_key(tmp_path / "key")
     public = key.with_suffix(".pub").read_text()
     with InProcessVmPool(tmp_path / "vms", authorized_key=public) as pool:
         for number, breaks in enumerate(("1:5000", "1:5000!")):

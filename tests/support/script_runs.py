@@ -1,0 +1,247 @@
+"""Runs of the scripts: processes of their own, without the second that their imports take.
+
+A server imports what the scripts use, once for each process that runs tests, and forks for each
+run. Such a run has its own memory, folder, environment, standard streams and exit code; only the
+imported modules, and what botocore has read of AWS's models, are there from the start. A test of
+the start itself, or of signals, starts a Python of its own. On systems without pidfd (Linux has
+it) each run is one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib
+import json
+import os
+import pkgutil
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ("create_aws_infrastructure", "configure_eks_cluster", "whisk_helper")
+SERVICES = (
+    *("autoscaling", "ec2", "eks", "elb", "elbv2", "iam", "pricing", "scheduler"),
+    *("service-quotas", "ssm", "sts"),
+)
+LARGEST = 1 << 20
+"""Bytes of the largest request: arguments and environment variables."""
+
+
+def run_script(
+    *words: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    stdin: int | IO[Any] = subprocess.DEVNULL,
+    first: str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end.
+
+    Args:
+        words: the script's file name, and its arguments.
+        folder: its working directory.
+        environment: its environment variables.
+        stdin: its standard input, as for `subprocess.run`.
+        first: Python that is executed before the script, in its process.
+    """
+    command = [sys.executable, "-c", _program(first, words[0]), *words[1:]]
+    if not hasattr(os, "pidfd_open"):
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    request = {
+        "program": command[2],
+        "words": [str(ROOT / words[0]), *words[1:]],
+        "folder": str(folder),
+        "environment": dict(environment),
+    }
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _input(stdin) as given:
+        code = _send(request, (given, out.fileno(), err.fileno()))
+        texts = [_text(file) for file in (out, err)]
+    return subprocess.CompletedProcess(list(words), code, *texts)
+
+
+def _program(first: str, script: str) -> str:
+    return f"{first}\nimport runpy\nrunpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
+
+
+@contextlib.contextmanager
+def _input(stdin: int | IO[Any]) -> Iterator[int]:
+    if stdin == subprocess.DEVNULL:
+        with Path(os.devnull).open("rb") as nothing:
+            yield nothing.fileno()
+    else:
+        yield stdin if isinstance(stdin, int) else stdin.fileno()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8").replace("\r\n", "\n")
+
+
+def _send(request: Mapping[str, Any], streams: tuple[int, ...]) -> int:
+    """Return the exit code of a run, as `subprocess` has it: minus the number of a signal."""
+    message = json.dumps(request).encode()
+    assert len(message) < LARGEST
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
+        connection.connect(str(_server()))
+        socket.send_fds(connection, [message], list(streams))
+        answer = connection.recv(64)
+    assert answer, "the server of the scripts' runs has ended"
+    return os.waitstatus_to_exitcode(int(answer))
+
+
+@functools.cache
+def _server() -> Path:
+    """Start the server of this process, and return the address of its socket."""
+    folder = Path(tempfile.mkdtemp(prefix="script-runs-"))
+    address = folder / "socket"
+    neutral = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.script_runs", str(address)],
+        cwd=ROOT,
+        env={**neutral, "HOME": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout
+    assert server.stdout.readline() == b"ready\n", "the server of the scripts' runs does not start"
+    owner = os.getpid()
+
+    def end() -> None:
+        if os.getpid() == owner and server.stdin and server.stdout:
+            server.stdin.close()
+            server.wait()
+            server.stdout.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    return address
+
+
+def serve(address: str) -> None:
+    """Fork for each request, and answer with the run's wait status, until stdin ends."""
+    _preload()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(address)
+    listener.listen(16)
+    os.write(1, b"ready\n")
+    with selectors.DefaultSelector() as events:
+        events.register(0, selectors.EVENT_READ)
+        events.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in events.select():
+                if key.fd == 0:
+                    return
+                if key.data:
+                    events.unregister(key.fd)
+                    _report(key.fd, *key.data)
+                else:
+                    connection, _ = listener.accept()
+                    pid = _fork(connection)
+                    events.register(
+                        os.pidfd_open(pid), selectors.EVENT_READ, data=(pid, connection)
+                    )
+
+
+def _report(pidfd: int, pid: int, connection: socket.socket) -> None:
+    os.close(pidfd)
+    _, status = os.waitpid(pid, 0)
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(str(status).encode())
+
+
+def _fork(connection: socket.socket) -> int:
+    message, streams, _, _ = socket.recv_fds(connection, LARGEST, 3)
+    pid = os.fork()
+    if pid == 0:
+        _be_the_run(json.loads(message), streams)
+    for stream in streams:
+        os.close(stream)
+    return pid
+
+
+def _be_the_run(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
+    """Be the process of a run: its streams, folder, environment, and its end."""
+    code = 70
+    try:
+        for target, stream in enumerate(streams):
+            os.dup2(stream, target)
+        os.closerange(3, max(streams) + 64)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- for the process
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(  # noqa: SIM115
+            2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+        )
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        time.tzset()
+        sys.argv = list(request["words"])
+        code = _exit_code(request["program"])
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _exit_code(program: str) -> int:
+    """Execute a program as Python does, and return its exit code."""
+    try:
+        exec(compile(program, "<run>", "exec"), {"__name__": "__run__"})
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        sys.stderr.write(f"{end.code}\n")
+        return 1
+    except BaseException:  # noqa: BLE001 -- it is the end of the process
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _preload() -> None:
+    """Import the scripts and all that they may import, and read the models of AWS."""
+    import gc
+
+    import boto3
+    import botocore.session
+
+    import aws_setup
+
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    for name in SCRIPTS:
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(aws_setup.__path__, "aws_setup."):
+        if not module.name.startswith("aws_setup.rehearsal"):
+            importlib.import_module(module.name)
+    for service in SERVICES:
+        boto3.client(  # type: ignore[call-overload]
+            service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+        )
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
