@@ -68,11 +68,23 @@ class RemoteError(SetupError):
     def __init__(
         self, machine: str, command: str, *, code: int, output: str, why: str = ""
     ) -> None:
-        lines = [line.strip() for line in output.strip().splitlines() if line.strip()]
-        self.command, self.code, self.lines = command, code, tuple(lines[-SHOWN_LINES:])
+        self.command, self.code = command, code
+        self.lines = last_lines(output, SHOWN_LINES)
         cause = why or f"exit code {code}"
         shown_output = " | ".join(self.lines) or "it printed nothing"
         super().__init__(f"{machine}: {command}", f"{cause}: {shown_output}", _fix(output))
+
+
+def last_lines(text: str, most: int) -> tuple[str, ...]:
+    """Return the last lines that are not blank; of a text of MiB no other line is looked at."""
+    found: list[str] = []
+    end = len(text)
+    while end > 0 and len(found) < most:
+        start = text.rfind("\n", 0, end) + 1
+        lines = (line.strip() for line in reversed(text[start:end].splitlines()))
+        found.extend(line for line in lines if line)
+        end = start - 1
+    return tuple(reversed(found[:most]))
 
 
 def _fix(output: str) -> str:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from aws_setup.errors import SetupError
-from aws_setup.ssh.errors import SHOWN_LINES, ConnectStage, RemoteError, Unreachable
+from aws_setup.ssh.errors import (
+    SHOWN_LINES,
+    ConnectStage,
+    RemoteError,
+    Unreachable,
+    last_lines,
+)
 from aws_setup.ssh.pool import combine_errors
 
 
@@ -41,3 +49,31 @@ def test_many_errors_become_one_with_all_problems() -> None:
     ]
     only = SetupError("a", "b", "c")
     assert combine_errors([only]) is only
+
+
+@pytest.mark.kind("C4")
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", ()),
+        (" \n\t\n", ()),
+        ("a", ("a",)),
+        ("\na\n\n b \r\n", ("a", "b")),
+        ("a\nb\nc\nd\n", ("b", "c", "d")),
+        ("1 %\r2 %\r3 %\r4 %", ("2 %", "3 %", "4 %")),
+        ("x" * 100 + "\ny", ("x" * 100, "y")),
+    ],
+)
+def test_the_last_lines_are_those_that_are_not_blank(text: str, lines: tuple[str, ...]) -> None:
+    assert last_lines(text, 3) == lines
+
+
+@pytest.mark.kind("C4")
+def test_an_error_about_much_output_needs_no_memory_for_its_lines() -> None:
+    output = "first\n" * 1_400_000
+    tracemalloc.start()
+    error = RemoteError("m", "yes first", code=1, output=output)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert set(error.lines) == {"first"}
+    assert most < 1_000_000, "with a string for each line it is 100 MB"
