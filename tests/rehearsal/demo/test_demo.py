@@ -67,7 +67,8 @@ def test_the_demos_lines_fit_into_80_columns(demo: Run) -> None:
 def words(lines: list[str]) -> str:
     """Return lines without what differs from run to run: numbers, times, money."""
     text = " ".join(" ".join(lines).split())
-    return re.sub(r"(N min )?N s|N min", "T", re.sub(r"\d[\d.]*", "N", text))
+    numbers = re.sub(r"\d[\d.]*", "N", text)
+    return re.sub(r"(N h )?(N min )?N s|(N h )?N min|N h", "T", numbers)
 
 
 def test_the_documentation_shows_a_real_run(demo: Run) -> None:
