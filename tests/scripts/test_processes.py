@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,10 +16,17 @@ import pytest
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
+from create_aws_infrastructure import SCRIPT as STORY
 from tests.support.clock import advance_by_calls
-from tests.support.scripts import prepare
+from tests.support.scripts import prepare, run
+from tests.trust.zygote import Request, Zygote, zygote
 
 SCRIPT = Path(__file__).resolve().parents[2] / "create_aws_infrastructure.py"
+
+ROUNDS = 3
+"""How often two runs start at once: each time they meet at other calls."""
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its runs")
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -39,21 +47,37 @@ def kinds(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
     return Counter((found.kind, found.tags.get("lambda-fs:step", "")) for found in resources)
 
 
-@pytest.mark.parametrize("round_", range(3))
+def request(folder: Path, *words: str) -> Request:
+    """Return a run of the script in a folder, with this process's environment."""
+    return Request(SCRIPT.stem, words, folder, dict(os.environ))
+
+
+@linux_only
 def test_two_concurrent_runs_create_each_resource_once(
-    cloud: RehearsalCloud, tmp_path: Path, round_: int
+    cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
     first, second = prepare(tmp_path / "a"), prepare(tmp_path / "b")
-    alone = start(first, "--yes", "--quiet")
-    assert alone.wait(240) == 0
-    expected = kinds(cloud)
-    assert start(first, "destroy", "--yes", "--quiet").wait(240) == 0
-    both = [start(folder, "--yes", "--json") for folder in (first, second)]
-    ended = [process.communicate(timeout=240) for process in both]
-    again = start(first, "--yes", "--json")
-    out, err = again.communicate(timeout=240)
-    assert again.returncode == 0, (out, err, ended)
-    assert kinds(cloud) == expected, ended
+    with zygote(tmp_path) as runs:
+        assert run(STORY, first, "--yes", "--quiet").exit_code == 0
+        expected = kinds(cloud)
+        for _ in range(ROUNDS):
+            assert run(STORY, first, "destroy", "--yes", "--quiet").exit_code == 0
+            at_once(runs, first, second)
+            again = run(STORY, first, "--yes", "--json")
+            assert again.exit_code == 0, (again.stdout, again.stderr, printed(first, second))
+            assert kinds(cloud) == expected, printed(first, second)
+
+
+def at_once(runs: Zygote, *folders: Path) -> None:
+    """Run the script in separate processes at once, to their ends."""
+    started = [runs.start(request(folder, "--yes", "--json")) for folder in folders]
+    for process in started:
+        process.wait()
+
+
+def printed(*folders: Path) -> list[str]:
+    """Return what the runs of the folders have printed."""
+    return [(folder / f"run.{name}").read_text() for folder in folders for name in ("out", "err")]
 
 
 def test_ctrl_c_ends_at_once_and_the_next_run_resumes(
@@ -74,9 +98,8 @@ def test_ctrl_c_ends_at_once_and_the_next_run_resumes(
         receipt = json.loads((folder / "receipts" / "lambda-fs.json").read_text())
         assert "vpc" in receipt["steps"]
         advance_by_calls(cloud, 30)
-        again = start(folder, "--yes", "--json", "--no-wait")
-        out, err = again.communicate(timeout=240)
-        assert again.returncode == 0, (out, err)
+        again = run(STORY, folder, "--yes", "--json", "--no-wait")
+        assert again.exit_code == 0, (again.stdout, again.stderr)
         assert kinds(cloud)["vpc", "vpc"] == 1
         assert sum(count for (_, step), count in kinds(cloud).items() if step == "nat gateway") == 1
 

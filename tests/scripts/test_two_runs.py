@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+import os
 import sys
 import threading
 from collections import Counter
@@ -17,9 +16,12 @@ from aws_setup.aws.run_lock import RunLock
 from aws_setup.engine.write_guard import guarding
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
-from tests.support.scripts import prepare, run
+from tests.support.scripts import Ended, prepare, run
+from tests.trust.zygote import Request, Zygote, zygote
 
-ROOT = Path(__file__).parents[2]
+MODULE = Path(SCRIPT.name).stem
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its runs")
+
 SECOND = {8: "create", 13: "destroy", 19: "pause", 26: "allow-my-ip"}
 """Before which write of the first run a second one starts; the first few are dry runs."""
 
@@ -39,37 +41,36 @@ def shape(cloud: RehearsalCloud) -> Counter[tuple[str, str]]:
 class Intruders:
     """Starts a second process at some writes of the first run; `ended` is how each ended."""
 
-    def __init__(self, folder: Path, verbs: Mapping[int, str]) -> None:
-        self._folder, self._verbs, self._write = folder, verbs, 0
+    def __init__(self, runs: Zygote, folder: Path, verbs: Mapping[int, str]) -> None:
+        self._runs, self._folder, self._verbs, self._write = runs, folder, verbs, 0
         self._mutex = threading.Lock()
-        self.ended: dict[str, subprocess.CompletedProcess[str]] = {}
+        self.ended: dict[str, Ended] = {}
 
     def __call__(self) -> None:
         with self._mutex:
             self._write += 1
             verb = self._verbs.get(self._write)
             if verb:
-                words = [sys.executable, str(ROOT / SCRIPT.name), verb, "--yes", "--json"]
-                self.ended[verb] = subprocess.run(
-                    [*words, "-y", str(self._folder / "config_aws.yaml")],
-                    capture_output=True,
-                    text=True,
-                    cwd=self._folder,
-                    stdin=subprocess.DEVNULL,
-                    check=False,
-                )
+                words = (verb, "--yes", "--json")
+                request = Request(MODULE, words, self._folder, dict(os.environ))
+                second = self._runs.start(request, name=verb)
+                self.ended[verb] = Ended(second.wait(), second.stdout, second.stderr)
 
 
-def test_while_a_run_writes_every_other_one_is_refused(cloud: RehearsalCloud, folder: Path) -> None:
+@linux_only
+def test_while_a_run_writes_every_other_one_is_refused(
+    cloud: RehearsalCloud, folder: Path, tmp_path: Path
+) -> None:
     empty = shape(cloud)
-    intruders = Intruders(folder, SECOND)
-    with guarding(intruders):
-        first = run(SCRIPT, folder, "create", "--yes", "--json")
+    with zygote(tmp_path) as runs:
+        intruders = Intruders(runs, folder, SECOND)
+        with guarding(intruders):
+            first = run(SCRIPT, folder, "create", "--yes", "--json")
     assert first.exit_code == 0, first.document["problems"]
     assert intruders.ended.keys() == set(SECOND.values())
     for verb, ended in intruders.ended.items():
-        assert ended.returncode == 2, (verb, ended.stdout, ended.stderr)
-        (problem,) = json.loads(ended.stdout)["problems"]
+        assert ended.exit_code == 2, (verb, ended.stdout, ended.stderr)
+        (problem,) = ended.document["problems"]
         assert problem["what"] == "another run is changing lambda-fs"
         assert "has run create since" in problem["why"]
         assert "--break-lock" in problem["hint"]
