@@ -48,6 +48,11 @@ def client(service: str) -> Any:
     return _client(service, os.environ["AWS_ENDPOINT_URL"])
 
 
+def forget_clients() -> None:
+    """Let `client` make new ones: in a fork nothing answers on the connections of the old ones."""
+    _client.cache_clear()
+
+
 def deploy(folder: Path, **settings: Any) -> Path:
     """Create the infrastructure with the script, and node groups with the second script."""
     prepare(folder, **{**SMALL, **settings})

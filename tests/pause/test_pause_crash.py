@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from tests.pause.deployment import SCRIPT, act, deploy, instances, shape
+from tests.pause.deployment import SCRIPT, act, deploy, forget_clients, instances, shape
+from tests.support.killed import KilledRun, allow_long_answers
 from tests.support.scripts import run
+from tests.trust.zygote import Request, zygote
 
 FEW = {
     "create_ndb_cluster": False,
@@ -20,37 +26,60 @@ FEW = {
 PAUSE = ("pause", "--deep")
 
 
-def killing_points(cloud: RehearsalCloud, folder: Path, *words: str) -> list[int]:
-    """Run a command undisturbed and return the numbers of the calls that follow its writes."""
-    before = len(cloud.calls)
-    act(folder, *words)
-    writes = {id(call) for call in cloud.calls.writes()}
-    made = cloud.calls[before:]
-    return [1, *(n + 1 for n, call in enumerate(made, start=1) if id(call) in writes)]
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
 
 
+@linux_only
 @pytest.mark.timeout(900)
 def test_every_write_of_pause_and_of_resume_can_be_the_last(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with EksApiServers(cloud):
+    allow_long_answers(monkeypatch)
+    with zygote(tmp_path) as runs, EksApiServers(cloud):
         folder = deploy(tmp_path / "work", **FEW)
         before = shape()
-        points = {"pause": killing_points(cloud, folder, *PAUSE)}
+        act(folder, *PAUSE)
         paused = shape()
-        points["resume"] = killing_points(cloud, folder, "resume")
+        act(folder, "resume")
         assert shape() == before
-        assert all(len(numbers) > 12 for numbers in points.values())
-        for turn in range(max(map(len, points.values()))):
-            for words, expected in ((PAUSE, paused), (("resume",), before)):
-                numbers = points[words[0]]
-                number = numbers[min(turn, len(numbers) - 1)]
-                cloud.faults.add({"fault": "drop", "from_call": len(cloud.calls) + number})
-                run(SCRIPT, folder, *words, "--yes", "--json")
-                cloud.faults.clear()
-                act(folder, *words)
-                assert shape() == expected, f"{words[0]} killed at call {number}"
+        for words, expected in ((PAUSE, paused), (("resume",), before)):
+
+            def recover(
+                copy: Path, _: int, words: Sequence[str] = words, expected: Any = expected
+            ) -> None:
+                forget_clients()
+                act(copy, *words)
+                assert shape() == expected
+
+            request = Request(
+                Path(SCRIPT.name).stem, (*words, "--yes", "--json"), folder, dict(os.environ)
+            )
+            killed = KilledRun(cloud, request, recover)
+            assert killed.play(runs, monkeypatch) == 0
+            assert killed.writes > 12
+            assert shape() == expected
         run(SCRIPT, folder, "pause", "--yes")
         act(folder, "destroy")
         assert not instances()
+
+
+def test_pause_and_resume_whose_connections_break_for_good_are_continued(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run itself goes on, without its connection, and ends with a report of what failed."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with EksApiServers(cloud):
+        folder = deploy(tmp_path / "work", **FEW)
+        shapes = {"resume": shape()}
+        calls = len(cloud.calls)
+        act(folder, *PAUSE)
+        shapes["pause"], middle = shape(), (len(cloud.calls) - calls) // 2
+        for words in (("resume",), PAUSE):
+            for number in (1, middle):
+                cloud.faults.add({"fault": "drop", "from_call": len(cloud.calls) + number})
+                broken = run(SCRIPT, folder, *words, "--yes", "--json")
+                assert broken.document["result"] in ("ok", "failed", "refused"), broken.stderr
+                cloud.faults.clear()
+            act(folder, *words)
+            assert shape() == shapes[words[0]]

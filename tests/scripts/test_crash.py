@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,11 +15,15 @@ import pytest
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
+from tests.support.killed import KilledRun, allow_long_answers
 from tests.support.scripts import prepare, run
 from tests.trust.snapshot import Snapshot, differences, take_aws
+from tests.trust.zygote import Request, zygote
 
-PARTS = 4
-"""The writes of a run are shared out over so many tests, so that all cores work."""
+LAST = 4
+"""After so many of the last writes the world is also destroyed."""
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
 
 
 def state(cloud: RehearsalCloud) -> Snapshot:
@@ -39,54 +46,89 @@ def world(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[RehearsalCl
 
 
 @pytest.fixture
-def undisturbed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> tuple[Snapshot, Snapshot, list[int]]:
-    """Return the empty cloud, what an undisturbed run makes, and the calls to kill it at.
-
-    These are the first call, and each call after a write: one that comes after a read finds the
-    cloud as the call before it did. botocore's retries and their pauses are off.
-    """
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn off botocore's retries and their pauses."""
     monkeypatch.setenv("AWS_SETUP_PACE", "0")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with world(monkeypatch, tmp_path / "undisturbed") as cloud:
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The empty cloud, what a run makes in it, and the numbers of its calls that write."""
+
+    empty: Snapshot
+    made: Snapshot
+    writes: tuple[int, ...]
+
+
+def undisturbed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Undisturbed:
+    """Return what a run makes that nothing disturbs, and of which destroy leaves nothing."""
+    with world(monkeypatch, folder) as cloud:
         empty, before = state(cloud), len(cloud.calls)
-        assert run(SCRIPT, tmp_path / "undisturbed", "--yes").exit_code == 0
+        assert run(SCRIPT, folder, "--yes").exit_code == 0
         calls, writes = cloud.calls[before:], {id(call) for call in cloud.calls.writes()}
         made = state(cloud)
-        assert run(SCRIPT, tmp_path / "undisturbed", "destroy", "--yes").exit_code == 0
+        assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
         assert not differences(empty, state(cloud))
-    after = [n + 1 for n, call in enumerate(calls, start=1) if id(call) in writes]
-    return empty, made, [1, *after]
+    numbers = tuple(n for n, call in enumerate(calls, start=1) if id(call) in writes)
+    assert len(numbers) > 40
+    return Undisturbed(empty, made, numbers)
+
+
+def continued(
+    cloud: RehearsalCloud, folder: Path, expected: Undisturbed, *, destroyed: bool
+) -> None:
+    """Run again after a disturbed run, and compare the world with that of the undisturbed one."""
+    again = run(SCRIPT, folder, "--yes", "--json")
+    assert again.exit_code == 0, again.document["problems"]
+    assert not differences(expected.made, state(cloud))
+    if destroyed:
+        gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
+        assert gone.exit_code == 0, gone.document["problems"]
+        assert not differences(expected.empty, state(cloud))
+
+
+@linux_only
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("once")
+def test_every_write_can_be_the_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever write was the last, the next run leaves the world as an undisturbed run does.
+
+    From that world destroy leaves nothing, which the undisturbed run and the last ones here show.
+    A run killed after a read finds the cloud as the write before it left it.
+    """
+    allow_long_answers(monkeypatch)
+    folder = tmp_path / "work"
+    with zygote(tmp_path) as runs:
+        expected = undisturbed(monkeypatch, tmp_path / "undisturbed")
+        with world(monkeypatch, folder) as cloud:
+            late = len(expected.writes) - LAST
+
+            def recover(copy: Path, number: int) -> None:
+                continued(cloud, copy, expected, destroyed=number > late)
+
+            request = Request(Path(SCRIPT.name).stem, ("--yes", "--json"), folder, dict(os.environ))
+            killed = KilledRun(cloud, request, recover)
+            assert killed.play(runs, monkeypatch) == 0
+            assert killed.writes > 40
+            assert not differences(expected.made, state(cloud))
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("part", range(PARTS))
-def test_every_write_can_be_the_last(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    undisturbed: tuple[Snapshot, Snapshot, list[int]],
-    part: int,
+@pytest.mark.usefixtures("once")
+def test_connections_that_break_for_good_end_a_run_that_the_next_one_continues(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whatever write was the last, the next run leaves the world as an undisturbed run does.
-
-    From that world destroy leaves nothing, which the undisturbed run and the last one here show.
-    """
-    empty, made, calls = undisturbed
-    assert len(calls) > 40
-    for last in calls[part::PARTS]:
-        folder = tmp_path / str(last)
+    """The run itself goes on, without its connection, and ends with a report of what failed."""
+    expected = undisturbed(monkeypatch, tmp_path / "undisturbed")
+    for number in (1, *(write + 1 for write in expected.writes[3::12]), expected.writes[-1] + 1):
+        folder = tmp_path / str(number)
         with world(monkeypatch, folder) as cloud:
-            cloud.faults.add({"fault": "drop", "from_call": len(cloud.calls) + last})
-            run(SCRIPT, folder, "--yes", "--json")
+            cloud.faults.add({"fault": "drop", "from_call": len(cloud.calls) + number})
+            broken = run(SCRIPT, folder, "--yes", "--json")
+            assert broken.document["result"] in ("ok", "failed", "refused"), broken.stderr
             cloud.faults.clear()
-            again = run(SCRIPT, folder, "--yes", "--json")
-            assert again.exit_code == 0, f"{last}: {again.document['problems']}"
-            assert not differences(made, state(cloud)), f"killed at call {last}"
-            if last in calls[-PARTS:]:
-                gone = run(SCRIPT, folder, "destroy", "--yes", "--json")
-                assert gone.exit_code == 0, (last, gone.document["problems"])
-                assert not differences(empty, state(cloud)), f"killed at {last}, destroyed"
+            continued(cloud, folder, expected, destroyed=False)
 
 
 @pytest.fixture

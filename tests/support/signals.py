@@ -26,3 +26,15 @@ def _is_pending(pid: int, number: signal.Signals) -> bool:
         return False
     masks = [line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:")]
     return bool(int(masks[0], 16) >> (number - 1) & 1)
+
+
+def wait_until_stopped(pid: int) -> None:
+    """Return when a process that was sent SIGSTOP is stopped, in all of its threads."""
+    while True:
+        states = {
+            (task / "stat").read_text().rpartition(") ")[2][0]
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        }
+        if states == {"T"}:
+            return
+        time.sleep(0.001)

@@ -12,7 +12,6 @@ import pickle
 import shutil
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -31,6 +30,7 @@ from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
 from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import InProcessServices
+from tests.support.signals import wait_until_stopped
 from tests.trust.cliffs import Tap
 from tests.trust.zygote import Request, Run, Zygote
 
@@ -147,7 +147,7 @@ class World:
 
     def _be_child(self, act: Callable[[], T], answer: Path, *, parent: int) -> None:
         try:
-            _wait_until_stopped(parent)
+            wait_until_stopped(parent)
             loopback.serve_in_fork()
             machines = self.environment.machines
             assert isinstance(machines, InProcessVmPool)
@@ -165,18 +165,6 @@ class World:
         finally:
             os.kill(parent, signal.SIGCONT)
             os._exit(0)
-
-
-def _wait_until_stopped(pid: int) -> None:
-    """Return when a process is stopped, in all of its threads."""
-    while True:
-        states = {
-            (task / "stat").read_text().rpartition(") ")[2][0]
-            for task in Path(f"/proc/{pid}/task").iterdir()
-        }
-        if states == {"T"}:
-            return
-        time.sleep(0.001)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -50,7 +51,18 @@ def serve_in_fork() -> None:
     The child has the parent's sockets: only one of the two may serve at a time.
     """
     for server in list(_serving):
+        # Another thread may have held the parent's lock.
+        server._lock = threading.Lock()
         server.start()
+
+
+def wait_until_accepted() -> None:
+    """Return when no connection waits to be accepted: a forked child would take it."""
+    with selectors.DefaultSelector() as selector:
+        for server in list(_serving):
+            selector.register(server, selectors.EVENT_READ)
+        while selector.select(0):
+            time.sleep(0.001)
 
 
 class LoopbackServer(ThreadingHTTPServer):
