@@ -160,23 +160,41 @@ def hostile(plan: Plan, results: Path) -> int:
 
 
 def fuzz(plan: Plan, results: Path) -> int:
-    """Damage the input of every reader."""
+    """Damage the input of every reader; load, plan and create generated configurations."""
+    from tests.trust.fuzz.coverage import guided, installed
     from tests.trust.fuzz.readers import READERS
+    from tests.trust.fuzz.runs import outcomes
     from tests.trust.fuzz.search import search
 
-    done, failures = _done(results), 0
+    done, folder = _done(results), results.parent / f"fuzz-{plan.seed}"
+    if not installed():
+        print("atheris is not installed: inputs are drawn, not guided by coverage", flush=True)
+
+    def tried(row: str, column: str, seconds: float, why: str, *, tries: int) -> int:
+        shown = (f"{row}, {column}, seed {plan.seed}", row, column, seconds, plan.seed, why)
+        return record(results, Result("fuzz", *shown, tries=tries))
+
+    failures = 0
+    # What is drawn is shortened where it fails; what is guided finds more.
+    number = plan.examples // 10 if installed() else plan.examples
     for name in plan.share(list(READERS)):
-        case = f"damaged {name}, seed {plan.seed}"
-        if case not in done:
+        if f"{name}, drawn, seed {plan.seed}" not in done:
             began = time.process_time()
-            found = search(name, number=plan.examples, seed=plan.seed)
-            seconds = round(time.process_time() - began, 1)
-            why = "\n".join(f"  {data[:200]!r}\n{text}" for data, text in found)
-            result = Result(
-                "fuzz", case, name, "survived", seconds, plan.seed, why, tries=plan.examples
-            )
-            failures += record(results, result)
+            why = search(*READERS[name], number=number, seed=f"{name} {plan.seed}")
+            failures += tried(name, "drawn", _seconds(began), why, tries=number)
+    names = [n for n in READERS if f"{n}, guided, seed {plan.seed}" not in done]
+    if installed() and (mine := plan.share(names)):
+        for name, seconds, why in guided(mine, number=plan.examples, seed=plan.seed, folder=folder):
+            failures += tried(name, "guided", seconds, why, tries=plan.examples)
+    if plan.shard == plan.shards - 1 and f"configurations, drawn, seed {plan.seed}" not in done:
+        began = time.process_time()
+        number, why = outcomes(number=plan.examples // 2, seed=plan.seed)
+        failures += tried("configurations", "drawn", _seconds(began), why, tries=number)
     return failures
+
+
+def _seconds(began: float) -> float:
+    return round(time.process_time() - began, 1)
 
 
 def permissions(plan: Plan, results: Path) -> int:

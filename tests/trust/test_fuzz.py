@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 
-from tests.trust.fuzz.readers import READERS
+from aws_setup.errors import SetupError
+from tests.trust.fuzz.mutate import EDGES
+from tests.trust.fuzz.readers import READERS, Reader, on_file
 from tests.trust.fuzz.search import search
 
-EXAMPLES = 40
+EXAMPLES = 25
 
 pytestmark = pytest.mark.kind("C5", "C7")
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_input_is_a_value_or_an_error_with_a_fix(name: str) -> None:
-    assert [f"{data!r}: {why}" for data, why in search(name, number=EXAMPLES, seed=1)] == []
+    assert search(*READERS[name], number=EXAMPLES, seed=name) == ""
+
+
+def _foreign(data: bytes, _: Path) -> None:
+    assert data in EDGES or b"=" in data
+
+
+def _slow(data: bytes, _: Path) -> None:
+    began = time.thread_time()
+    while data == b"null" and time.thread_time() - began < 1.1:
+        pass
+
+
+def _without_fix(_: bytes, __: Path) -> None:
+    raise SetupError("it is wrong")
+
+
+def _write(path: Path) -> None:
+    path.unlink()
+    raise SetupError("it is wrong", hint="mend it")
+
+
+@pytest.mark.parametrize(
+    ("reader", "why"),
+    [(_foreign, "data=b'"), (_slow, "s of CPU time"), (_without_fix, "without a fix"),
+     (on_file(_write), "a write before the refusal")],
+)  # fmt: skip
+def test_a_search_finds_what_no_user_should_meet(reader: Reader, why: str) -> None:
+    assert why in search(b"a = b", reader, number=EXAMPLES, seed="x")

@@ -10,7 +10,8 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -154,13 +155,30 @@ def config(folder: Path) -> Config:
     )
 
 
+@contextmanager
+def refused_unwritten(folder: Path) -> Iterator[None]:
+    """Fail when the block refuses its input after it has changed a file of the folder."""
+    before = _contents(folder)
+    try:
+        yield
+    except EXPECTED as error:
+        if _contents(folder) != before:
+            raise AssertionError(f"a write before the refusal {error!r}") from error
+        raise
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def on_file(use: Callable[[Path], object]) -> Reader:
     """Return a reader of the input as a file."""
 
     def run(data: bytes, folder: Path) -> object:
         path = folder / "file"
         path.write_bytes(data)
-        return use(path)
+        with refused_unwritten(folder):
+            return use(path)
 
     return run
 
@@ -170,7 +188,8 @@ def stored(place: Callable[[Config], Path], use: Callable[[Config], object]) -> 
 
     def run(data: bytes, folder: Path) -> object:
         place(config(folder)).write_bytes(data)
-        return use(config(folder))
+        with refused_unwritten(folder):
+            return use(config(folder))
 
     return run
 
@@ -206,13 +225,15 @@ def _events(path: Path) -> None:
         text_timeline(record)
 
 
-def _lock(path: Path) -> None:
-    lock = read_lock(path)
-    _ = lock.repeated, lock.addons, lock.images, lock.zone_ids
-    own = path.with_name("config_aws.yaml")
+def _lock(data: bytes, folder: Path) -> None:
+    own, path = folder / "config_aws.yaml", folder / "file"
     own.write_text("ssh_keypair_name: k\nssh_key_path: /k.pem\n")
-    load_config(own, lock=lock)
-    lock_warnings(own, lock)
+    path.write_bytes(data)
+    with refused_unwritten(folder):
+        lock = read_lock(path)
+        _ = lock.repeated, lock.addons, lock.images, lock.zone_ids
+        load_config(own, lock=lock)
+        lock_warnings(own, lock)
 
 
 def _kubeconfig(path: Path) -> None:
@@ -258,7 +279,7 @@ def encoded(value: object) -> bytes:
 
 FILES: dict[str, tuple[bytes, Reader]] = {
     "configuration": (CONFIG.encode(), on_file(load_config)),
-    "lock file": (LOCK.encode(), on_file(_lock)),
+    "lock file": (LOCK.encode(), _lock),
     "events log": ((DATA / "create.events.jsonl").read_bytes()[:6000], on_file(_events)),
     "receipt": (
         encoded(RECEIPT),

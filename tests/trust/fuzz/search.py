@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-import random
 import shutil
 import tempfile
 import time
 import traceback
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from aws_setup.errors import SetupError
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from aws_setup.errors import Problem, SetupError
 from aws_setup.report import Report, Style
 from tests.trust.fuzz.mutate import EDGES, damaged
-from tests.trust.fuzz.readers import EXPECTED, READERS, Reader
+from tests.trust.fuzz.readers import EXPECTED, Reader
 
 SECONDS = 1.0
 """CPU time of one input, in this thread: servers of other tests may still run beside it."""
@@ -25,54 +30,69 @@ UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of controls, format characters, surrogates, line and paragraph ends."""
 
 
-def inputs(seed: bytes, *, number: int, dice: random.Random) -> Iterator[bytes]:
-    """Yield the edges and so many damaged variants of an input."""
-    yield from EDGES
-    for _ in range(number):
-        yield damaged(seed, dice)
+class Unfit(AssertionError):
+    """An outcome that no user should meet; the text says what is wrong."""
 
 
-def failure(reader: Reader, data: bytes) -> str:
-    """Return how a reader fails with an input; '' when it does not."""
+def drawing(number: int) -> settings:
+    """Return the settings of a search: so many inputs, the same for the same seed."""
+    return settings(
+        max_examples=number,
+        database=None,
+        deadline=None,  # `check` measures the CPU time
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+
+
+def inputs(first: bytes) -> SearchStrategy[bytes]:
+    """Return a strategy for the damaged variants of an input."""
+    return st.randoms(use_true_random=False).map(lambda dice: damaged(first, dice))
+
+
+def check(reader: Reader, data: bytes, *, seconds: float = SECONDS) -> None:
+    """Read an input.
+
+    Raises:
+        Unfit: slow, an error without a fix, or a control character in what is printed.
+        Exception: of a library.
+    """
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     began = time.thread_time()
     try:
-        return _outcome(reader, data, folder) or _duration(began)
+        _check_outcome(reader, data, folder)
+        taken = time.thread_time() - began
+        if taken > seconds:
+            raise Unfit(f"it took {taken:.1f} s of CPU time")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _duration(began: float) -> str:
-    seconds = time.thread_time() - began
-    return f"it took {seconds:.1f} s of CPU time" if seconds > SECONDS else ""
-
-
-def _outcome(reader: Reader, data: bytes, folder: Path) -> str:
+def _check_outcome(reader: Reader, data: bytes, folder: Path) -> None:
     try:
-        reader(data, folder)
+        result = reader(data, folder)
     except EXPECTED as error:
-        return shown(error)
-    except Exception:  # noqa: BLE001 -- what is looked for
-        return traceback.format_exc(limit=-4)
-    return ""
+        result = error
+    if isinstance(result, str):
+        result = SetupError(what="x", why=result, hint="x")
+    if isinstance(result, SetupError):
+        check_error(result)
 
 
-def shown(error: Exception) -> str:
-    """Return what is wrong with an error as the user reads it."""
-    if not isinstance(error, SetupError):
-        return ""
+def check_error(error: SetupError) -> None:
+    """Raise Unfit when an error has no fix, or what is printed of it has control characters."""
     if not all(problem.what and problem.hint for problem in error.problems):
-        return f"an error without a fix: {error!r}"
-    if leaks := unsafe(printed(error)):
-        return f"{leaks} in {printed(error)!r}"
-    return ""
+        raise Unfit(f"an error without a fix: {error!r}")
+    if leaks := unsafe(printed(error.problems)):
+        raise Unfit(f"{leaks} in {printed(error.problems)!r}")
 
 
-def printed(error: SetupError) -> str:
-    """Return an error as the report prints it."""
+def printed(problems: tuple[Problem, ...]) -> str:
+    """Return problems as the report prints them."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        Report(Style()).problems(list(error.problems))
+        Report(Style()).problems(list(problems))
     return out.getvalue() + err.getvalue()
 
 
@@ -81,32 +101,25 @@ def unsafe(text: str) -> list[str]:
     return sorted({c for c in text if c != "\n" and unicodedata.category(c) in UNSAFE})
 
 
-def smallest(reader: Reader, data: bytes) -> bytes:
-    """Return a shorter input that still fails: pieces are removed while it does."""
-    size = max(1, len(data) // 2)
-    tries = 200
-    while size and tries:
-        at = 0
-        while at < len(data) and tries:
-            tries -= 1
-            shorter = data[:at] + data[at + size :]
-            if failure(reader, shorter):
-                data = shorter
-            else:
-                at += size
-        size //= 2
-    return data
+def failure(check_input: Callable[[], object]) -> str:
+    """Return how a check fails; '' when it does not."""
+    try:
+        check_input()
+    except Exception:  # noqa: BLE001 -- what is looked for
+        return traceback.format_exc(limit=-4)
+    return ""
 
 
-def search(name: str, *, number: int, seed: int) -> list[tuple[bytes, str]]:
-    """Return inputs with which a reader fails, shortened, each with how; one of each kind."""
-    first, reader = READERS[name]
-    if why := failure(reader, first):
-        return [(first, f"the undamaged input: {why}")]
-    found: dict[str, tuple[bytes, str]] = {}
-    for data in inputs(first, number=number, dice=random.Random(f"{name} {seed}")):
-        if why := failure(reader, data):
-            kind = why.strip().splitlines()[-1][:60]
-            if kind not in found:
-                found[kind] = smallest(reader, data), why
-    return list(found.values())
+def search(first: bytes, reader: Reader, *, number: int, seed: str) -> str:
+    """Return how a reader fails with an input, edges or damaged ones, as few of it as fail."""
+    for data in (first, *EDGES):
+        if why := failure(functools.partial(check, reader, data)):
+            return f"{data[:200]!r}\n{why}"
+
+    @seeded(seed)
+    @drawing(number)
+    @given(data=inputs(first))
+    def attempt(data: bytes) -> None:
+        check(reader, data)
+
+    return failure(attempt)
