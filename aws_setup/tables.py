@@ -31,7 +31,7 @@ from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.existing_network import ExistingSubnet, ExistingVpc
 from aws_setup.infrastructure.iam import ClusterRole, NodeRole
 from aws_setup.infrastructure.instances import VmGroupStep
-from aws_setup.infrastructure.internet_gateway import InternetGateway
+from aws_setup.infrastructure.internet_gateway import InternetGateway, after_public_addresses
 from aws_setup.infrastructure.launch_templates import LaunchTemplate, auto_scaling_specs
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.infrastructure.network import Subnet, Vpc
@@ -283,7 +283,7 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
         replace(step, needs=(*step.needs, cleanup.name)) if isinstance(step, EksCluster) else step
         for step in steps
     ]
-    return [*(_deleted_beside(step) for step in steps), cleanup, others]
+    return [*after_public_addresses([*map(_deleted_beside, steps)]), cleanup, others]
 
 
 def _deleted_beside(step: Step) -> Step:

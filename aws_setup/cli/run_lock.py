@@ -9,12 +9,13 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.errors import describe_error
+from aws_setup.aws.errors import describe_error, to_setup_error
 from aws_setup.aws.run_lock import Outdated, RunLock, describe, not_prevented
-from aws_setup.aws.run_lock_store import Generation, LockStore, Standing
+from aws_setup.aws.run_lock_store import STEP, Generation, LockStore, Standing
 from aws_setup.aws.session import Aws
 from aws_setup.cli.command_run import CommandRun
 from aws_setup.config import Config
+from aws_setup.engine.plan import to_problem
 from aws_setup.engine.result import Result
 from aws_setup.engine.write_guard import guarding
 from aws_setup.errors import Problem
@@ -114,8 +115,11 @@ def remove_lock(run: CommandRun[Context]) -> list[Leftover]:
         return []
     try:
         lock.remove()
-    except (ClientError, BotoCoreError):
+    except (ClientError, BotoCoreError) as error:
+        problem = to_problem(to_setup_error(error), step=STEP)
+        run.report.problems([problem])
+        run.result.problems.append(problem)
         names = " ".join(map(lock.store.name, lock.numbers))
         command = f"aws ssm delete-parameters --names {names}"
-        return [Leftover("run lock", lock.store.path, command)]
+        return [Leftover(STEP, lock.store.path, command)]
     return []

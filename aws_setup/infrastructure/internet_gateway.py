@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,6 +15,9 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.autoscaling import AutoScalingGroup
+from aws_setup.infrastructure.eks_cluster import EksCluster
+from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, with_lost
 
 
@@ -138,3 +142,20 @@ class InternetGateway(Ec2Tagged, Step):
 
 def _attached_first(gateways: list[Item]) -> list[Item]:
     return sorted(gateways, key=lambda item: (not item["Attachments"], item["InternetGatewayId"]))
+
+
+def after_public_addresses(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps for deletion: the gateway goes after all that may have a public address.
+
+    EC2 detaches no gateway from a VPC with such machines; where they stay, because their deletion
+    is denied, it stays at once and not after a long wait.
+    https://docs.aws.amazon.com/vpc/latest/userguide/working-with-igw.html
+    """
+    gateway = InternetGateway.name
+    if gateway not in {step.name for step in steps}:
+        return list(steps)
+    public = (AutoScalingGroup, EksCluster, VmGroupStep)
+    return [
+        replace(step, follows=(*step.follows, gateway)) if isinstance(step, public) else step
+        for step in steps
+    ]

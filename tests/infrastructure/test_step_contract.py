@@ -11,10 +11,11 @@ from pathlib import Path
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Inventory
 from aws_setup.cli.aws_commands import open_aws
+from aws_setup.config import Config
 from aws_setup.config.loader import load_config
 from aws_setup.engine.plan import Row, inspect_all, needs_of, only
-from aws_setup.engine.runner import Outcome, apply, remove
-from aws_setup.engine.step import Action
+from aws_setup.engine.runner import Outcome, apply, removal_needs, remove
+from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.infrastructure.network import MARKER_GROUP
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -99,3 +100,14 @@ def delete_all(folder: Path) -> None:
         outcome = remove(rows, ctx, tell=lambda _: None, stop=lambda: None)
     assert (outcome.failed, outcome.blocked) == ({}, [])
     assert set(outcome.done) >= {step.name for step in table(folder)}
+
+
+def test_the_internet_gateway_is_deleted_after_what_may_have_a_public_address() -> None:
+    steps = infrastructure_teardown_steps(Config(ssh_keypair_name="k", ssh_key_path="k"))
+    before = removal_needs([Row(step, Action.EXISTS, Found(step.name)) for step in steps])
+    public = {step.name for step in steps if step.part in ("machines", "auto scaling")}
+    assert len(public) > 8
+    templates = {name for name in public if name.startswith("launch template")}
+    nodes = {"eks cluster", "core-nodes", "invoker-nodes", "nat gateway"}
+    assert public - templates | nodes <= before["internet gateway"]
+    assert before["vpc"] > before["internet gateway"]
