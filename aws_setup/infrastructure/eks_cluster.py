@@ -172,12 +172,18 @@ class EksCluster(Tagged, Step):
         return found if cluster["status"] == "ACTIVE" else Pending(cluster["status"])
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the cluster and return when EKS no longer knows it."""
+        """Delete the cluster and return when EKS no longer knows it; warn of its log group."""
         name = found.id
+
+        def delete() -> None:
+            cluster: Any = ctx.aws.eks.delete_cluster(name=name)["cluster"]
+            if enabled_logs(cluster):
+                ctx.warn(log_group_stays(name, ctx.aws.region))
+
         delete_with_retry(
             ctx,
             f"EKS cluster {name}",
-            lambda: ctx.aws.eks.delete_cluster(name=name),
+            delete,
             gone={"ResourceNotFoundException"},
             deadline=1800,
         )
@@ -313,6 +319,17 @@ def enabled_logs(cluster: Item) -> set[str]:
     """Return the control-plane logs that are enabled."""
     settings = cluster.get("logging", {}).get("clusterLogging", [])
     return {kind for setting in settings if setting["enabled"] for kind in setting["types"]}
+
+
+def log_group_stays(cluster: str, region: str) -> Problem:
+    """Return the warning about the log group that EKS has made for a cluster, without tags.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
+    """
+    group = f"/aws/eks/{cluster}/cluster"
+    command = f"aws logs delete-log-group --log-group-name {group} --region {region}"
+    why = "it has the cluster's logs, is billed by CloudWatch, and is not deleted with the cluster"
+    return Problem(f"the log group {group} stays", why, f"delete it with `{command}`")
 
 
 def access_cidrs(ctx: Context) -> list[str]:

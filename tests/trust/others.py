@@ -2,8 +2,7 @@
 
 They have the names, Name tags, address ranges, security groups and labels of our deployment, in
 the same account, cluster and OpenWhisk namespace, wherever AWS, Kubernetes and OpenWhisk let two
-things have one name; elsewhere they have similar names. Logs of CloudWatch are not emulated: no
-script calls them.
+things have one name; elsewhere they have similar names.
 """
 
 from __future__ import annotations

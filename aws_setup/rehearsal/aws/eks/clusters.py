@@ -113,6 +113,15 @@ def logging_document(requested: Document) -> Document:
     return {"clusterLogging": lists + ([{"types": off, "enabled": False}] if off else [])}
 
 
+def write_logs(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
+    """Make the log group of a cluster whose logs are enabled, as EKS does; it has no tags.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
+    """
+    if any(setup["enabled"] for setup in cluster.document["logging"]["clusterLogging"]):
+        region_store(cloud, call).log_groups.add(f"/aws/eks/{cluster.name}/cluster")
+
+
 def _finish(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Make a cluster ACTIVE, or FAILED if its network was deleted meanwhile (API_ClusterIssue)."""
     failure = cloud.faults.resource_failure("cluster", cluster.name)
@@ -152,6 +161,7 @@ def _activate(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     if call.params.get("bootstrapSelfManagedAddons", True):
         cluster_hooks(cloud).install_default_addons(cluster=cluster.name)
     access_entries.create_bootstrap_entry(cloud, call, cluster)
+    write_logs(cloud, call, cluster)
 
 
 def describe_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:

@@ -119,13 +119,13 @@ def _update_logging(
         raise responses.invalid_parameter(
             "No changes needed for the logging config provided", clusterName=cluster.name
         )
-    return start_cluster_update(
-        cloud,
-        cluster,
-        "LoggingUpdate",
-        {"ClusterLogging": requested},
-        lambda: cluster.document.update(logging=desired),
-    )
+
+    def write() -> None:
+        cluster.document.update(logging=desired)
+        clusters.write_logs(cloud, call, cluster)
+
+    shown = {"ClusterLogging": requested}
+    return start_cluster_update(cloud, cluster, "LoggingUpdate", shown, write)
 
 
 def _merged_logging(current: Document, requested: Document) -> Document:
