@@ -39,7 +39,11 @@ def guided(
     """
     words = [str(folder), str(number), str(seed), *names]
     command = [sys.executable, "-m", "tests.trust.fuzz.coverage", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (folder / "instrumented").open("w") as err,  # a line for each module
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True) as process,
+    ):
         assert process.stdout
         for line in process.stdout:
             name, seconds, code = line.rstrip("\n").split("\t")
