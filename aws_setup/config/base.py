@@ -23,13 +23,12 @@ class Section(BaseModel):
     """A section of the configuration file.
 
     Its docstring is the section's heading in the sample, and the docstring below a field is the
-    description of that key.
+    description of that key (descriptions.py).
     """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         validate_default=True,
         defer_build=True,
     )

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from aws_setup.config.descriptions import descriptions
+from aws_setup.config.model import Config
 from aws_setup.config.yaml_source import SHOWN, PlacedProblem, YamlValue, leaves, problem_at
 from aws_setup.errors import Problem
 
@@ -87,8 +89,7 @@ def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
 
 def how_to_set(key: str, field: FieldInfo) -> str:
     """Return the fix of a key's value: its description, with an example if there is one."""
-    description = " ".join((field.description or "").split())
-    fix = f"set {key} as described: {description}"
+    fix = f"set {key} as described: {' '.join(descriptions(Config)[key].split())}"
     example = field.examples[0] if field.examples else field.default
     if field.is_required() and not field.examples:
         return fix

@@ -9,25 +9,33 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeGuard
-
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import (
-    CertificatePublicKeyTypes,
-    PublicKeyTypes,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from aws_setup.config.regular_files import read_file
+from aws_setup.engine.lazy_import import LazyModule
 from aws_setup.errors import Refused
+
+if TYPE_CHECKING:
+    from cryptography import exceptions, x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric.types import (
+        CertificatePublicKeyTypes,
+        PublicKeyTypes,
+    )
+    from cryptography.x509 import oid
+else:  # 40 ms, which only runs that look at a certificate need
+    exceptions = LazyModule("cryptography.exceptions")
+    x509, oid = LazyModule("cryptography.x509"), LazyModule("cryptography.x509.oid")
+    hashes = LazyModule("cryptography.hazmat.primitives.hashes")
+    serialization = LazyModule("cryptography.hazmat.primitives.serialization")
+    ec = LazyModule("cryptography.hazmat.primitives.asymmetric.ec")
+    rsa = LazyModule("cryptography.hazmat.primitives.asymmetric.rsa")
 
 CURVES = frozenset({"secp256r1", "secp384r1"})
 """Elliptic curves that Elastic Load Balancing accepts, as the TLS standards name them."""
 
-ServerKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+ServerKey: TypeAlias = "rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey"
 """The types of private key that a load balancer accepts."""
 
 RENEW = timedelta(days=30)
@@ -65,7 +73,7 @@ def is_usable(pair: KeyPair) -> bool:
         key = serialization.load_pem_private_key(pair.key.encode(), password=None)
         names_of(pair.certificate)
         return _is_accepted(key) and _public(key.public_key()) == _public(pair.leaf.public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except (ValueError, TypeError, exceptions.UnsupportedAlgorithm, x509.DuplicateExtension):
         return False
 
 
@@ -93,7 +101,7 @@ def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -
             differ.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, name)])
     names = [_general(item) for item in dict.fromkeys([name, *others])]
     certificate = (
         x509.CertificateBuilder()
@@ -105,7 +113,7 @@ def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
     public = certificate.public_bytes(serialization.Encoding.PEM)
@@ -192,7 +200,7 @@ def _private_key(path: Path) -> ServerKey:
         why = "it is encrypted, and its passphrase cannot be entered in an unattended run"
         hint = f"decrypt it (openssl pkey -in {path} -out plain.pem) and name that file"
         raise _invalid("openwhisk_tls_key", path, why, hint) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, exceptions.UnsupportedAlgorithm) as error:
         raise _invalid("openwhisk_tls_key", path, "it is not a private key in PEM") from error
     if _is_accepted(key):
         return key

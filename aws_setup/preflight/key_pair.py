@@ -8,25 +8,26 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
 from aws_setup.config.regular_files import read_file
+from aws_setup.engine.lazy_import import LazyModule
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 from aws_setup.ssh.keys import inspect_key
 
-Encoding, Private, Public = (
-    serialization.Encoding,
-    serialization.PrivateFormat,
-    serialization.PublicFormat,
-)
+if TYPE_CHECKING:
+    from cryptography import exceptions
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+else:  # only runs that launch VMs compare the keys
+    exceptions = LazyModule("cryptography.exceptions")
+    serialization = LazyModule("cryptography.hazmat.primitives.serialization")
+    rsa = LazyModule("cryptography.hazmat.primitives.asymmetric.rsa")
 
 
 def check(planned: PlannedResources) -> CheckResult:
@@ -59,7 +60,7 @@ def key_findings(config: Config, aws: Aws) -> list[Finding]:
 class LocalKey:
     """The local key; of an encrypted one only the public half may be known, or nothing."""
 
-    private: RSAPrivateKey | None = None
+    private: rsa.RSAPrivateKey | None = None
     blob: bytes = b""
 
 
@@ -75,7 +76,7 @@ def read_key(path: Path) -> tuple[LocalKey | None, list[Finding]]:
         return _parse(content, path)
     except TypeError:
         return _encrypted(path)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, exceptions.UnsupportedAlgorithm):
         return None, [_not_a_private_key(content, path)]
 
 
@@ -94,7 +95,7 @@ def _parse(content: bytes, path: Path) -> tuple[LocalKey | None, list[Finding]]:
     if b"BEGIN OPENSSH PRIVATE KEY" in content:
         load = serialization.load_ssh_private_key
     key = load(content, password=None)
-    if isinstance(key, RSAPrivateKey):
+    if isinstance(key, rsa.RSAPrivateKey):
         return LocalKey(key, _blob(key.public_key())), []
     hint = "create an RSA key pair: `aws ec2 create-key-pair --key-type rsa --key-name NAME`"
     return None, [refuse("the private key is not RSA", str(path), hint)]
@@ -173,18 +174,26 @@ def same_key(local: LocalKey, registered: dict[str, Any]) -> bool | None:
     )
 
 
-def _blob(key: RSAPublicKey) -> bytes:
+def _blob(key: rsa.RSAPublicKey) -> bytes:
     """Return the public key that an OpenSSH public key file contains in base64."""
-    return base64.b64decode(key.public_bytes(Encoding.OpenSSH, Public.OpenSSH).split()[1])
+    return base64.b64decode(
+        key.public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        ).split()[1]
+    )
 
 
-def created_key_fingerprint(key: RSAPrivateKey) -> str:
+def created_key_fingerprint(key: rsa.RSAPrivateKey) -> str:
     """Return the fingerprint of a key that EC2 created: SHA-1 of the private key in PKCS #8."""
-    der = key.private_bytes(Encoding.DER, Private.PKCS8, serialization.NoEncryption())
+    der = key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return hashlib.sha1(der, usedforsecurity=False).hexdigest()
 
 
-def imported_key_fingerprint(key: RSAPrivateKey) -> str:
+def imported_key_fingerprint(key: rsa.RSAPrivateKey) -> str:
     """Return the fingerprint of an imported key: MD5 of the public key."""
-    der = key.public_key().public_bytes(Encoding.DER, Public.SubjectPublicKeyInfo)
+    der = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return hashlib.md5(der, usedforsecurity=False).hexdigest()

@@ -30,7 +30,6 @@ from aws_setup.report.plan_table import (
     plan_text,
 )
 from aws_setup.report.progress import Needs, Progress, live, plain
-from aws_setup.report.upload_progress import bar, counted
 
 GAP = 2
 """Columns between two columns of a table."""
@@ -178,6 +177,8 @@ class Report:
     @contextmanager
     def upload_progress(self, total: int, total_bytes: int) -> Iterator[Progress]:
         """Show the progress of many uploads: one bar in a terminal, plain lines elsewhere."""
+        from aws_setup.report.upload_progress import bar, counted  # 20 ms of rich
+
         if self.live:
             shown = bar(self.err, total, total_bytes)
         else:

@@ -53,7 +53,8 @@ class SshSettings:
         self.path = path
         try:
             text = _with_includes(expanded(path), depth=0)
-            self._config = paramiko.SSHConfig.from_text(text)
+            # Without settings paramiko, which takes 80 ms to import, has nothing to look up.
+            self._config = paramiko.SSHConfig.from_text(text) if text.strip() else None
         except _unusable_errors() as error:
             raise self._unusable(str(error)) from None
 
@@ -64,7 +65,7 @@ class SshSettings:
     def route(self, address: str, *, user: str = "", port: int = 0) -> SshRoute:
         """Return the route to an address; `user` and `port` override the file."""
         try:
-            found = self._config.lookup(address)
+            found = self._config.lookup(address) if self._config else {}
             own_port = int(found.get("port", 22))
         except _unusable_errors() as error:
             raise self._unusable(f"the settings of {address}: {error}") from None

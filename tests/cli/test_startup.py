@@ -72,11 +72,19 @@ def test_a_refused_configuration_imports_no_client(
     assert packages & SLOW <= FOR_A_REFUSAL
 
 
-def test_what_most_commands_do_not_need_is_imported_where_it_is_used() -> None:
-    code = "import sys, aws_setup.cli.aws_commands; print(*sys.modules)"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+def test_what_most_commands_do_not_need_is_imported_where_it_is_used(tmp_path: Path) -> None:
+    """Among it what reads the OpenSSH configuration, of a user who has none."""
+    code = """\
+import pathlib, runpy, sys
+runpy.run_path("create_aws_infrastructure.py")["story"]()
+import aws_setup.cli.aws_commands
+from aws_setup.ssh.ssh_config import SshSettings
+assert SshSettings(pathlib.Path(sys.argv[1], "none")).route("192.0.2.1").port == 22
+print(*sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     modules = set(ended.stdout.split())
-    assert not modules & {"jinja2", "kubernetes", "paramiko", "requests", "unittest"}
+    unused = {"cryptography", "jinja2", "kubernetes", "paramiko", "requests", "unittest"}
+    assert not modules & (unused | {"rich.progress"})
     assert "aws_setup.verify.table" not in modules

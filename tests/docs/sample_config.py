@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from aws_setup.config.base import Section
+from aws_setup.config.descriptions import descriptions
 from aws_setup.config.eks import Eks
 from aws_setup.config.general import General
 from aws_setup.config.model import Config
@@ -42,7 +43,10 @@ def sample_text() -> str:
 
 def schema_text() -> str:
     """Return the JSON Schema of the configuration file, for editors."""
-    schema = Config.model_json_schema() | {
+    schema = Config.model_json_schema()
+    for key, text in descriptions(Config).items():
+        schema["properties"][key]["description"] = text
+    schema |= {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of the λFS AWS setup",
     }
@@ -59,7 +63,7 @@ def _section(section: type[Section]) -> str:
 
 def _key(key: str, field: FieldInfo) -> Iterator[str]:
     sizes = profile_values(key)
-    text = " ".join((field.description or "").split())
+    text = " ".join(descriptions(Config)[key].split())
     if sizes:
         listed = ", ".join(f"{name}: {_yaml(value)}" for name, value in sizes.items())
         text += f" ({listed})"

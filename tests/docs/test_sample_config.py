@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from aws_setup.config import Config, load_config
+from aws_setup.config.descriptions import descriptions
 from aws_setup.errors import Refused
 from tests.docs.sample_config import SECTIONS, sample_text, schema_text
 
@@ -22,7 +23,8 @@ def test_the_sample_names_every_key_and_has_two_placeholders() -> None:
     keys = [line.removeprefix("# ").split(":")[0] for line in text.splitlines()]
     assert sorted(key for key in keys if key in Config.model_fields) == sorted(Config.model_fields)
     assert text.count("<FILL THIS IN>") == 2
-    assert all(field.description for field in Config.model_fields.values())
+    assert all(descriptions(Config).values())
+    assert descriptions(Config).keys() == Config.model_fields.keys()
     assert {key for section in SECTIONS for key in section.__annotations__} == set(
         Config.model_fields
     )
