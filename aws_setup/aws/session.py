@@ -23,6 +23,7 @@ from aws_setup.aws.credential_sources import (
     readable_settings,
     refuse_special_files,
 )
+from aws_setup.aws.error_shapes import use_modeled_errors
 from aws_setup.aws.errors import clock_skew
 from aws_setup.aws.mfa import install_prompt
 from aws_setup.config.version import USER_AGENT
@@ -207,6 +208,7 @@ class Aws:
                         region_name=region,
                         config=self._settings(retries=retries, timeout=timeout, attempts=attempts),
                     )
+                use_modeled_errors(client)
                 client.meta.events.register("before-call.*", self._before_call)
                 client.meta.events.register("before-parse.*", check_result)
                 client.meta.events.register("after-call.*", self._after_call)
