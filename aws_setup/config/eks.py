@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from aws_setup.config.base import Cidr, Section
+from aws_setup.config.base import Cidr, RoleName, Section
 
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^1\.[0-9]{2}$")]
@@ -30,9 +30,7 @@ class Eks(Section):
     eks_cluster_name: ClusterName = "lambda-fs-eks-cluster"
     """Name of the EKS cluster."""
 
-    eks_iam_role_name: Annotated[str, StringConstraints(pattern=r"^[\w+=,.@-]{1,64}$")] = (
-        "lambda-fs-eks-cluster-role"
-    )
+    eks_iam_role_name: RoleName = "lambda-fs-eks-cluster-role"
     """Name of the cluster's IAM role."""
 
     kubernetes_version: Version | None = Field(default=None, examples=["1.36"])

@@ -6,23 +6,27 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from aws_setup.config.base import Cidr, Count, InstanceType, LocalPath, Section
+from aws_setup.config.base import WORD, Cidr, Count, InstanceType, LocalPath, RoleName, Section
 from aws_setup.config.chart_source import ChartSource, GitRef, InnerFolder, NoOption
 
 PrincipalArn = Annotated[
-    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(user|role)/[\w+=,.@/-]+$")
+    str,
+    StringConstraints(pattern=rf"^arn:aws[a-z-]*:iam::[0-9]{{12}}:(user|role)/[{WORD}+=,.@/-]+$"),
 ]
 
 DiskSize = Annotated[int, Field(ge=20, le=16384)]
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$")]
 CertificateArn = Annotated[
     str,
-    StringConstraints(pattern=r"^arn:aws[a-z-]*:(acm:[a-z0-9-]+|iam:):[0-9]{12}:[\w./+=,@-]+$"),
+    StringConstraints(
+        pattern=rf"^arn:aws[a-z-]*:(acm:[a-z0-9-]+|iam:):[0-9]{{12}}:[{WORD}./+=,@-]+$"
+    ),
 ]
 ContainerImage = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([a-z0-9.-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]+(:[A-Za-z0-9_][\w.-]{0,127})?$"
+        pattern=r"^([a-z0-9.-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]+"
+        rf"(:[{WORD}][{WORD}.-]{{0,127}})?$"
     ),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -46,9 +50,7 @@ class OpenWhisk(Section):
     eks_node_disk_size: DiskSize = 50
     """Disk size of every node, in GiB (gp3, encrypted)."""
 
-    eks_node_role_name: Annotated[str, StringConstraints(pattern=r"^[\w+=,.@-]{1,64}$")] = (
-        "lambda-fs-eks-node-role"
-    )
+    eks_node_role_name: RoleName = "lambda-fs-eks-node-role"
     """Name of the nodes' IAM role."""
 
     eks_nodes_public: bool = False
