@@ -16,6 +16,7 @@ import pytest
 from aws_setup.config import load_config
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT as TABLE
+from tests.support.script_runs import run_script
 from tests.support.scripts import NO_SOFTWARE, prepare
 from tests.support.users_vpc import users_vpc
 
@@ -31,14 +32,8 @@ def run_with_input(folder: Path, answer: str, *words: str) -> subprocess.Complet
     keyboard, terminal = os.openpty()
     os.write(keyboard, f"{answer}\n".encode())
     try:
-        return subprocess.run(
-            [sys.executable, str(SCRIPT), *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=terminal,
-            timeout=120,
+        return run_script(
+            SCRIPT.name, *words, folder=folder, environment=os.environ, stdin=terminal
         )
     finally:
         os.close(terminal)
