@@ -78,7 +78,7 @@ def follower_down(story: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        story.on_first("zookeeper", zk.SERVER, "start")
+        story.start_zookeeper()
 
 
 @contextmanager

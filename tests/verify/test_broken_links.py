@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import load_config
-from aws_setup.engine.wait import SystemClock
+from aws_setup.engine.wait import Pending, SystemClock, wait_until
 from aws_setup.infrastructure.ingress_rules import (
     CLIENT_TCP,
     MYSQLD,
@@ -36,11 +34,12 @@ from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.sql.client import MYSQL
 from aws_setup.software.zookeeper import config as zk
+from aws_setup.software.zookeeper.servers import is_complete, role_texts, server_role
 from aws_setup.ssh import CommandResult, MachinePool
 from tests.support.machines import needs_machines
+from tests.support.script_runs import run_script
 from tests.verify.breaks import SERVICES
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICK, FULL = ("--quick",), ("--only", "node to client", "--only", "NameNodes answer")
 SPEED = 60.0
 
@@ -58,24 +57,22 @@ class Story:
     environment: Environment
     workspace: Workspace
 
-    def run(self, *words: str, code: int = 0) -> str:
+    def run(self, *words: str, code: int = 0, first: str = "", pace: float | None = None) -> str:
         """Run a script and return its stdout."""
         variables = self.workspace.environment(self.environment, os.environ)
-        command = [sys.executable, str(ROOT / words[0]), *words[1:]]
-        done = subprocess.run(
-            command,
-            cwd=self.workspace.folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        if pace is not None:
+            variables["AWS_SETUP_PACE"] = str(pace)
+        done = run_script(*words, folder=self.workspace.folder, environment=variables, first=first)
         assert done.returncode == code, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def verify(self, *words: str, code: int = 1) -> dict[str, Any]:
-        """Run verify and return its JSON document."""
-        printed = self.run("create_aws_infrastructure.py", "verify", "--json", *words, code=code)
+    def verify(self, *words: str, code: int = 1, first: str = "") -> dict[str, Any]:
+        """Run verify and return its JSON document.
+
+        It waits for pods and records: each poll costs more than the time that it wins.
+        """
+        command = ("create_aws_infrastructure.py", "verify", "--json", *words)
+        printed = self.run(*command, code=code, first=first, pace=0.05)
         document: dict[str, Any] = json.loads(printed)
         return document
 
@@ -101,6 +98,27 @@ class Story:
                 )
                 for item in self.instances(step)[:most]
             ]
+        finally:
+            pool.close()
+
+    def start_zookeeper(self) -> None:
+        """Start the servers that were stopped, and return when all are in the ensemble again."""
+        clock = SystemClock(pace=0.1)
+        pool = MachinePool(load_config(self.workspace.config, overrides={}, environ={}), clock)
+        try:
+            machines = [
+                pool.machine(item["InstanceId"], item["PublicIpAddress"])
+                for item in self.instances("zookeeper")
+            ]
+            for machine in machines:
+                # The exit code is 1 where the server runs; below, all have to run.
+                machine.run([zk.SERVER, "start"], sudo=True, check=False)
+
+            def poll() -> bool | Pending:
+                found = {machine.id: server_role(machine) for machine in machines}
+                return is_complete(found) or Pending(str(role_texts(found)))
+
+            wait_until("ZooKeeper is complete", poll, clock=clock, deadline=90, pause=1)
         finally:
             pool.close()
 
@@ -222,7 +240,7 @@ def zookeeper_stopped(story: Story) -> Iterator[None]:
     try:
         yield
     finally:
-        story.on("zookeeper", zk.SERVER, "start")
+        story.start_zookeeper()
 
 
 @contextmanager
@@ -257,6 +275,12 @@ def balancer_closed(story: Story) -> Iterator[None]:
     finally:
         story.ec2("AuthorizeSecurityGroupIngress", GroupId=group, IpPermissions=rules)
 
+
+SHORT_PING = """
+from aws_setup.verify import client_checks, cluster_checks
+client_checks.PING_SECONDS = cluster_checks.PING_SECONDS = 2.0
+"""
+"""Before verify: it waits two seconds for an answer that never comes, and not ten, twice."""
 
 NO_RULE = "has no rule for"
 CASES: dict[str, tuple[Break, tuple[str, ...], str, str]] = {
@@ -402,7 +426,7 @@ def test_the_broken_link_comes_first(story: Story, case: str) -> None:
     broken, words, name, cause = CASES[case]
     with ExitStack() as stack:
         stack.enter_context(broken(story))
-        document = story.verify(*words)
+        document = story.verify(*words, first=SHORT_PING if broken is balancer_closed else "")
     first = document["problems"][0]
     assert first["what"] == name
     assert cause in first["why"]
