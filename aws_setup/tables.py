@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
@@ -59,6 +60,7 @@ from aws_setup.software.machines import ZOOKEEPER, machine_steps, needs_ssh
 from aws_setup.software.ndb.data_nodes import DataNodes
 from aws_setup.software.ndb.management_server import ManagementServer
 from aws_setup.software.ndb.mysqld import MysqlServer
+from aws_setup.software.questions import questions
 from aws_setup.software.sql import schema_step
 from aws_setup.software.zookeeper.steps import ENSEMBLE, Ensemble, Znodes
 from aws_setup.ssh import MachinePool
@@ -153,7 +155,8 @@ def zookeeper_steps(config: Config, pool: MachinePool) -> list[Step]:
     if needs_ssh(config) and (machines or has_zookeeper):
         # Without a route no machine answers: a failed one would be waited for in vain.
         routes = PUBLIC_ROUTING if config.create_vpc else ()
-        steps.append(ssh_access.SshAccess(pool, needs=(*machines, *routes)))
+        asked = partial(questions, config)
+        steps.append(ssh_access.SshAccess(pool, needs=(*machines, *routes), questions=asked))
     if config.start_zookeeper_cluster and has_zookeeper:
         steps.append(Ensemble(pool))
     if config.populate_zookeeper_cluster and has_zookeeper:

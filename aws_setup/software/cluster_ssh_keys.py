@@ -25,7 +25,7 @@ PRIVATE, PUBLIC, AUTHORIZED = f"{SSH}/id_rsa", f"{SSH}/id_rsa.pub", f"{SSH}/auth
 CLIENTS = ("lambda-fs client", "hopsfs client")
 """The steps of the VMs that run the experiments."""
 
-_GENERATE_KEY = """\
+GENERATE_KEY = """\
 set -eu
 umask 077
 mkdir -p "$1"
@@ -70,12 +70,18 @@ class ClusterSshKeys(Step):
             return Found(_ids(clients), "stopped", drift=(SERVICES_STOPPED,))
         if ctx.config.copy_operator_key:
             return self._find_copies(ctx, clients)
-        keys = [key for key in self.pool.each(clients, lambda m: _machine_key(ctx, m)) if key]
+        survey = self.pool.survey
+        found = self.pool.each(clients, lambda m: _known_key(ctx, m, survey.read(m, PUBLIC)))
+        keys = [key for key in found if key]
         if not keys:
             return None
         machines += self._auto_scaled(ctx)
-        changes = self.pool.each(machines, lambda m: _with_keys(ctx, m, keys) is not None)
-        lacking = [machine.name for machine, lacks in zip(machines, changes, strict=True) if lacks]
+        texts = self.pool.each(machines, lambda m: survey.read(m, AUTHORIZED))
+        lacking = [
+            machine.name
+            for machine, text in zip(machines, texts, strict=True)
+            if authorized_text(text or "", _comment(ctx, ""), keys) is not None
+        ]
         drift = [Drift("authorized_keys", "keys missing", ", ".join(lacking))] if lacking else []
         if len(keys) < len(clients):
             drift.append(Drift("key pairs", str(len(keys)), str(len(clients))))
@@ -106,7 +112,8 @@ class ClusterSshKeys(Step):
 
     def _find_copies(self, ctx: Context, clients: list[Machine]) -> Found | None:
         key = _operator_key(ctx)
-        copied = self.pool.each(clients, lambda client: client.read(PRIVATE) == key)
+        survey = self.pool.survey
+        copied = self.pool.each(clients, lambda client: survey.read(client, PRIVATE) == key)
         if not any(copied):
             return None
         drift = () if all(copied) else (Drift("operator's key", "on some clients", "on all"),)
@@ -141,12 +148,16 @@ def _comment(ctx: Context, client_id: str) -> str:
 
 def _machine_key(ctx: Context, client: Machine) -> str | None:
     """Return the public key that this setup generated on a client; None without one."""
-    text = (client.read(PUBLIC) or "").strip()
+    return _known_key(ctx, client, client.read(PUBLIC))
+
+
+def _known_key(ctx: Context, client: Machine, content: str | None) -> str | None:
+    text = (content or "").strip()
     return text if text.endswith(" " + _comment(ctx, client.id)) else None
 
 
 def _generate_key(ctx: Context, client: Machine) -> str:
-    command = ["sh", "-c", _GENERATE_KEY, "lambda-fs", SSH, _comment(ctx, client.id)]
+    command = ["sh", "-c", GENERATE_KEY, "lambda-fs", SSH, _comment(ctx, client.id)]
     client.run(command, timeout=120, repeatable=True)
     key = _machine_key(ctx, client)
     if key is None:

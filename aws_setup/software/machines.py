@@ -109,6 +109,14 @@ def auto_scaled_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
     ]
 
 
+def auto_scaled_components(ctx: Context, pool: MachinePool) -> list[tuple[Machine, str]]:
+    """Return the running machines of the auto-scaling groups, each with its Component tag."""
+    components = {
+        item["InstanceId"]: tag_of(item, "Component") for item in ctx.inventory.all("instances")
+    }
+    return [(machine, components[machine.id]) for machine in auto_scaled_machines(ctx, pool)]
+
+
 def zookeeper_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
     """Return the ZooKeeper machines: of this deployment, else those in zk_node_public_IPs."""
     if ctx.config.create_zookeeper_vms:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.step import Found
 from aws_setup.engine.wording import count_of
-from aws_setup.software.machines import machines_of, zookeeper_machines
+from aws_setup.software.machines import (
+    ZOOKEEPER,
+    auto_scaled_components,
+    machines_of,
+    zookeeper_machines,
+)
 from aws_setup.ssh import HostKeyError, Machine, MachinePool, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
+from aws_setup.ssh.survey import Question
 
 NAME = "ssh"
 
@@ -21,6 +28,10 @@ class SshAccess(Step):
 
     pool: MachinePool
     needs: tuple[str, ...]
+    questions: Callable[[str, int], Sequence[Question]] = lambda step, index: ()
+    """What this run asks of a machine: by its step, of an auto-scaled one by its Component tag, and
+    by its index among the machines of that step.
+    """
     name: str = NAME
     part: str = "software"
 
@@ -34,6 +45,7 @@ class SshAccess(Step):
         machines = self._machines(ctx)
         if not machines:
             return None
+        self._announce(ctx)
         answers = self.pool.each(machines, is_reachable)
         return self._found(machines, reachable=sum(answers))
 
@@ -52,6 +64,18 @@ class SshAccess(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the host keys."""
         self.pool.known_hosts.remove()
+
+    def _announce(self, ctx: Context) -> None:
+        """Say what will be asked of each machine, so that all of it is asked in one command."""
+        groups = {step: machines_of(ctx, self.pool, step) for step in self.needs}
+        if not ctx.config.create_zookeeper_vms:
+            groups[ZOOKEEPER] = zookeeper_machines(ctx, self.pool)
+        for step, machines in groups.items():
+            for index, machine in enumerate(machines):
+                if machine.address:
+                    self.pool.survey.expect(machine, self.questions(step, index))
+        for machine, component in auto_scaled_components(ctx, self.pool):
+            self.pool.survey.expect(machine, self.questions(component, 0))
 
     def _machines(self, ctx: Context) -> list[Machine]:
         existing: list[Machine] = []

@@ -6,6 +6,7 @@ import contextlib
 import shlex
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from aws_setup.engine.safe_text import shorten
@@ -23,6 +24,15 @@ _LABEL = 60
 """Length to which an error shortens a command, in characters."""
 
 OutputListener = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """The result of a command: exit code and output."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
 class CommandTimeout(Exception):

@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aws_setup.engine.deadline import remaining
@@ -18,6 +17,7 @@ from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
 from aws_setup.ssh.exchange import (
     BoundedFile,
+    CommandResult,
     CommandTimeout,
     Exchange,
     OutputListener,
@@ -44,15 +44,6 @@ BANNER_LIMIT = 200
 """Characters that are shown of what a machine says before a login."""
 
 
-@dataclass(frozen=True)
-class CommandResult:
-    """The result of a command: exit code and output."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
 class Machine:
     """A machine, identified by its instance id; safe for many threads.
 
@@ -68,11 +59,12 @@ class Machine:
         clock: Clock,
         name: str = "",
         private_ip: str = "",
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.id, self.address, self.private_ip = instance_id, address, private_ip
         self.name = name or instance_id
         self.clock = clock
-        self._connect = connect
+        self._connect, self._on_change = connect, on_change
         self._transport: paramiko.Transport | None = None
         self._lock = threading.Lock()
         self._sessions = threading.BoundedSemaphore(SESSIONS)
@@ -115,6 +107,7 @@ class Machine:
         timeout: float = 60,
         check: bool = True,
         repeatable: bool = False,
+        changes: bool = True,
         output: OutputListener | None = None,
         label: str = "",
     ) -> CommandResult:
@@ -128,6 +121,7 @@ class Machine:
                 wait around it ends sooner.
             check: raise when the exit code is not 0.
             repeatable: retry once when the connection is lost.
+            changes: whether it may change something: what a survey has read then no longer counts.
             output: called with stdout and stderr as they arrive; the result then has neither.
             label: what an error calls the command; by default its beginning.
 
@@ -137,6 +131,8 @@ class Machine:
             ConnectionLost: the connection was lost and the command is not repeatable.
             Unreachable: the machine cannot be reached.
         """
+        if changes:
+            self._on_change()
         line = command_line(command, sudo=sudo)
         shown, timeout = label or label_of(command), remaining(timeout)
         content = stdin.encode() if isinstance(stdin, str) else stdin
@@ -236,7 +232,10 @@ class Machine:
     ) -> CommandResult | None:
         """Run one of the file scripts; None when it reports that the file does not exist."""
         command = ["sh", "-c", script, files.NAME, *arguments]
-        result = self.run(command, sudo=sudo, stdin=stdin, check=False, repeatable=True)
+        changes = script is files.WRITE
+        result = self.run(
+            command, sudo=sudo, stdin=stdin, check=False, repeatable=True, changes=changes
+        )
         if result.code == files.ABSENT:
             return None
         if result.code:

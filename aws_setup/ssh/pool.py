@@ -27,6 +27,7 @@ from aws_setup.ssh.known_hosts import (
 )
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.ssh_config import SshSettings
+from aws_setup.ssh.survey import Survey
 
 if TYPE_CHECKING:
     import paramiko
@@ -77,6 +78,7 @@ class MachinePool:
         self.known_hosts = KnownHosts(known_hosts_path(config))
         self.key_ring = KeyRing(Path(config.ssh_key_path), ask=ask)
         self.first_use: dict[str, HostKey] = {}
+        self.survey = Survey()
         self._new: set[str] = set()
         self._first_looks: dict[str, float] = {}
         self._machines: dict[str, Machine] = {}
@@ -110,6 +112,7 @@ class MachinePool:
                     clock=self.clock,
                     name=name,
                     private_ip=private_ip,
+                    on_change=self.survey.forget,
                 )
                 self._machines[instance_id] = machine
             return machine

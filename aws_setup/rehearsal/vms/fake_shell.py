@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aws_setup.rehearsal.vms.disk import Disk
+from aws_setup.software import cluster_ssh_keys
 from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
-from aws_setup.ssh import files
+from aws_setup.ssh import files, survey
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,42 @@ def _replace_file(machine: FakeShell, arguments: list[str], stdin: bytes) -> Com
     return CommandResult()
 
 
+def _survey(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    answers = (machine.run(line, b"") for line in arguments)
+    lines = [base64.b64encode(b"%s %d" % (answer.out, answer.code)) for answer in answers]
+    return CommandResult(out=b"".join(line + b"\n" for line in lines))
+
+
+def _run(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    return machine.run(shlex.join(arguments), stdin)
+
+
+def _srvr(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    answer = machine.srvr()
+    return CommandResult(1) if answer is None else CommandResult(out=answer)
+
+
+def _list(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    serving = b"Mode: " in (machine.srvr() or b"")
+    return _zk_client(machine, arguments, b"") if serving else CommandResult(1)
+
+
+def _generate_key(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    """Write a key that no program accepts: imitated VMs have no SSH client."""
+    folder, comment = arguments
+    if not machine.disk.exists(f"{folder}/id_rsa"):
+        machine.disk.write(f"{folder}/id_rsa", "an imitated private key\n")
+        public = base64.b64encode(comment.encode()).decode()
+        machine.disk.write(f"{folder}/id_rsa.pub", f"ssh-rsa {public} {comment}\n")
+    return CommandResult()
+
+
 SCRIPTS: Mapping[str, Program] = {
+    cluster_ssh_keys.GENERATE_KEY: _generate_key,
+    survey.SURVEY: _survey,
+    survey.RUN: _run,
+    zk.SRVR: _srvr,
+    zk.LIST: _list,
     remote_files.READ: _read_files,
     remote_files.REPLACE: _replace_file,
     files.READ: _read,

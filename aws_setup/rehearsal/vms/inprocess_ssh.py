@@ -41,6 +41,7 @@ class InProcessVm:
     seconds: float = 0.0
     on: bool = True
     commands: int = 0
+    tunnels: int = 0
     breaks: str = ""
 
     def cut(self) -> bool:
@@ -112,6 +113,7 @@ class VmServer(paramiko.ServerInterface):
         self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
     ) -> int:
         """Accept a connection where something answers."""
+        self.vm.tunnels += 1
         answer = self.pool.connect(self.vm, *destination)
         if answer is None:
             return OPEN_FAILED_CONNECT_FAILED

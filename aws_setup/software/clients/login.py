@@ -11,7 +11,7 @@ from aws_setup.config.paths import ndb_password_path
 from aws_setup.engine.decoding import read_text
 from aws_setup.errors import Refused, SetupError
 from aws_setup.software.clients.desired import DATABASE, KINDS, PASSWORD, USER, ClientKind, NdbLogin
-from aws_setup.software.clients.remote_files import ORIGINAL, read_files
+from aws_setup.software.clients.remote_files import ORIGINAL, files_of, read_files
 from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.machines import machines_of
 from aws_setup.ssh import Machine, MachinePool
@@ -43,8 +43,8 @@ def database_login(ctx: Context, pool: MachinePool) -> NdbLogin:
             "run create_aws_infrastructure.py, which starts stopped VMs, or set ndb_user, "
             "ndb_password and ndb_database",
         )
-    paths = (kind.ndb, kind.ndb + ORIGINAL)
-    return choose(config, image_login(machine, kind, read_files(machine, paths)))
+    files = read_files(machine, files_of(kind), pool.survey)
+    return choose(config, image_login(machine, kind, files))
 
 
 def stopped_login_source(ctx: Context, pool: MachinePool) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from aws_setup.engine.decoding import decoding
 from aws_setup.errors import SetupError
+from aws_setup.software.clients.desired import ClientKind, paths_of
 from aws_setup.ssh import Machine
 from aws_setup.ssh.files import NAME, UNEXPECTED_OUTPUT
+from aws_setup.ssh.survey import Question, Survey
 
 ORIGINAL = ".lambda-fs-original"
 """Suffix of the copy of a file as it was before this program first changed it."""
@@ -55,18 +57,35 @@ Mode and owner are kept. The copy is made once: one that exists is never overwri
 """
 
 
-def read_files(machine: Machine, paths: Sequence[str]) -> Mapping[str, bytes]:
+def files_of(kind: ClientKind) -> tuple[str, ...]:
+    """Return every file that is read on a client of a kind."""
+    return (*paths_of(kind), kind.ndb + ORIGINAL)
+
+
+def files_question(kind: ClientKind) -> Question:
+    """Return the question for the files of a client."""
+    return Question(READ, files_of(kind))
+
+
+def read_files(
+    machine: Machine, paths: Sequence[str], survey: Survey | None = None
+) -> Mapping[str, bytes]:
     """Return path -> content of those files that exist, in one command, as root.
+
+    Args:
+        machine: the machine.
+        paths: the files.
+        survey: answers that this run has read already, if they count.
 
     Raises:
         RemoteError: a file exists and cannot be read.
         SetupError: the output is not that of READ.
     """
+    known = survey.answer(machine, Question(READ, tuple(paths))) if survey else None
     command = ["sh", "-c", READ, NAME, *paths]
-    answer = machine.run(
-        command, sudo=True, repeatable=True, label=f"read {paths[0]} and others"
-    ).stdout
-    rows = (line.split(" ", 1) for line in answer.splitlines())
+    label = f"read {paths[0]} and others"
+    result = known or machine.run(command, sudo=True, repeatable=True, changes=False, label=label)
+    rows = (line.split(" ", 1) for line in result.stdout.splitlines())
     with decoding(f"{machine}: its files cannot be read", UNEXPECTED_OUTPUT):
         return {
             path: base64.b64decode("" if text == "-" else text, validate=True)

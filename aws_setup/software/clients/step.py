@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.inventory import tag_of
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wording import count_of
@@ -25,17 +24,17 @@ from aws_setup.software.clients.desired import (
     NdbLogin,
     endpoint_url,
     ndb_values,
-    paths_of,
     site_values,
 )
 from aws_setup.software.clients.login import PUBLISHED, choose, image_login
 from aws_setup.software.clients.namenode_record import read_record
-from aws_setup.software.clients.remote_files import ORIGINAL, read_files, replace_file
+from aws_setup.software.clients.remote_files import files_of, read_files, replace_file
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.machines import (
     ZOOKEEPER,
     any_stopped,
+    auto_scaled_components,
     auto_scaled_machines,
     machines_of,
     not_checked,
@@ -45,6 +44,7 @@ from aws_setup.software.ssh_access import is_reachable
 from aws_setup.software.zookeeper.steps import private_address
 from aws_setup.ssh import Machine, MachinePool, Unreachable
 from aws_setup.ssh.pool import combine_errors
+from aws_setup.ssh.survey import Survey
 
 NAME = "client configuration"
 NO_CLIENTS = "there is no client VM"
@@ -114,7 +114,7 @@ class ClientConfiguration(Step):
                 return Found("", skipped="client VMs are stopped: create starts them")
             stopped = [machine.name for machine in machines if not machine.address]
             return Found(_ids(machines), not_checked(", ".join(stopped)))
-        clients, unreachable = self._read(ctx)
+        clients, unreachable = self._read(ctx, self.pool.survey)
         facts = self._facts(ctx, clients)
         drift = [change.drift for change in self._changes(ctx, clients, facts)]
         if unreachable and not drift:
@@ -166,16 +166,18 @@ class ClientConfiguration(Step):
                     found[group.step] = machines
         return replace(ctx, found=found)
 
-    def _read(self, ctx: Context) -> tuple[list[ClientFiles], list[Unreachable]]:
+    def _read(
+        self, ctx: Context, survey: Survey | None = None
+    ) -> tuple[list[ClientFiles], list[Unreachable]]:
         """Return every client with its files, read in parallel, and why others are not among them.
 
-        One command is sent to each.
+        One command is sent to each that the survey has not read.
         """
         targets = [
             (machine, kind) for kind in KINDS for machine in machines_of(ctx, self.pool, kind.step)
         ]
         targets += self._auto_scaled(ctx)
-        answers = self.pool.each(targets, _read_client)
+        answers = self.pool.each(targets, lambda target: _read_client(*target, survey))
         return (
             [answer for answer in answers if isinstance(answer, ClientFiles)],
             [answer for answer in answers if isinstance(answer, Unreachable)],
@@ -191,14 +193,11 @@ class ClientConfiguration(Step):
         return [item for item, answer in zip(machines, answers, strict=True) if answer]
 
     def _scaled_by_component(self, ctx: Context) -> list[tuple[Machine, ClientKind]]:
-        components = {
-            item["InstanceId"]: tag_of(item, "Component") for item in ctx.inventory.all("instances")
-        }
         return [
             (machine, kind)
-            for machine in auto_scaled_machines(ctx, self.pool)
+            for machine, component in auto_scaled_components(ctx, self.pool)
             for kind in KINDS
-            if components[machine.id] in kind.components
+            if component in kind.components
         ]
 
     def _facts(self, ctx: Context, clients: Sequence[ClientFiles]) -> DeploymentFacts:
@@ -218,7 +217,7 @@ class ClientConfiguration(Step):
             machines = machines_of(ctx, self.pool, ZOOKEEPER)
             return tuple(machine.private_ip for machine in machines)
         machines = zookeeper_machines(ctx, self.pool)
-        return tuple(self.pool.each(machines, private_address))
+        return tuple(self.pool.each(machines, lambda m: private_address(m, self.pool.survey)))
 
     def _changes(
         self, ctx: Context, clients: Sequence[ClientFiles], facts: DeploymentFacts
@@ -235,10 +234,11 @@ class ClientConfiguration(Step):
         ]
 
 
-def _read_client(target: tuple[Machine, ClientKind]) -> ClientFiles | Unreachable:
-    machine, kind = target
+def _read_client(
+    machine: Machine, kind: ClientKind, survey: Survey | None
+) -> ClientFiles | Unreachable:
     try:
-        files = read_files(machine, [*paths_of(kind), kind.ndb + ORIGINAL])
+        files = read_files(machine, files_of(kind), survey)
     except Unreachable as error:
         problem = error.problems[0]
         return Unreachable(str(machine), error.stage, problem.why, problem.hint)

@@ -34,6 +34,8 @@ from aws_setup.software.ndb.initial_start import (
 )
 from aws_setup.software.ndb.ndb_mgm import ClusterStatus, NodeState, parse_show
 from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.files import ABSENT
+from aws_setup.ssh.survey import Question, Survey
 
 MACHINES = ("ndb manager", "ndb data nodes 1", "ndb data nodes 2")
 """The steps whose machines form the cluster."""
@@ -65,12 +67,24 @@ if [ "$name" = "$2" ]; then echo yes; else echo no; fi
 """Arguments: PID file, process name. A PID reused by another process does not count."""
 
 
+_SHOW = f"""\
+pid=$(cat -- "$1" 2>/dev/null) || exit {ABSENT}
+[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = ndb_mgmd ] || exit {ABSENT}
+exec {NDB_MGM} -e show
+"""
+"""Argument: PID file. Prints the status; ABSENT while the server's process does not run."""
+
+SHOW = Question(_SHOW, (f"{MANAGER_DATA}/ndb_{MANAGER_ID}.pid",))
+
+
 @dataclass(frozen=True)
 class NdbCluster:
     """The machines of one cluster; data nodes have the ids from config.ini."""
 
     ctx: Context
     pool: MachinePool
+    survey: Survey | None = None
+    """Answers that this run has read already, if they count."""
 
     @cached_property
     def manager(self) -> Machine:
@@ -107,10 +121,15 @@ class NdbCluster:
 
     def status(self) -> ClusterStatus | None:
         """Return the status from the management server; None when it is down or does not answer."""
+        known = self.survey.answer(self.manager, SHOW) if self.survey else None
+        if known:
+            return None if known.code else parse_show(known.stdout)
         if not self.manager_runs():
             return None
         # ndb_mgm itself retries for a minute while the server is starting.
-        result = self.manager.run([NDB_MGM, "-e", "show"], repeatable=True, timeout=90, check=False)
+        result = self.manager.run(
+            [NDB_MGM, "-e", "show"], repeatable=True, timeout=90, check=False, changes=False
+        )
         return None if result.code else parse_show(result.stdout)
 
     def manager_runs(self) -> bool:
@@ -119,7 +138,11 @@ class NdbCluster:
 
     def marker(self) -> InitMarker | None:
         """Return the manager's marker."""
-        return read_marker(self.manager.read(MANAGER_MARKER, sudo=True))
+        return read_marker(self.read(MANAGER_MARKER))
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file on the manager; None when it does not exist."""
+        return (self.survey or Survey()).read(self.manager, path, sudo=True)
 
     def evidence(self) -> dict[int, NodeEvidence]:
         """Return the evidence on each data node's machine, collected in parallel."""
@@ -153,7 +176,8 @@ def node_runs(node_id: int, machine: Machine) -> bool:
 def running(machine: Machine, pid_file: str, name: str) -> bool:
     """Tell whether the process in a PID file is still running."""
     command = ["sh", "-c", _RUNNING, "lambda-fs", pid_file, name]
-    return machine.run(command, sudo=True, repeatable=True).stdout.strip() == "yes"
+    answer = machine.run(command, sudo=True, repeatable=True, changes=False)
+    return answer.stdout.strip() == "yes"
 
 
 def log_tail(node_id: int, machine: Machine) -> str:
@@ -195,7 +219,7 @@ def schedule_restarts(cluster: NdbCluster, ids: Iterable[int]) -> None:
 
 def pending_restarts(cluster: NdbCluster) -> list[int]:
     """Return the ids of the data nodes that must be restarted."""
-    text = cluster.manager.read(RESTART_LIST, sudo=True) or ""
+    text = cluster.read(RESTART_LIST) or ""
     ids = (whole_number(word) for word in text.split())
     return [found for found in ids if found is not None and found in cluster.data_nodes]
 

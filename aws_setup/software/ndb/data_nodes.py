@@ -52,7 +52,7 @@ class DataNodes(Step):
         """Query the management server; None when the cluster has never been started."""
         if "ndb management server" not in ctx.found or not machines_exist(ctx, MACHINES):
             return None
-        cluster = NdbCluster(ctx, self.pool)
+        cluster = NdbCluster(ctx, self.pool, self.pool.survey)
         ids = ", ".join(machine.id for machine in cluster.data_nodes.values())
         if any_stopped(cluster.all):
             return Found(ids, "stopped", drift=(SERVICES_STOPPED,))

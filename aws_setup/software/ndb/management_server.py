@@ -58,7 +58,7 @@ class ManagementServer(Step):
         sizing(ctx.config)
         if not machines_exist(ctx, MACHINES):
             return None
-        cluster = NdbCluster(ctx, self.pool)
+        cluster = NdbCluster(ctx, self.pool, self.pool.survey)
         if any_stopped(cluster.all):
             return Found(cluster.manager.id, "stopped", drift=(SERVICES_STOPPED,))
         marker = cluster.marker()
@@ -142,12 +142,12 @@ def _file_drift(cluster: NdbCluster, marker: InitMarker) -> list[Drift]:
     if not cluster.complete:
         return [Drift("data nodes", str(len(cluster.nodes)), "the machines still to be created")]
     desired = cluster.config_files()
-    current = cluster.manager.read(CONFIG_INI, sudo=True) or ""
+    current = cluster.read(CONFIG_INI) or ""
     changes = differences(current, desired[CONFIG_INI]) if current else {}
     drift = [_value_drift(name, *values, marker) for name, values in changes.items()]
     if current != desired[CONFIG_INI] and not drift:
         drift.append(Drift("config.ini", "different", "as configured"))
-    if cluster.manager.read(MY_CNF, sudo=True) != desired[MY_CNF]:
+    if cluster.read(MY_CNF) != desired[MY_CNF]:
         drift.append(Drift("my.cnf", "different", "as configured"))
     return drift
 

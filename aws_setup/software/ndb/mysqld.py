@@ -12,9 +12,13 @@ from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
 from aws_setup.software.ndb.config_files import NODE_DATA
 from aws_setup.software.ndb.initial_start import InitStage
 from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.survey import RUN, Question, Survey
 
 MYSQL_SERVER = "/home/ubuntu/mysql.server"
 MYSQLADMIN = "/usr/local/mysql/bin/mysqladmin"
+
+_PING = (MYSQLADMIN, "--no-defaults", "--connect-timeout=5", "ping")
+PING = Question(RUN, _PING)
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class MysqlServer(Step):
         """Inspect mysqld; None when the cluster has never started, so that it has not either."""
         if "ndb storage" not in ctx.found or not machines_exist(ctx, MACHINES):
             return None
-        cluster = NdbCluster(ctx, self.pool)
+        cluster = NdbCluster(ctx, self.pool, self.pool.survey)
         if any_stopped(cluster.all):
             return Found(cluster.manager.id, "stopped", drift=(SERVICES_STOPPED,))
         marker = cluster.marker()
@@ -60,10 +64,10 @@ class MysqlServer(Step):
         )
 
 
-def mysqld_answers(machine: Machine) -> bool:
+def mysqld_answers(machine: Machine, survey: Survey | None = None) -> bool:
     """Tell whether mysqld is running: `mysqladmin ping` exits with 0 even if access is denied."""
-    ping = [MYSQLADMIN, "--no-defaults", "--connect-timeout=5", "ping"]
-    return machine.run(ping, check=False, repeatable=True).code == 0
+    known = survey.answer(machine, PING) if survey else None
+    return (known or machine.run(_PING, check=False, repeatable=True, changes=False)).code == 0
 
 
 def _connected(cluster: NdbCluster) -> bool:
@@ -72,7 +76,7 @@ def _connected(cluster: NdbCluster) -> bool:
 
 
 def _found(cluster: NdbCluster) -> Found:
-    running = mysqld_answers(cluster.manager)
+    running = mysqld_answers(cluster.manager, cluster.survey)
     connected = running and _connected(cluster)
     state = "running" if connected else "not connected to NDB" if running else "down"
     drift = () if running else (Drift("mysqld", "down", "running"),)

@@ -90,6 +90,8 @@ class Mysql:
             stdin=options + sql,
             timeout=timeout,
             check=False,
+            # What is read in the database leaves the files and servers as they are.
+            changes=not sql.startswith("SELECT "),
             label="mysql",
         )
         if result.code:

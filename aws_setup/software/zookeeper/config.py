@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,29 @@ pid=$(cat {PID_FILE} 2>/dev/null) || exit 0
 ps -o args= -p "$pid" | grep -q QuorumPeerMain || rm -f {PID_FILE}
 """
 """Deletes the PID file unless its process is ZooKeeper."""
+
+EPOCH = f"{DATA}/version-2/currentEpoch"
+"""The file that a server writes when it first takes part in an election."""
+
+_SRVR = f"""\
+exec 3<> /dev/tcp/127.0.0.1/{CLIENT_PORT} || exit 1
+printf srvr >&3
+timeout 5 cat <&3 | head -c 65536
+"""
+"""Bash: prints the server's answer to `srvr`, what it sends within 5 s; fails where none listens.
+
+Bash itself connects to /dev/tcp, so that no other program is needed.
+https://www.gnu.org/software/bash/manual/html_node/Redirections.html
+"""
+
+SRVR = f"exec bash -c {shlex.quote(_SRVR)}\n"
+"""Prints the answer of the machine's own server to `srvr`."""
+
+LIST = f"""\
+bash -c {shlex.quote(_SRVR)} | grep -q '^Mode: [a-z]' || exit 1
+printf 'ls -R /\\n' | {CLIENT} -server 127.0.0.1:{CLIENT_PORT}
+"""
+"""Prints the znodes of the machine's own server; fails unless it is a working member."""
 
 _ZXID = re.compile(r"0x[0-9a-f]{1,16}")
 _PATH = re.compile(r"^/[A-Za-z0-9/]*$")

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from aws_setup.engine.wait import Clock, Pending, wait_until
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import Machine, MachinePool, RemoteError, digest_of
+from aws_setup.ssh.survey import Question, Survey, facts_question
 
 START_TIMEOUT = 120.0
 """Deadline from a server's start until it serves, in seconds; 5 are usual."""
 
 _POLL_INTERVAL = 1.0
+
+_FILES = (zk.ZOO_CFG, zk.ENVIRONMENT, zk.MY_ID, zk.PID_FILE, zk.EPOCH)
+"""The files of a member whose facts are read."""
 
 _HINT = f"check the newest file in {zk.HOME}/logs on that machine, then run the same command again"
 
@@ -49,10 +53,20 @@ class MemberStatus:
         return self.role is not None and self.role.serving
 
 
-def member_status(member: MemberSpec) -> MemberStatus:
-    """Inspect a machine's server; changes nothing."""
-    epoch = f"{zk.DATA}/version-2/currentEpoch"
-    facts = member.machine.facts(*member.files, zk.PID_FILE, epoch, sudo=True)
+def member_questions() -> tuple[Question, ...]:
+    """Return what `member_status` asks of a machine."""
+    return (facts_question(*_FILES), Question(zk.SRVR))
+
+
+def member_status(member: MemberSpec, survey: Survey | None = None) -> MemberStatus:
+    """Inspect a machine's server; changes nothing.
+
+    Args:
+        member: the machine and the files that it should have.
+        survey: answers that this run has read already, if they count.
+    """
+    survey = survey or Survey()
+    facts = survey.facts(member.machine, *_FILES)
     outdated = tuple(
         path
         for path, content in member.files.items()
@@ -60,14 +74,20 @@ def member_status(member: MemberSpec) -> MemberStatus:
     )
     started = facts[zk.PID_FILE].changed if zk.PID_FILE in facts else 0.0
     stale = any(facts[path].changed > started for path in member.files if path in facts)
-    has_data = epoch in facts or zk.PID_FILE in facts
-    role = server_role(member.machine)
+    has_data = zk.EPOCH in facts or zk.PID_FILE in facts
+    role = surveyed_role(member.machine, survey)
     return MemberStatus(member, outdated, role, stale or bool(outdated), has_data)
 
 
 def server_role(machine: Machine) -> zk.ServerRole | None:
     """Return the role that a machine's server reports; None while its port is closed."""
     return zk.parse_role(machine.query_port(zk.CLIENT_PORT, b"srvr"))
+
+
+def surveyed_role(machine: Machine, survey: Survey) -> zk.ServerRole | None:
+    """Return the role as a survey has read it; otherwise asks the machine's server."""
+    known = survey.answer(machine, Question(zk.SRVR))
+    return zk.parse_role(known.stdout.encode()) if known else server_role(machine)
 
 
 def _role(member: MemberSpec) -> zk.ServerRole | None:

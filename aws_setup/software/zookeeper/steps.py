@@ -28,12 +28,17 @@ from aws_setup.software.zookeeper.servers import (
     role_texts,
     server_role,
     start_and_restart,
+    surveyed_role,
     wait_complete,
 )
 from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.survey import RUN, Question, Survey
 
 ENSEMBLE = "zookeeper ensemble"
 ZNODES = "zookeeper znodes"
+
+ADDRESSES = Question(RUN, ("hostname", "-I"))
+"""The question for a machine's addresses, the private one first."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Ensemble(Step):
         members = self._members(ctx)
         if not members:
             return None
-        statuses = self.pool.each(members, member_status)
+        statuses = self.pool.each(members, lambda member: member_status(member, self.pool.survey))
         if not any(status.role or status.has_data for status in statuses):
             return None
         found = {status.spec.machine.name: status.role for status in statuses}
@@ -83,7 +88,7 @@ class Ensemble(Step):
 
     def _members(self, ctx: Context) -> list[MemberSpec]:
         machines = zookeeper_machines(ctx, self.pool)
-        addresses = self.pool.each(machines, private_address)
+        addresses = self.pool.each(machines, lambda m: private_address(m, self.pool.survey))
         heap = ctx.config.zookeeper_jvm_heap_size
         return [
             MemberSpec(machine, zk.files(addresses, index, heap=heap))
@@ -112,13 +117,16 @@ class Znodes(Step):
         stopped = [machine.name for machine in machines if not machine.address]
         if stopped:
             return Found("znodes", not_checked(", ".join(stopped)))
-        answers = self.pool.each(machines, server_role)
+        survey = self.pool.survey
+        answers = self.pool.each(machines, lambda machine: surveyed_role(machine, survey))
         if not any(answers):
             return None
         serving = _serving(machines, answers)
         if not serving:
             return Found("znodes", "unknown: the servers have no leader", ready=False)
-        missing = _missing(ctx.config, list_znodes(serving[0], create=[]))
+        known = survey.answer(serving[0], Question(zk.LIST))
+        existing = zk.listed(known.stdout) if known else set[str]()
+        missing = _missing(ctx.config, existing or list_znodes(serving[0], create=[]))
         total = len(zk.znodes(ctx.config.num_namenode_deployments))
         if len(missing) == total:
             return None
@@ -167,6 +175,7 @@ def list_znodes(machine: Machine, *, create: Sequence[str]) -> set[str]:
         timeout=180,
         check=False,
         repeatable=True,
+        changes=bool(create),
     )
     existing = zk.listed(result.stdout)
     if "/" not in existing:
@@ -179,10 +188,12 @@ def list_znodes(machine: Machine, *, create: Sequence[str]) -> set[str]:
     return existing
 
 
-def private_address(machine: Machine) -> str:
+def private_address(machine: Machine, survey: Survey | None = None) -> str:
     """Return a machine's address in its VPC; an existing machine is asked for it."""
     if not machine.private_ip:
-        machine.private_ip = machine.run(["hostname", "-I"], repeatable=True).stdout.split()[0]
+        known = survey.answer(machine, ADDRESSES) if survey else None
+        answer = known or machine.run(ADDRESSES.arguments, repeatable=True, changes=False)
+        machine.private_ip = answer.stdout.split()[0]
     return machine.private_ip
 
 
