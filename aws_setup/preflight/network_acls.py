@@ -6,11 +6,12 @@ to the VPC's DNS resolver. https://docs.aws.amazon.com/vpc/latest/userguide/nacl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import ip_network
 
 from aws_setup.aws.inventory import Item
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ingress_rules import RULES, SSH, Ports, Source, without
 from aws_setup.infrastructure.subnet_routes import EVERYWHERE
 from aws_setup.preflight.results import Finding, refuse
@@ -151,19 +152,88 @@ def denying_entry(entries: Sequence[Item], flow: Flow) -> int:
 
 
 def _commands(acl_id: str, entries: Sequence[Item], flows: dict[Flow, int]) -> Iterator[str]:
-    """Yield the command for each flow, with a number that is free and before the denying entry."""
-    used = {(bool(item["Egress"]), int(item["RuleNumber"])) for item in entries}
-    for flow, denying in sorted(flows.items()):
-        free = (n for n in range(denying - 1, 0, -1) if (flow.outbound, n) not in used)
-        number = next(free, 0)
-        used.add((flow.outbound, number))
-        protocol, first, last = flow.ports
-        yield (
-            f"aws ec2 create-network-acl-entry --network-acl-id {acl_id} "
-            f"--rule-number {number or f'NUMBER_BEFORE_{denying}'} --protocol {protocol} "
-            f"--port-range From={first},To={last} --cidr-block {flow.cidr} "
-            f"--rule-action allow --{'egress' if flow.outbound else 'ingress'}"
-        )
+    """Yield commands that allow each flow, with numbers that are free and before what denies it.
+
+    Where too few numbers are free there, as before entry 1, the denying entry first gets a higher
+    number, up to that of the next entry: it still denies what it denied. Without room there it is
+    said which entries need other numbers.
+    """
+    used = {
+        way: {int(entry["RuleNumber"]) for entry in entries if bool(entry["Egress"]) is way}
+        for way in (False, True)
+    }
+    for outbound, denying in sorted({(flow.outbound, number) for flow, number in flows.items()}):
+        group = (outbound, denying)
+        wanted = [flow for flow, n in sorted(flows.items()) if (flow.outbound, n) == group]
+        numbers = used[outbound]
+        free = _free(numbers, before=denying)
+        if len(free) < len(wanted) and denying < LAST_ENTRY:
+            others = numbers - {denying}
+            last = min((n for n in others if n > denying), default=LAST_ENTRY) - 1
+            if len(_free(others, before=last)) >= len(wanted) and last > denying:
+                yield from _moved(acl_id, _entry(entries, denying, outbound=outbound), last)
+                numbers ^= {denying, last}
+                free = _free(numbers, before=last)
+        if len(free) < len(wanted):
+            yield _renumber(acl_id, denying, wanted)
+            continue
+        for flow, number in zip(wanted, free, strict=False):
+            protocol, first, last = flow.ports
+            ports = f"From={first},To={last}"
+            numbers.add(number)
+            yield _create(acl_id, number, protocol, ports, flow.cidr, outbound=outbound)
+
+
+def _free(used: Set[int], *, before: int) -> list[int]:
+    """Return the numbers that no entry has and that come before one, the highest first."""
+    return [number for number in range(before - 1, 0, -1) if number not in used]
+
+
+def _entry(entries: Sequence[Item], number: int, *, outbound: bool) -> Item:
+    wanted = (number, outbound)
+    return next(e for e in entries if (int(e["RuleNumber"]), bool(e["Egress"])) == wanted)
+
+
+def _renumber(acl_id: str, denying: int, flows: Sequence[Flow]) -> str:
+    """Return what to do where no entry fits before the denying one."""
+    way = "egress" if flows[0].outbound else "ingress"
+    return (
+        f"aws ec2 describe-network-acls --network-acl-ids {acl_id}` and, by what it shows, `aws "
+        f"ec2 replace-network-acl-entry` until {count_of(len(flows), 'number')} before {way} entry "
+        f"{denying} can be used for entries that allow this traffic, then `aws ec2 "
+        "create-network-acl-entry"
+    )
+
+
+def _moved(acl_id: str, entry: Item, number: int) -> Iterator[str]:
+    """Yield the commands that give a denying entry another number: first the new one, then gone."""
+    outbound, span = bool(entry["Egress"]), entry.get("PortRange")
+    ports = f"From={span['From']},To={span['To']}" if span else ""
+    protocol = str(entry["Protocol"])
+    yield _create(
+        acl_id, number, protocol, ports, entry["CidrBlock"], outbound=outbound, action="deny"
+    )
+    yield (
+        f"aws ec2 delete-network-acl-entry --network-acl-id {acl_id} "
+        f"--rule-number {entry['RuleNumber']} --{'egress' if outbound else 'ingress'}"
+    )
+
+
+def _create(
+    acl_id: str,
+    number: int,
+    protocol: str,
+    ports: str,
+    cidr: str,
+    *,
+    outbound: bool,
+    action: str = "allow",
+) -> str:
+    return (
+        f"aws ec2 create-network-acl-entry --network-acl-id {acl_id} --rule-number {number} "
+        f"--protocol {protocol} {f'--port-range {ports} ' if ports else ''}--cidr-block {cidr} "
+        f"--rule-action {action} --{'egress' if outbound else 'ingress'}"
+    )
 
 
 def _flow(ports: Ports, cidr: str, *, outbound: bool = False) -> Flow:
