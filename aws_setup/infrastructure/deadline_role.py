@@ -158,7 +158,9 @@ class DeadlineRole(TaggedRole, Step):
     def tagged(self, ctx: Context, found: Found) -> Sequence[TaggedItem]:
         """Return the role with its tags; who may not write them is warned."""
         items = super().tagged(ctx, found)
-        return [replace(item, write=partial(_write_tags, ctx, item.write)) for item in items]
+        return [
+            replace(item, write=partial(write_deadline_tags, ctx, item.write)) for item in items
+        ]
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
         config = ctx.config
@@ -220,15 +222,16 @@ class DeadlineRole(TaggedRole, Step):
             delete_role(ctx, deadline_role_name(ctx.config))
 
 
-def _write_tags(
+def write_deadline_tags(
     ctx: Context, write: Write, names: Sequence[str], written: Mapping[str, str]
 ) -> None:
+    """Write tags of the deadline's role or schedules; without the permission it is a warning."""
     try:
         write(names, written)
     except ClientError as error:
         if not is_unavailable(error):
             raise
-        what = "the tags of the deadline's role were not written again"
+        what = "the deadline's tags were not written again"
         ctx.warn(Problem(what, describe_error(error), HINT))
 
 

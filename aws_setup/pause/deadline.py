@@ -7,7 +7,7 @@ has a schedule change between the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from aws_setup.aws.deadline import AFTER_TAG, Schedules, full_minute, schedules_
 from aws_setup.aws.inventory import schedule_group_name
 from aws_setup.aws.paused import display_time
 from aws_setup.aws.session import error_code
+from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.config import Config
 from aws_setup.config.durations import NEVER, parse_duration
@@ -34,6 +35,7 @@ from aws_setup.infrastructure.deadline_role import (
     is_unavailable,
     nothing_denied,
     without_deadline,
+    write_deadline_tags,
 )
 from aws_setup.pause.deadline_targets import Stoppable, mark, stoppable
 from aws_setup.preflight.deadline import denied_deadline
@@ -47,7 +49,7 @@ ROLE_LAG = "must allow AWS EventBridge Scheduler to assume the role"
 
 
 @dataclass(frozen=True)
-class Deadline(Step):
+class Deadline(Tagged, Step):
     """The schedule group with one schedule for each kind of machine.
 
     `follows` are the steps whose machines it stops. With `renews` a deployment that is paused gets
@@ -120,6 +122,14 @@ class Deadline(Step):
             return present
         return first_deadline(ctx)
 
+    def tagged(self, ctx: Context, found: Found) -> Sequence[TaggedItem]:
+        """Return the schedule group with its tags; who may not write them is warned."""
+        group = None if self.surplus else read_schedules(ctx)
+        if group is None:
+            return []
+        write = partial(write_deadline_tags, ctx, partial(_write_tags, ctx))
+        return [TaggedItem(group.arn, group.tags, tags(ctx.config, NAME), write)]
+
     def create(self, ctx: Context) -> Found:
         """Create group and schedules for what exists."""
         role = ctx.found.get(DeadlineRole.name)
@@ -161,7 +171,12 @@ class Deadline(Step):
 
 
 def _owns(ctx: Context, group: Schedules) -> bool:
-    return group.tags.get(DEPLOYMENT_TAG) == ctx.config.deployment_name
+    return is_own(group.tags, deployment=ctx.config.deployment_name, step=NAME)
+
+
+def _write_tags(ctx: Context, arns: Sequence[str], missing: Mapping[str, str]) -> None:
+    for arn in arns:
+        ctx.aws.scheduler.tag_resource(ResourceArn=arn, Tags=as_list(missing))
 
 
 def _found(ctx: Context, group: Schedules, drift: tuple[Drift, ...] = ()) -> Found:

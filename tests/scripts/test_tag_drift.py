@@ -62,6 +62,14 @@ def remove(ids: Sequence[str], *keys: str) -> None:
     client("ec2").delete_tags(Resources=list(ids), Tags=[{"Key": key} for key in keys])
 
 
+def schedules_arn() -> str:
+    return str(client("scheduler").get_schedule_group(Name="lambda-fs-deadline")["Arn"])
+
+
+def untag_schedules(key: str) -> None:
+    client("scheduler").untag_resource(ResourceArn=schedules_arn(), TagKeys=[key])
+
+
 def planned(folder: Path) -> dict[str, Any]:
     """Return step -> row of what a plan would change."""
     ended = run(SCRIPT, folder, "plan", "--json")
@@ -102,7 +110,8 @@ def test_changed_and_missing_tags_are_written_again_and_others_are_kept(
     role = next(item for item in roles if "cluster" in item.lower())
     client("iam").untag_role(RoleName=role, TagKeys=["CostCentre"])
     client("iam").untag_role(RoleName="lambda-fs-deadline", TagKeys=["CostCentre"])
-    roles_too = {"eks cluster role", "deadline role"}
+    untag_schedules("CostCentre")
+    roles_too = {"eks cluster role", "deadline role", "deadline"}
     changed = {*ids, f"auto-scaling group {name}", "eks cluster", *roles_too}
     rows = planned(folder)
     assert {step: row["action"] for step, row in rows.items()} == dict.fromkeys(changed, "update")
@@ -133,9 +142,10 @@ def test_a_resource_that_lost_its_owner_or_step_is_found_by_its_place(
     own = [name for name in roles if name.startswith("lambda-fs") or "cluster" in name.lower()]
     for name in own:
         client("iam").untag_role(RoleName=name, TagKeys=[key])
+    untag_schedules(key)
     rows = planned(folder)
-    assert {rows[step]["action"] for step in ("eks cluster role", "deadline role")} == {"update"}
-    rows.pop("deadline", None)
+    roles_too = ("eks cluster role", "deadline role", "deadline")
+    assert {rows[step]["action"] for step in roles_too} == {"update"}
     assert {step: rows[step]["action"] for step in ids} == dict.fromkeys(ids, "update")
     assert not [row for row in rows.values() if row["action"] == "create"]
     ended = run(SCRIPT, folder, "--yes", "--json")
@@ -148,6 +158,8 @@ def test_a_resource_that_lost_its_owner_or_step_is_found_by_its_place(
     }
     for name in own:
         assert key in {tag["Key"] for tag in client("iam").list_role_tags(RoleName=name)["Tags"]}
+    listed = client("scheduler").list_tags_for_resource(ResourceArn=schedules_arn())["Tags"]
+    assert key in {tag["Key"] for tag in listed}
     assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
 
 

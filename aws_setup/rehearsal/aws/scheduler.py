@@ -146,6 +146,14 @@ def tag(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {}
 
 
+def untag(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer UntagResource."""
+    tags = _by_arn(cloud, call).tags
+    for key in call.params["TagKeys"]:
+        tags.pop(key, None)
+    return {}
+
+
 def _by_arn(cloud: CloudApi, call: Call) -> Group:
     arn = call.params["ResourceArn"]
     found = [g for g in cloud.store_of(ScheduleStore).groups.values() if g.arn == arn]
@@ -307,11 +315,11 @@ ANSWERS = {
     ("scheduler", "DeleteScheduleGroup"): delete_group,
     ("scheduler", "ListTagsForResource"): list_tags,
     ("scheduler", "TagResource"): tag,
+    ("scheduler", "UntagResource"): untag,
     ("scheduler", "CreateSchedule"): create,
     ("scheduler", "GetSchedule"): get,
     ("scheduler", "DeleteSchedule"): delete,
     ("scheduler", "ListSchedules"): list_schedules,
     ("scheduler", "UpdateSchedule"): _not_emulated,
     ("scheduler", "ListScheduleGroups"): _not_emulated,
-    ("scheduler", "UntagResource"): _not_emulated,
 }
