@@ -62,7 +62,14 @@ def measure(command: Sequence[str], folder: Path, cloud: RehearsalCloud | None =
 
 
 def write_block(document: Path, begin: str, end: str, text: str) -> None:
-    """Replace what a document has between two comments."""
-    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
-    after = rest.partition(end)[2]
+    """Replace what a document has between two comments, and nothing else.
+
+    Raises:
+        ValueError: it has not each of them once, in this order.
+    """
+    text_before = document.read_text(encoding="utf-8")
+    before, _, rest = text_before.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found or (text_before.count(begin), text_before.count(end)) != (1, 1):
+        raise ValueError(f"{document} has not one block from {begin} to {end}")
     document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

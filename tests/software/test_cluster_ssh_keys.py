@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.software.cluster_ssh_keys import _GENERATE_KEY
+from aws_setup.software.cluster_ssh_keys import GENERATE_KEY
 
 needs_programs = pytest.mark.skipif(
     not shutil.which("flock") or not shutil.which("ssh-keygen"), reason="needs flock, ssh-keygen"
@@ -17,7 +17,7 @@ needs_programs = pytest.mark.skipif(
 
 def begin(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        ["sh", "-c", _GENERATE_KEY, "sh", str(folder), "lambda-fs:test"],
+        ["sh", "-c", GENERATE_KEY, "sh", str(folder), "lambda-fs:test"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
