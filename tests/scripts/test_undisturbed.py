@@ -14,12 +14,16 @@ from aws_setup.preflight.policy_document import policy
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
+from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
 from aws_setup.rehearsal.vms.inprocess_ssh import InProcessVm
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from aws_setup.ssh.survey import SURVEY
 from aws_setup.tables import infrastructure_steps, software_steps
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client, refused
 from tests.support.scripts import prepare, run
+
+survey_of = SCRIPTS[SURVEY]
 
 SOFTWARE = {
     "start_zookeeper_cluster": True,
@@ -31,7 +35,7 @@ SOFTWARE = {
 
 
 def test_machines_of_a_scaling_group_are_configured_by_the_run_that_launches_them(
-    cloud: RehearsalCloud, tmp_path: Path
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with InProcessVmPool(tmp_path / "vms") as machines, sync_vms(cloud, machines):
         folder = prepare(
@@ -46,11 +50,20 @@ def test_machines_of_a_scaling_group_are_configured_by_the_run_that_launches_the
         logins = len(machines.transports)
         before = {name: asked(vm) for name, vm in machines.vms.items()}
         again = run(SCRIPT, folder, "--yes", "--json")
-    requests = sorted(asked(vm) - before[name] for name, vm in machines.vms.items())
-    assert len(machines.transports) - logins == len(machines.vms) == 16, "one connection for each"
+        after = {name: asked(vm) for name, vm in machines.vms.items()}
+        monkeypatch.setitem(SCRIPTS, SURVEY, cut_off)  # type: ignore[arg-type]
+        alone = run(SCRIPT, folder, "--yes", "--json")
+    requests = sorted(after[name] - before[name] for name in machines.vms)
+    assert len(machines.transports) - logins == 2 * len(machines.vms) == 32, "one connection each"
     assert requests == [1] * 16, "one command for each: files, server's state, authorized keys"
-    changed = [step for step in again.document["steps"] if step["action"] != "exists"]
-    assert changed == []
+    steps = [*again.document["steps"], *alone.document["steps"]]
+    assert [step for step in steps if step["action"] != "exists"] == []
+
+
+def cut_off(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    """Answer a survey as a connection does that ends in its middle."""
+    whole = survey_of(machine, arguments, stdin)
+    return CommandResult(out=whole.out[: len(whole.out) // 2])
 
 
 def asked(vm: InProcessVm) -> int:
