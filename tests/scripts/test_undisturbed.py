@@ -51,7 +51,7 @@ def test_machines_of_a_scaling_group_are_configured_by_the_run_that_launches_the
         before = {name: asked(vm) for name, vm in machines.vms.items()}
         again = run(SCRIPT, folder, "--yes", "--json")
         after = {name: asked(vm) for name, vm in machines.vms.items()}
-        monkeypatch.setitem(SCRIPTS, SURVEY, cut_off)  # type: ignore[arg-type]
+        monkeypatch.setitem(SCRIPTS, SURVEY, cut_off)
         alone = run(SCRIPT, folder, "--yes", "--json")
     requests = sorted(after[name] - before[name] for name in machines.vms)
     assert len(machines.transports) - logins == 2 * len(machines.vms) == 32, "one connection each"
