@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.engine.wording import count_of
@@ -65,7 +65,7 @@ def check_ensemble(chain: Chain) -> str:
             f"there is no single leader that all others follow: {text}",
             f"{CREATE}, which starts servers that are down",
         )
-    leader = max(role.zxid for role in answers if role and role.mode != "follower")
+    leader = newest_transaction(answers)
     wait_until(
         "ZooKeeper's followers are in sync",
         lambda: _behind(chain, machines, leader) or True,
@@ -75,6 +75,17 @@ def check_ensemble(chain: Chain) -> str:
         hint=f"check the newest file in {zk.HOME}/logs on that machine",
     )
     return ", ".join(f"{name} {role}" for name, role in role_texts(roles).items())
+
+
+def newest_transaction(roles: Iterable[zk.ServerRole | None]) -> int:
+    """Return the leader's last transaction; 0 in an epoch that has had none.
+
+    A zxid is an epoch and, in its lower 32 bits, a counter. A new leader begins at 0, and its
+    followers, which have synchronised with it, keep the zxid of the earlier epoch until the first
+    transaction: https://zookeeper.apache.org/doc/current/zookeeperInternals.html.
+    """
+    leader = max(role.zxid for role in roles if role and role.mode != "follower")
+    return leader if leader & 0xFFFFFFFF else 0
 
 
 def _behind(chain: Chain, machines: Sequence[Machine], leader: int) -> Pending | None:

@@ -133,6 +133,15 @@ def test_a_follower_that_does_not_apply_what_its_leader_did_is_named() -> None:
     assert parse_role(b"Zxid: many\nMode: leader\n") == parse_role(leader.encode())
 
 
+def test_followers_of_a_new_leader_are_in_sync_before_its_first_transaction() -> None:
+    """As after a start of the whole ensemble: followers name the last one of the earlier epoch."""
+    new, earlier = srvr("leader", 0x200000000), srvr("follower", 0x10000012F)
+    assert service_checks.check_ensemble(chain(Vm("a", srvr=new), Vm("b", srvr=earlier)))
+    new = srvr("leader", 0x200000001)
+    with pytest.raises(SetupError, match="in sync"):
+        service_checks.check_ensemble(chain(Vm("a", srvr=new), Vm("b", srvr=earlier)))
+
+
 SHOW = """\
 [ndbd(NDB)]\t4 node(s)
 id=2\t@10.0.0.2  (mysql-8.0.26 ndb-8.0.26, Nodegroup: 0, *)
