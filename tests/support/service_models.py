@@ -37,6 +37,9 @@ class SharedFiles(botocore.loaders.JSONFileLoader):
 
     def load_file(self, file_path: str) -> Any:
         """Return what the file contains, whose uppermost level the caller may change."""
+        if "s3" in Path(file_path).parts:
+            # botocore changes the operations of this model.
+            return botocore.loaders.JSONFileLoader().load_file(file_path)
         found = _read(file_path)
         return dict(found) if isinstance(found, dict) else found
 
