@@ -31,10 +31,14 @@ def _is_pending(pid: int, number: signal.Signals) -> bool:
 def wait_until_stopped(pid: int) -> None:
     """Return when a process that was sent SIGSTOP is stopped, in all of its threads."""
     while True:
-        states = {
-            (task / "stat").read_text().rpartition(") ")[2][0]
-            for task in Path(f"/proc/{pid}/task").iterdir()
-        }
-        if states == {"T"}:
+        if {_state(task) for task in Path(f"/proc/{pid}/task").iterdir()} == {"T"}:
             return
         time.sleep(0.001)
+
+
+def _state(task: Path) -> str:
+    """Return the state of a thread; '' of one that has ended since it was listed."""
+    try:
+        return (task / "stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

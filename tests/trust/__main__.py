@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the order, and what is sampled")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="for each pair")
     parser.add_argument("--examples", type=int, default=2000, metavar="N", help="for each reader")
+    parser.add_argument("--every", action="store_true", help="recover from equal states, too")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="only this share")
     parser.add_argument("--results", type=Path, default=RESULTS, help="resumed when it exists")
@@ -61,6 +62,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         seed=options.seed,
         seeds=options.seeds,
         examples=options.examples,
+        every=options.every,
     )
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
+import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from tests.trust.cliffs import Kind
@@ -37,6 +42,13 @@ class Result:
     seed: int = 0
     failure: str = ""
     tries: int = 1
+    state: str = ""
+    """A digest of the state that a cliff left."""
+    recovered: bool = False
+    """Whether that state was recovered from; otherwise the end is that of an equal state."""
+    commit: str = ""
+    ended: float = 0.0
+    """When, in seconds since 1970."""
 
     @property
     def survived(self) -> bool:
@@ -52,14 +64,26 @@ class Result:
 def record(path: Path, result: Result) -> int:
     """Append a result and show it; return 1 for one that was not survived."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    kept = asdict(replace(result, commit=commit(), ended=round(time.time(), 1)))
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(result)) + "\n")
+        file.write(json.dumps(kept) + "\n")
     bad = result.reached and not result.survived
     word = "survived" if result.survived else "FAILED" if bad else NOT_REACHED
     print(f"{word:11} {result.seconds:5.1f} s  {result.case}", flush=True)
     if bad:
         print(result.failure, flush=True)
     return int(bad)
+
+
+@cache
+def commit() -> str:
+    """Return the commit of these sources, with a + where files differ from it; '' without git."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return found.stdout.strip()
 
 
 def read(path: Path) -> list[Result]:
@@ -70,14 +94,45 @@ def read(path: Path) -> list[Result]:
 
 def table(results: Sequence[Result]) -> str:
     """Return all results as Markdown: of all groups, and of the writes by command and kind."""
-    parts = [summary(results)]
+    parts = [where(results), summary(results)]
     cliffs = [result for result in results if result.group == "cliffs"]
     if cliffs:
+        parts.append(_states(cliffs))
         parts.append(_matrix("command", [*Kind], cliffs))
     pairs = [result for result in results if result.group == "pairs"]
     if pairs:
         parts.append(_matrix("commands at once", ["survived"], pairs))
     return "\n\n".join(parts)
+
+
+def where(results: Sequence[Result]) -> str:
+    """Return on what commits and on what computer the results were got, and in what time."""
+    commits = sorted({result.commit for result in results} - {""})
+    computer = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    return f"{_minutes(results):.0f} minutes on {computer}; commit {', '.join(commits)}."
+
+
+def _minutes(results: Iterable[Result]) -> float:
+    """Return in how many minutes something was tried: tries at the same time count once."""
+    spans = sorted((result.ended - result.seconds, result.ended) for result in results)
+    total, reached = 0.0, 0.0
+    for began, ended in spans:
+        total += max(0.0, ended - max(began, reached))
+        reached = max(reached, ended)
+    return total / 60
+
+
+def _states(cliffs: Sequence[Result]) -> str:
+    """Return how many states the disturbed runs left, and how often they were recovered from."""
+    left = [result for result in cliffs if result.reached and result.state]
+    states = {(result.row, result.state) for result in left}
+    recoveries = [result for result in left if result.recovered]
+    again = len(recoveries) - len({(result.row, result.state) for result in recoveries})
+    return (
+        f"Each of the {len(left):,} disturbed runs was run; they left {len(states):,} different "
+        f"states, from which {len(recoveries):,} times was recovered: from equal states "
+        f"{again:,} times again."
+    )
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -87,7 +142,7 @@ def summary(results: Sequence[Result]) -> str:
         mine = [result for result in results if result.group == group and result.reached]
         if mine:
             seeds = len({result.seed for result in mine})
-            minutes = sum(result.seconds for result in mine) / 60
+            minutes = _minutes(mine)
             rows.append(f"| {shown} | {_share(mine)} | {seeds} | {minutes:.0f} |")
     return "\n".join(rows)
 

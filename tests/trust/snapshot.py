@@ -13,6 +13,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,6 +77,14 @@ VARYING = frozenset(
 )  # fmt: skip
 """Members whose values AWS draws or counts."""
 
+COUNTED = frozenset(
+    {"CurrentInstanceCount", "DefaultVersionNumber", "HealthStatus", "LatestVersionNumber",
+     "Version"}
+)  # fmt: skip
+"""Those of them that say how often something was done: a later run can read them."""
+
+_strict: ContextVar[bool] = ContextVar("strict", default=False)
+
 VARYING_TAGS = (
     "lambda-fs:fingerprint", "lambda-fs:paused", "lambda-fs:paused-seconds", "lambda-fs:created",
     "lambda-fs:deadline", "lambda-fs:ended-nat", "aws:ec2launchtemplate:version",
@@ -115,6 +126,19 @@ def take(environment: Environment, folder: Path, *, locks: bool = False) -> Snap
     return lines
 
 
+def take_strictly(environment: Environment, folder: Path) -> Snapshot:
+    """Return the state with what the comparison of two ends leaves out and a later run can read.
+
+    That is also what AWS still shows of deleted resources, numbers of versions, all revisions of
+    helm's releases, the objects that controllers make, and the content of the operator's files.
+    """
+    token = _strict.set(True)
+    try:
+        return take(environment, folder, locks=True)
+    finally:
+        _strict.reset(token)
+
+
 def take_aws(cloud: RehearsalCloud) -> Snapshot:
     """Return the state of AWS alone."""
     environment: Any = SimpleNamespace(cloud=cloud)
@@ -141,10 +165,30 @@ def _near(text: str, others: list[str]) -> str:
 
 
 def aws_client(environment: Environment, service: str) -> Any:
+    """Return a client of the emulated AWS, which is not counted as a run's."""
+    return _client(environment.cloud.url, service)
+
+
+@contextmanager
+def _own_client(environment: Environment, service: str) -> Iterator[Any]:
+    """Yield a client that is made once; it keeps no connection, which a fork would share."""
+    client = _known_client(environment.cloud.url, service)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@cache
+def _known_client(url: str, service: str) -> Any:
+    return _client(url, service)
+
+
+def _client(url: str, service: str) -> Any:
     return boto3.client(  # type: ignore[call-overload]
         service,
         region_name="us-east-1",
-        endpoint_url=environment.cloud.url,
+        endpoint_url=url,
         aws_access_key_id="AKIAREHEARSAL0000000",
         aws_secret_access_key="made-up",
         config=Config(retries={"total_max_attempts": 1}),
@@ -168,7 +212,7 @@ def normalised(value: Any) -> Any:
         return {
             str(key): "…" if key in VARYING_TAGS else normalised(member)
             for key, member in value.items()
-            if key not in VARYING
+            if key not in VARYING or (key in COUNTED and _strict.get())
         }
     if isinstance(value, list | tuple):
         if value and all(
@@ -183,6 +227,8 @@ def normalised(value: Any) -> Any:
 
 
 def _gone(item: Mapping[str, Any]) -> bool:
+    if _strict.get():
+        return False
     state = item.get("State")
     state = state.get("Name") if isinstance(state, Mapping) else state
     return state in GONE or item.get("Status") in ("Delete in progress",)
@@ -192,12 +238,12 @@ def _aws(environment: Environment) -> Iterator[str]:
     held, environment.cloud.settings.policies = environment.cloud.settings.policies, []
     try:
         for service, calls in READS.items():
-            client = aws_client(environment, service)
-            for name, member in calls:
-                for item in getattr(client, name)()[member]:
-                    for one in item["Instances"] if member == "Reservations" else [item]:
-                        if not _gone(one):
-                            yield _line(f"aws {name.removeprefix('describe_')}", one)
+            with _own_client(environment, service) as client:
+                for name, member in calls:
+                    for item in getattr(client, name)()[member]:
+                        for one in item["Instances"] if member == "Reservations" else [item]:
+                            if not _gone(one):
+                                yield _line(f"aws {name.removeprefix('describe_')}", one)
         yield from _roles(environment)
         yield from _schedules(environment)
         yield from _parameters(environment)
@@ -232,25 +278,29 @@ def _parameters(environment: Environment) -> Iterator[str]:
 
 
 def _eks(environment: Environment) -> Iterator[str]:
-    client = aws_client(environment, "eks")
     held, environment.cloud.settings.policies = environment.cloud.settings.policies, []
     try:
-        for name in client.list_clusters()["clusters"]:
-            cluster = client.describe_cluster(name=name)["cluster"]
-            cluster.pop("certificateAuthority", None)
-            yield _line("eks cluster", cluster)
-            for group in client.list_nodegroups(clusterName=name)["nodegroups"]:
-                found = client.describe_nodegroup(clusterName=name, nodegroupName=group)
-                found["nodegroup"].pop("resources", None)
-                yield _line("eks node group", _without(found["nodegroup"], "version"))
-            for addon in client.list_addons(clusterName=name)["addons"]:
-                found = client.describe_addon(clusterName=name, addonName=addon)
-                yield _line("eks add-on", found["addon"])
-            for arn in client.list_access_entries(clusterName=name)["accessEntries"]:
-                found = client.describe_access_entry(clusterName=name, principalArn=arn)
-                yield _line("eks access entry", found["accessEntry"])
+        with _own_client(environment, "eks") as client:
+            yield from _clusters(client)
     finally:
         environment.cloud.settings.policies = held
+
+
+def _clusters(client: Any) -> Iterator[str]:
+    for name in client.list_clusters()["clusters"]:
+        cluster = client.describe_cluster(name=name)["cluster"]
+        cluster.pop("certificateAuthority", None)
+        yield _line("eks cluster", cluster)
+        for group in client.list_nodegroups(clusterName=name)["nodegroups"]:
+            found = client.describe_nodegroup(clusterName=name, nodegroupName=group)
+            found["nodegroup"].pop("resources", None)
+            yield _line("eks node group", _without(found["nodegroup"], "version"))
+        for addon in client.list_addons(clusterName=name)["addons"]:
+            found = client.describe_addon(clusterName=name, addonName=addon)
+            yield _line("eks add-on", found["addon"])
+        for arn in client.list_access_entries(clusterName=name)["accessEntries"]:
+            found = client.describe_access_entry(clusterName=name, principalArn=arn)
+            yield _line("eks access entry", found["accessEntry"])
 
 
 def _without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -264,6 +314,9 @@ SKIPPED_OBJECTS = frozenset(
 )  # fmt: skip
 """Objects that controllers make from others, with names of their own; Jobs run once and end."""
 
+UNREAD_OBJECTS = frozenset({"events", "leases", "controllerrevisions"})
+"""Objects whose number tells nothing to a later run."""
+
 METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
 _CHECKSUM = re.compile(r"checksum|deployment.kubernetes.io/revision|helm.sh/revision")
 
@@ -273,12 +326,16 @@ def _kubernetes(environment: Environment) -> Iterator[str]:
         releases: dict[str, str] = {}
         for (plural, _, _), item in list(api.state.objects.items()):
             if plural in SKIPPED_OBJECTS:
+                if _strict.get() and plural not in UNREAD_OBJECTS:
+                    yield _line(f"kubernetes {cluster} {plural}", _made(item))
                 continue
             labels = item["metadata"].get("labels") or {}
             if labels.get("owner") == "helm":
                 name, version = labels["name"], int(labels["version"])
                 shown = f"{version:06} {labels['status']}"
                 releases[name] = max(releases.get(name, ""), shown)
+                if _strict.get():
+                    yield f"helm {name} revision {shown}"
                 continue
             yield _line(f"kubernetes {cluster} {plural}", _object(item))
         for name, shown in releases.items():
@@ -300,6 +357,21 @@ def _object(item: Mapping[str, Any]) -> dict[str, Any]:
         # A Secret: what is generated differs.
         body["data"] = sorted(body["data"] or {})
     return {"metadata": metadata, **_spec(body)}
+
+
+def _made(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of an object that a controller has made whose it is and how it is."""
+    metadata, status = item["metadata"], item.get("status") or {}
+    owners = sorted(f"{it['kind']} {it['name']}" for it in metadata.get("ownerReferences") or ())
+    return {
+        "namespace": metadata.get("namespace"),
+        "owners": [_DRAWN_NAME.sub("-N", owner) for owner in owners],
+        "phase": status.get("phase"),
+        "conditions": {it["type"]: it.get("status") for it in status.get("conditions") or ()},
+    }
+
+
+_DRAWN_NAME = re.compile(r"-[0-9a-f]{5,10}\b")
 
 
 def _spec(body: dict[str, Any]) -> dict[str, Any]:
@@ -366,5 +438,36 @@ def _files(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if name not in ("machines", "cache")]
         for name in names:
             path = Path(root) / name
+            shown = path.relative_to(folder)
             if not RECORDS.search(str(path)):
-                yield f"local {path.relative_to(folder)} {path.stat().st_mode & 0o777:o}"
+                yield f"local {shown} {path.stat().st_mode & 0o777:o}"
+            if _strict.get() and not UNREAD_FILES.search(str(shown)):
+                yield f"content {shown} {_content(path)}"
+
+
+UNREAD_FILES = re.compile(r"\.(out|err|log|jsonl|html|1|jar)$|\.kube/cache/")
+"""Local files that no later run reads, or that no run changes."""
+
+DRAWN = (
+    *MASKS,
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*( ?UTC|Z|\+00:00)?"), "TIME"),
+    (re.compile(r"\b\d+\.\d+\.\d+\.\d+\b|\b\d+-\d+-\d+-\d+\b"), "ADDRESS"),
+    (re.compile(r"\bus-east-1[a-f]\b"), "ZONE"),
+    (re.compile(r"(?<=Port )\d+"), "PORT"),
+    (re.compile(r"PRIVATE KEY-----[^-]*"), "KEY"),
+    (re.compile(r"\b(AAAA|LS0t)[\w+/=]{20,}"), "KEY"),
+    (re.compile(r"\b[0-9a-f]{8,64}\b"), "HEX"),
+    (re.compile(r"(?<=seconds\": )[\d.]+|(?<=[=:])[\w-]{20,}\b"), "N"),
+)
+"""What is replaced in the operator's files, too: times, addresses, zones, keys, and secrets."""
+
+
+def _content(path: Path) -> str:
+    """Return a digest of a local file without what is drawn or a time."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if path.suffix == ".json":
+        with suppress(ValueError):
+            text = json.dumps(normalised(json.loads(text)), sort_keys=True, indent=1)
+    for pattern, shown in DRAWN:
+        text = pattern.sub(shown, text)
+    return hashlib.sha256("\n".join(sorted(text.splitlines())).encode()).hexdigest()[:12]

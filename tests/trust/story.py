@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.trust import snapshot
@@ -108,8 +109,41 @@ def cliffs(phase: str, writes: tuple[str, ...]) -> Iterator[Cliff]:
                     yield Cliff(phase, name, number, kind)
 
 
-def attempt(world: World, cliff: Cliff, expected: Undisturbed) -> str:
-    """Try one cliff in a copy of the world; return '' or how it was not survived."""
+@dataclass(frozen=True)
+class Outcome:
+    """How a cliff ended: '' or how it was not survived, and the state that it left.
+
+    `recovered` is False where an equal state was recovered from before: the end is that one's.
+    """
+
+    failure: str
+    state: str = ""
+    recovered: bool = False
+
+
+NOT_REACHED = Outcome("not reached")
+
+
+def state(world: World) -> str:
+    """Return a digest of all that a later run can read, without what is drawn."""
+    lines = sorted(snapshot.take_strictly(world.environment, world.folder).elements())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def attempt(
+    world: World,
+    cliff: Cliff,
+    expected: Undisturbed,
+    known: Callable[[str], str | None] = lambda _: None,
+) -> Outcome:
+    """Try one cliff in a copy of the world.
+
+    Args:
+        world: the world before the command.
+        cliff: what happens at which write of it.
+        expected: what the command makes when it is not disturbed.
+        known: returns how the recovery from a state ended before, or None: recover from it.
+    """
     phase = PHASES[cliff.phase]
 
     def forward() -> None:
@@ -119,19 +153,23 @@ def attempt(world: World, cliff: Cliff, expected: Undisturbed) -> str:
         if text := snapshot.differences(expected.after, take(world, locks=phase is DESTROY)):
             raise Failed(f"run again: not the same\n{text}")
 
-    def fall() -> bool:
+    def fall() -> Outcome:
         act(world, phase, cliff)
         if not world.tap.reached:
-            return False
+            return NOT_REACHED
         world.tap.arm(None)
-        disturbed = world.output
+        disturbed, left = world.output, state(world)
+        before = known(left)
+        if before is not None:
+            return Outcome(before, left)
         try:
             world.fork(forward)
             if phase is not DESTROY:
                 backward()
         except Failed as failure:
-            raise Failed(f"{failure}\nthe disturbed run:\n{disturbed[-2500:]}") from None
-        return True
+            why = f"{failure}\nthe disturbed run:\n{disturbed[-2500:]}"
+            return Outcome(why, left, recovered=True)
+        return Outcome("", left, recovered=True)
 
     def backward() -> None:
         code = act(world, DESTROY)
@@ -141,6 +179,6 @@ def attempt(world: World, cliff: Cliff, expected: Undisturbed) -> str:
             raise Failed(f"destroyed: not empty\n{text}")
 
     try:
-        return "" if world.fork(fall) else "not reached"
+        return world.fork(fall)
     except Failed as failure:
-        return str(failure)
+        return Outcome(str(failure))

@@ -7,6 +7,7 @@ Linux only.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import shutil
@@ -147,13 +148,14 @@ class World:
 
     def _be_child(self, act: Callable[[], T], answer: Path, *, parent: int) -> None:
         try:
-            wait_until_stopped(parent)
-            loopback.serve_in_fork()
-            machines = self.environment.machines
-            assert isinstance(machines, InProcessVmPool)
-            machines.serve_in_fork()
-            self.follower.start()
             try:
+                gc.freeze()
+                wait_until_stopped(parent)
+                loopback.serve_in_fork()
+                machines = self.environment.machines
+                assert isinstance(machines, InProcessVmPool)
+                machines.serve_in_fork()
+                self.follower.start()
                 outcome = ("", act())
             except Failed as failure:
                 outcome = (str(failure), None)  # type: ignore[assignment]

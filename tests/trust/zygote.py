@@ -6,6 +6,7 @@ without the second that its imports take. It has no threads, which a fork would 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -42,6 +43,7 @@ SERVICES = (
     "service-quotas",
     "pricing",
     "ssm",
+    "scheduler",
 )
 PRELOADED = (
     "aws_setup.cli.aws_commands",
@@ -50,6 +52,8 @@ PRELOADED = (
     "aws_setup.cli.namenodes",
     "aws_setup.cli.pause",
     "aws_setup.cli.run_recorder",
+    "paramiko",
+    "nacl.signing",
 )
 
 
@@ -141,10 +145,16 @@ def zygote(folder: Path) -> Iterator[Zygote]:
 def _serve(listener: socket.socket) -> None:
     """Import everything, then start runs for ever."""
     _preload()
+    # What exists now is neither looked at nor copied by the collections of each run.
+    gc.collect()
+    gc.freeze()
+    # The supervisors of ended runs vanish without being waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _ = listener.accept()
         if os.fork() == 0:
             # This process waits for the run, so that the zygote can start the next one.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listener.close()
             _supervise(connection)
 
@@ -153,9 +163,11 @@ def _preload() -> None:
     """Import the scripts and what they import on first use, and read the models of AWS."""
     import boto3
 
+    from aws_setup.config.model import Config
     from tests.support import service_models
 
     service_models.install()
+    Config.model_rebuild()
     for name in (*SCRIPTS, *PRELOADED):
         importlib.import_module(name)
     # For a killed run's helm that may still work: its processes end with it here.
@@ -163,12 +175,13 @@ def _preload() -> None:
     for script in SCRIPTS[:2]:
         importlib.import_module(script).SCRIPT.story()
     for service in SERVICES:
-        boto3.client(  # type: ignore[call-overload]
+        client = boto3.client(  # type: ignore[call-overload]
             service,
             region_name="us-east-1",
             aws_access_key_id="x",
             aws_secret_access_key="x",
         )
+        assert client.meta.service_model.error_shapes is not None, "read once for all runs"
 
 
 def _supervise(connection: socket.socket) -> None:
