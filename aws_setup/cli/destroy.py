@@ -77,8 +77,16 @@ def _skipped_warning(row: Row) -> Problem:
 def _report_leftovers(
     run: ScriptRun, table: Sequence[Step], chosen: Collection[str], cost: RemovalCost | None
 ) -> None:
-    """Search for what remains, and print it with the commands that delete it."""
+    """Search for what remains, and print it with the commands that delete it.
+
+    Raises:
+        LockHeld: another run is changing the deployment now.
+        Outdated: another run has changed it since it was examined.
+    """
     left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
+    if left:
+        # Where nothing was deleted, there was no lock yet: they may be what another run makes now.
+        run.take_lock()
     if run.only:
         left = [item for item in left if item.what in chosen]
     elif run.script.owns_deployment and not left and not run.result.problems:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 
 from aws_setup.aws.run_lock import RunLock
 from aws_setup.engine.write_guard import guarding
+from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import Ended, prepare, run
@@ -110,6 +114,59 @@ def test_a_run_that_comes_between_examination_and_first_write_is_taken_into_acco
     assert ended.exit_code == 0, ended.document["problems"]
     assert started
     assert shape(cloud) == complete, "nothing is doubled, and nothing is missing"
+
+
+def _whole_create(cloud: RehearsalCloud, folder: Path) -> None:
+    ended = run(SCRIPT, folder, "create", "--yes", "--json")
+    assert ended.exit_code == 0, ended.document["problems"]
+
+
+def _begun_create(cloud: RehearsalCloud, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a create, and stop its process when it has begun to write."""
+    words = [
+        sys.executable,
+        str(Path(__file__).parents[2] / SCRIPT.name),
+        "create",
+        "--yes",
+        "--quiet",
+    ]
+    begun = subprocess.Popen([*words, "-y", str(folder / "config_aws.yaml")], cwd=folder)
+    while not any(call.name == "ec2.CreateVpc" for call in cloud.calls.writes()):
+        assert begun.poll() is None
+        time.sleep(0.01)
+    begun.send_signal(signal.SIGSTOP)
+    return begun
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process by a signal")
+@pytest.mark.parametrize("other", [_whole_create, _begun_create])
+def test_a_destroy_that_found_nothing_does_not_report_what_another_run_makes(
+    cloud: RehearsalCloud,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    other: Callable[[RehearsalCloud, Path], subprocess.Popen[bytes] | None],
+) -> None:
+    empty = shape(cloud)
+    begun: list[subprocess.Popen[bytes] | None] = []
+
+    def later(*words: Any, **options: Any) -> Any:
+        if not begun:
+            begun.append(other(cloud, folder))
+        return leftovers(*words, **options)
+
+    monkeypatch.setattr("aws_setup.cli.destroy.leftovers", later)
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    if begun[0] is None:
+        assert ended.exit_code == 0, ended.document["problems"]
+        assert shape(cloud) == empty, "what had been made by then is deleted"
+        return
+    begun[0].kill()
+    begun[0].wait()
+    assert ended.exit_code == 2
+    (problem,) = ended.document["problems"]
+    assert problem["what"] == "another run is changing lambda-fs"
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert shape(cloud) == empty
 
 
 def test_extend_takes_the_lock_before_it_moves_the_deadline(

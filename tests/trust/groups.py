@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -86,7 +86,8 @@ def _world() -> Iterator[World]:
 
 
 def _done(results: Path) -> set[str]:
-    return {result.case for result in read(results)}
+    """Return what need not be tried again: what failed is."""
+    return {it.case for it in read(results) if it.survived or not it.reached}
 
 
 AGAIN = 20
@@ -120,8 +121,9 @@ def cliffs(plan: Plan, results: Path) -> int:
                     end = story.attempt(made, cliff, expected, known)
                     seconds = round(time.monotonic() - began, 1)
                     shown = (str(cliff), phase.name, cliff.kind.value, seconds, plan.seed)
-                    kept = {"state": end.state, "recovered": end.recovered}
-                    failures += record(results, Result("cliffs", *shown, end.failure, **kept))
+                    result = Result("cliffs", *shown, end.failure)
+                    result = replace(result, state=end.state, recovered=end.recovered)
+                    failures += record(results, result)
             if not set(plan.phases) & set(names[at + 1 :]):
                 break
             story.advance(made, phase)

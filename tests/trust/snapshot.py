@@ -154,6 +154,12 @@ def differences(expected: Snapshot, found: Snapshot, *, most: int = 12) -> str:
     return "\n".join([*lines[:most], *more])
 
 
+def outside(one: Snapshot, other: Snapshot, found: Snapshot) -> str:
+    """Return what is missing of that which both have, and what neither has; '' for nothing."""
+    least, most = one & other, one | other
+    return differences(least, found & least) + differences(most, found | most)
+
+
 def _near(text: str, others: list[str]) -> str:
     """Return the kind of a line, and the part in which it differs from the most similar other."""
     kind = " ".join(text.split()[:2])
@@ -427,7 +433,7 @@ def _actions(environment: Environment) -> Iterator[str]:
 
 
 RECORDS = re.compile(
-    r"\.(out|err|log|jsonl|html|1)$|\.aws-auth\.|infrastructure_json/[^.]*\.(json|lock\.yaml)$"
+    r"\.(out|err|log|jsonl|html|1)$|\.before\.yaml$|infrastructure_json/[^.]*\.(json|lock\.yaml)$"
 )
 """Local files that record what runs did: outputs, logs, receipt, versions, replaced documents."""
 

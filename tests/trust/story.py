@@ -49,6 +49,8 @@ class Undisturbed:
     before: Snapshot
     after: Snapshot
     destroyed: Snapshot
+    destroyed_before: Snapshot
+    """What is left where the phase has not run: files of the user, such as ~/.kube/config."""
     writes: tuple[str, ...]
 
 
@@ -66,13 +68,15 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
 
     def attempt() -> Undisturbed:
         before = take(world)
+        destroyed = before if phase is DESTROY else world.fork(lambda: _destroyed(world))
         world.tap.arm(None)
         code = world.run(phase.script, *phase.words)
         world.settle()
         if code != 0:
             raise Failed(f"{phase.name}, undisturbed: exit code {code}\n{world.output}")
         writes = tuple(world.tap.names)
-        return Undisturbed(before, take(world, locks=phase is DESTROY), _destroyed(world), writes)
+        after = take(world, locks=phase is DESTROY)
+        return Undisturbed(before, after, _destroyed(world), destroyed, writes)
 
     return world.fork(attempt)
 
@@ -175,7 +179,8 @@ def attempt(
         code = act(world, DESTROY)
         if code:
             raise Failed(f"destroyed: exit code {code}\n{world.output}")
-        if text := snapshot.differences(expected.destroyed, take(world, locks=True)):
+        left = take(world, locks=True)
+        if text := snapshot.outside(expected.destroyed_before, expected.destroyed, left):
             raise Failed(f"destroyed: not empty\n{text}")
 
     try:
