@@ -31,6 +31,8 @@ class Plan:
     """What a process tries: phases, kinds, its share, and how many."""
 
     phases: tuple[str, ...] = PHASES
+    story: tuple[str, ...] = PHASES
+    """The commands that are run, one after the other; those of `phases` are also disturbed."""
     kinds: tuple[str, ...] = tuple(Kind)
     shard: int = 0
     shards: int = 1
@@ -110,8 +112,9 @@ def cliffs(plan: Plan, results: Path) -> int:
     with _world() as made:
         from tests.trust import story
 
-        names = [phase.name for phase in story.STORY]
-        for at, phase in enumerate(story.STORY):
+        phases = [phase for phase in story.STORY if phase.name in plan.story]
+        names = [phase.name for phase in phases]
+        for at, phase in enumerate(phases):
             if phase.name in plan.phases:
                 expected = story.undisturbed(made, phase)
                 every = list(story.cliffs(phase.name, expected.writes))

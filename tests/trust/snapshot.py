@@ -85,8 +85,11 @@ COUNTED = frozenset(
 
 _strict: ContextVar[bool] = ContextVar("strict", default=False)
 
+PAUSED_SECONDS = "lambda-fs:paused-seconds"
+"""Tag that adds up the pauses so far: a pause that was disturbed is one of them."""
+
 VARYING_TAGS = (
-    "lambda-fs:fingerprint", "lambda-fs:paused", "lambda-fs:paused-seconds", "lambda-fs:created",
+    "lambda-fs:fingerprint", "lambda-fs:paused", PAUSED_SECONDS, "lambda-fs:created",
     "lambda-fs:deadline", "lambda-fs:ended-nat", "aws:ec2launchtemplate:version",
     "aws:ec2launchtemplate:id",
 )  # fmt: skip
@@ -218,6 +221,7 @@ def normalised(value: Any) -> Any:
         return {
             str(key): "…" if key in VARYING_TAGS else normalised(member)
             for key, member in value.items()
+            if _strict.get() or key != PAUSED_SECONDS
             if key not in VARYING or (key in COUNTED and _strict.get())
         }
     if isinstance(value, list | tuple):

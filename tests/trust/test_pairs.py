@@ -14,7 +14,7 @@ from tests.trust.zygote import zygote
 
 SAMPLE = (
     Pair("", "create", "create"),
-    Pair("create", "configure", "configure"),
+    Pair("", "create", "destroy"),
     Pair("register", "update", "other update"),
 )
 
