@@ -9,6 +9,8 @@ import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider, CloudProviderError
 from aws_setup.rehearsal.kubernetes.eks_bridge import OPENWHISK_NEEDS, OPENWHISK_WAITS
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import connect, core, pass_time
@@ -289,3 +291,37 @@ def test_a_restart_breaks_connections_and_a_second_writer_conflicts(kube: KubeAp
         v1.list_namespaced_pod("default")
     kube.faults.clear()
     assert v1.list_namespaced_pod("default").items == []
+
+
+class Refusing(CloudProvider):
+    """A cloud provider that cannot do anything, and counts how often it was asked."""
+
+    asked = 0
+
+    def ensure_load_balancer(self, service: KubeObject) -> str:
+        self.asked += 1
+        raise CloudProviderError("Throttling: Rate exceeded")
+
+    def delete_load_balancer(self, service: KubeObject) -> None:
+        self.asked += 1
+        raise CloudProviderError("DependencyViolation: the group is in use")
+
+
+def test_what_the_cloud_refuses_for_long_is_retried_once_per_delay(
+    slow_kube: KubeApiServer,
+) -> None:
+    """Each retry scheduled two: after 20 of them the emulated cloud did nothing else."""
+    cloud = Refusing()
+    slow_kube.controllers.context.cloud_provider = cloud
+    ports = [{"port": 80, "targetPort": 80}]
+    spec = {"type": "LoadBalancer", "ports": ports, "selector": {"a": "b"}}
+    core(slow_kube).create_namespaced_service("default", {"metadata": {"name": "s"}, "spec": spec})
+    for delete in (False, True):
+        if delete:
+            core(slow_kube).delete_namespaced_service("s", "default")
+        pass_time(slow_kube, 60)
+        before = cloud.asked
+        for _ in range(20):
+            pass_time(slow_kube, 10)
+        once = 2  # a retry runs the controllers, and its event runs them a second time
+        assert 20 <= cloud.asked - before <= 20 * once + 2

@@ -95,6 +95,7 @@ class ControllerContext:
         self.initialised: set[str] = set()
         """Databases whose init-couchdb job has ended, by the uid of their claim."""
         self.retry_pending = False
+        self._retry_scheduled = False
         self.failures: list[str] = []
         self.applied_load_balancers: dict[str, str] = {}
         self._wake = wake
@@ -106,10 +107,18 @@ class ControllerContext:
         self._hashes: dict[str, tuple[int, str]] = {}
 
     def retry(self) -> None:
-        """Schedule another reconciliation: a call of the cloud provider failed."""
+        """Schedule another reconciliation: a call of the cloud provider failed.
+
+        One at a time: each fails again, and with a second one scheduled by each, 2^n would be.
+        """
         self.retry_pending = True
-        if self.clock.speed:
-            self.clock.after(self.delays["retry"], self._wake)
+        if self.clock.speed and not self._retry_scheduled:
+            self._retry_scheduled = True
+            self.clock.after(self.delays["retry"], self._retry_now)
+
+    def _retry_now(self) -> None:
+        self._retry_scheduled = False
+        self._wake()
 
     @contextmanager
     def guard(self, obj: KubeObject) -> Iterator[None]:
