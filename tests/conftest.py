@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import loaded_keys, service_models
+from tests.support import copies, loaded_keys, service_models
 from tests.support.units import (
     ROOT,
     SECONDS,
@@ -131,6 +131,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
             _growths.append((growth, item.nodeid))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that uses a file's world in a copy of it."""
+    return copies.run_test(pyfuncitem) or None
+
+
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Return the memory of the ended worlds to the system at the end of each file."""
     if _libc() and (nextitem is None or nextitem.path != item.path):
@@ -213,22 +219,4 @@ def walled_off(
     """Give the test fake credentials and an empty home, so that nothing real is reached."""
     if request.node.get_closest_marker("live"):
         return
-    home = tmp_path / "home"
-    (home / ".ssh").mkdir(parents=True)
-    (home / ".ssh" / "config").write_text("Host *\n  HostName 127.0.0.1\n  Port 1\n")
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("USERPROFILE", str(home))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "aws-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # The discard port: without a cloud of its own a test reaches no registry of the internet.
-    monkeypatch.setenv("AWS_SETUP_REGISTRY", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREHEARSAL0000000")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("NO_COLOR", "1")
-    # helm runs for a second, a third of which collecting garbage takes: only above a limit.
-    monkeypatch.setenv("GOGC", "off")
-    monkeypatch.setenv("GOMEMLIMIT", "256MiB")
+    copies.wall_off(monkeypatch, tmp_path / "home")

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from aws_setup.engine import wait
-from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from tests.pause.deployment import SCRIPT, act, client, deploy, instances
+from tests.pause.deployment import SCRIPT, act, client, deploy, forget_clients, instances
 from tests.support.calendar import Calendar, movable_calendar
+from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import run
 
 HOURS_A_MONTH = 730
@@ -31,10 +31,23 @@ class Deployed:
     calendar: Calendar
 
 
+@pytest.fixture(scope=SHARED)
+def calendar() -> Iterator[Calendar]:
+    with movable_calendar() as calendar:
+        yield calendar
+
+
+@pytest.fixture(scope=SHARED)
+def world(tmp_path_factory: pytest.TempPathFactory, calendar: Calendar) -> Iterator[World]:
+    with shared_cloud() as cloud, EksApiServers(cloud):
+        yield World(cloud, deploy(tmp_path_factory.mktemp("world") / "work"))
+
+
 @pytest.fixture
-def deployed(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Deployed]:
-    with movable_calendar() as calendar, EksApiServers(cloud):
-        yield Deployed(deploy(tmp_path / "work"), calendar)
+def deployed(world: World, calendar: Calendar, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    forget_clients()
+    world.enter(monkeypatch)
+    return Deployed(world.folder, calendar)
 
 
 def kept(folder: Path) -> dict[str, Any]:

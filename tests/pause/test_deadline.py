@@ -15,8 +15,18 @@ from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from tests.pause.deployment import SCRIPT, SMALL, act, client, deploy, instances, shape
+from tests.pause.deployment import (
+    SCRIPT,
+    SMALL,
+    act,
+    client,
+    deploy,
+    forget_clients,
+    instances,
+    shape,
+)
 from tests.support.clock import CallClock
+from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import prepare, run, write_config
 
 HOURS = 3600.0
@@ -31,19 +41,42 @@ class Calendar(CallClock):
         self.speed = 0.0
 
 
-@pytest.fixture
-def clock(cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch) -> Calendar:
-    """The cloud's clock, which is also the scripts' calendar."""
+def with_calendar(cloud: RehearsalCloud, patch: pytest.MonkeyPatch) -> Calendar:
+    """Give the cloud a clock, which is also the scripts' calendar."""
     calendar = Calendar()
     cloud.clock = calendar
-    monkeypatch.setattr(wait, "calendar_time", calendar.today)
+    patch.setattr(wait, "calendar_time", calendar.today)
     return calendar
 
 
+@pytest.fixture(scope=SHARED)
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with (
+        shared_cloud() as cloud,
+        pytest.MonkeyPatch.context() as patch,
+        EksApiServers(cloud),
+    ):
+        with_calendar(cloud, patch)
+        yield World(cloud, deploy(tmp_path_factory.mktemp("world") / "work"))
+
+
 @pytest.fixture
-def folder(cloud: RehearsalCloud, clock: Calendar, tmp_path: Path) -> Iterator[Path]:
-    with EksApiServers(cloud):
-        yield deploy(tmp_path / "work")
+def deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> RehearsalCloud:
+    """The cloud with the deployment of this file."""
+    forget_clients()
+    return world.enter(monkeypatch)
+
+
+@pytest.fixture
+def clock(deployed: RehearsalCloud) -> Calendar:
+    """The clock of that cloud."""
+    assert isinstance(deployed.clock, Calendar)
+    return deployed.clock
+
+
+@pytest.fixture
+def folder(world: World, deployed: RehearsalCloud) -> Path:
+    return world.folder
 
 
 def pass_time(cloud: RehearsalCloud, clock: Calendar, hours: float) -> None:
@@ -86,114 +119,13 @@ def deadline_tags() -> list[str]:
     return [one.get("lambda-fs:deadline", "") for one in own if one["Component"] != "EKSNode"]
 
 
-def test_a_day_with_a_deadline(cloud: RehearsalCloud, clock: Calendar, folder: Path) -> None:
-    before, created = shape(), schedules(cloud)
-    assert len(created) == 11, "6 groups of VMs, 3 scaling groups, 2 node groups"
-    first = act(folder, "status")
-    assert first["deadline"]["state"] == "set"
-    assert timedelta(hours=11.9) < time_of(first) - clock.today() < timedelta(hours=12.1)
-    later = {name.split(".")[0] for name, at in created.items() if at > time_of(first)}
-    assert later == {"ndb-manager", "ndb-data-nodes-1", "ndb-data-nodes-2", "zookeeper"}
-    writes = len(cloud.calls.writes())
-    again = act(folder, "create")
-    assert {row["action"] for row in again["steps"]} == {"exists"}
-    assert len(cloud.calls.writes()) == writes, "a run without changes writes nothing"
-
-    moved = act(folder, "extend", "6h")
-    assert time_of(moved) - time_of(first) == timedelta(hours=6)
-    assert len(schedules(cloud)) == 11
-    pass_time(cloud, clock, 13)
-    assert fired(cloud) == [], "the old schedules are gone"
-    assert states() == {"running"}
-
-    pass_time(cloud, clock, 6)
-    assert set(fired(cloud)) == {""}
-    assert states() == {"stopped"}
-    assert all(sizes["desiredSize"] == 0 for sizes, _ in shape()["nodes"].values())
-    stopped = shape()
-    shown = run(SCRIPT, folder, "status")
-    assert f"Paused at {time_of(moved):%Y-%m-%d %H:%M} UTC by the deadline" in shown.stdout
-    assert act(folder, "status")["deadline"]["state"] == "fired"
-    for verb in ("create", "plan", "extend"):
-        refused = act(folder, *((verb, "1h") if verb == "extend" else (verb,)), code=2)
-        assert [one["what"] for one in refused["problems"]] == ["the deployment is paused"]
-    assert act(folder, "pause")["result"] == "ok"
-    assert shape() == stopped, "what the deadline has stopped is paused"
-
-    resumed = act(folder, "resume")
-    assert shape() == before
-    assert timedelta(hours=11.9) < time_of(resumed) - clock.today() <= timedelta(hours=12.1)
-    assert set(deadline_tags()) == {f"{time_of(resumed):%Y-%m-%dT%H:%M:%SZ}"}
-    assert {row["action"] for row in act(folder, "create")["steps"]} == {"exists"}
-
-    write_config(folder, **{**SMALL, "auto_pause_after": "never"})
-    never = act(folder, "create")
-    assert (never["deadline"]["state"], schedules(cloud)) == ("never", {})
-    assert "lambda-fs-deadline" not in roles()
-    pass_time(cloud, clock, 40)
-    assert states() == {"running"}
-    write_config(folder, **{**SMALL, "auto_pause_after": "2d"})
-    assert act(folder, "create")["deadline"]["auto_pause_after"] == "2d"
-    assert len(schedules(cloud)) == 11
-    assert act(folder, "destroy")["leftovers"] == []
-    assert [one for one in cloud.snapshot() if one.service == "scheduler"] == []
-    assert "lambda-fs-deadline" not in roles()
-
-
-def test_machines_that_are_made_later_are_covered(
-    cloud: RehearsalCloud, clock: Calendar, folder: Path
-) -> None:
-    settings = {**SMALL, "num_lambda_fs_zk_vms": 3, "num_openwhisk_invoker_vms": 2}
-    write_config(folder, **settings)
-    deadline = time_of(act(folder, "status"))
-    act(folder, "create")
-    client("autoscaling").update_auto_scaling_group(
-        AutoScalingGroupName="lambda_fs_clients_ags", DesiredCapacity=2
-    )
-    act(folder, "create")
-    assert time_of(act(folder, "status")) == deadline, "only extend and resume move it"
-    pass_time(cloud, clock, 13)
-    assert set(fired(cloud)) == {""}
-    assert states() == {"stopped"}
-    act(folder, "resume")
-    group = shape()["groups"]["lambda_fs_clients_ags"]
-    assert group[2] == 2
-
-
-def test_a_schedule_that_was_disabled_by_hand_is_made_again(
-    cloud: RehearsalCloud, clock: Calendar, folder: Path
-) -> None:
-    (group,) = cloud.store_of(ScheduleStore).groups.values()
-    for name in list(group.schedules)[:2]:
-        group.schedules[name].request["State"] = "DISABLED"
-    del group.schedules[list(group.schedules)[3]]
-    assert "update" in {row["action"] for row in act(folder, "plan")["steps"]}
-    act(folder, "create")
-    pass_time(cloud, clock, 13)
-    assert states() == {"stopped"}
-
-
-def test_what_the_role_may_not_do_is_not_done(
-    cloud: RehearsalCloud, clock: Calendar, folder: Path
-) -> None:
-    other = instances_by_group(instances().values())["zookeeper"][0]["InstanceId"]
-    client("ec2").create_tags(
-        Resources=[other], Tags=[{"Key": "lambda-fs:deployment", "Value": "other"}]
-    )
-    pass_time(cloud, clock, 13)
-    assert instances()[other]["State"]["Name"] == "running"
-    errors = {one for one in fired(cloud) if one}
-    assert [one.partition(" on ")[0] for one in errors] == [
-        "not authorized to perform ec2:StopInstances"
-    ]
-
-
 @pytest.mark.parametrize(
     "action", ["scheduler:*", "scheduler:CreateSchedule", "iam:PassRole", "iam:PutRolePolicy"]
 )
 def test_a_missing_permission_is_a_warning(
-    cloud: RehearsalCloud, clock: Calendar, tmp_path: Path, action: str
+    cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, action: str
 ) -> None:
+    with_calendar(cloud, monkeypatch)
     few = {"create_eks_cluster": False, "create_autoscaling_groups": False}
     folder = prepare(tmp_path / "work", **{**SMALL, **few, "create_launch_templates": False})
     cloud.settings.deny = [DeniedPermission(action=action)]
@@ -244,3 +176,105 @@ def test_what_was_destroyed_is_neither_resumed_nor_paused(
     for words in (("resume",), ("pause",), ("extend", "6h")):
         assert len(act(folder, *words, code=2)["problems"]) == 1
     assert len(cloud.calls.writes()) == written
+
+
+def test_a_day_with_a_deadline(deployed: RehearsalCloud, clock: Calendar, folder: Path) -> None:
+    before, created = shape(), schedules(deployed)
+    assert len(created) == 11, "6 groups of VMs, 3 scaling groups, 2 node groups"
+    first = act(folder, "status")
+    assert first["deadline"]["state"] == "set"
+    assert timedelta(hours=11.9) < time_of(first) - clock.today() < timedelta(hours=12.1)
+    later = {name.split(".")[0] for name, at in created.items() if at > time_of(first)}
+    assert later == {"ndb-manager", "ndb-data-nodes-1", "ndb-data-nodes-2", "zookeeper"}
+    writes = len(deployed.calls.writes())
+    again = act(folder, "create")
+    assert {row["action"] for row in again["steps"]} == {"exists"}
+    assert len(deployed.calls.writes()) == writes, "a run without changes writes nothing"
+
+    moved = act(folder, "extend", "6h")
+    assert time_of(moved) - time_of(first) == timedelta(hours=6)
+    assert len(schedules(deployed)) == 11
+    pass_time(deployed, clock, 13)
+    assert fired(deployed) == [], "the old schedules are gone"
+    assert states() == {"running"}
+
+    pass_time(deployed, clock, 6)
+    assert set(fired(deployed)) == {""}
+    assert states() == {"stopped"}
+    assert all(sizes["desiredSize"] == 0 for sizes, _ in shape()["nodes"].values())
+    stopped = shape()
+    shown = run(SCRIPT, folder, "status")
+    assert f"Paused at {time_of(moved):%Y-%m-%d %H:%M} UTC by the deadline" in shown.stdout
+    assert act(folder, "status")["deadline"]["state"] == "fired"
+    for verb in ("create", "plan", "extend"):
+        refused = act(folder, *((verb, "1h") if verb == "extend" else (verb,)), code=2)
+        assert [one["what"] for one in refused["problems"]] == ["the deployment is paused"]
+    assert act(folder, "pause")["result"] == "ok"
+    assert shape() == stopped, "what the deadline has stopped is paused"
+
+    resumed = act(folder, "resume")
+    assert shape() == before
+    assert timedelta(hours=11.9) < time_of(resumed) - clock.today() <= timedelta(hours=12.1)
+    assert set(deadline_tags()) == {f"{time_of(resumed):%Y-%m-%dT%H:%M:%SZ}"}
+    assert {row["action"] for row in act(folder, "create")["steps"]} == {"exists"}
+
+    write_config(folder, **{**SMALL, "auto_pause_after": "never"})
+    never = act(folder, "create")
+    assert (never["deadline"]["state"], schedules(deployed)) == ("never", {})
+    assert "lambda-fs-deadline" not in roles()
+    pass_time(deployed, clock, 40)
+    assert states() == {"running"}
+    write_config(folder, **{**SMALL, "auto_pause_after": "2d"})
+    assert act(folder, "create")["deadline"]["auto_pause_after"] == "2d"
+    assert len(schedules(deployed)) == 11
+    assert act(folder, "destroy")["leftovers"] == []
+    assert [one for one in deployed.snapshot() if one.service == "scheduler"] == []
+    assert "lambda-fs-deadline" not in roles()
+
+
+def test_machines_that_are_made_later_are_covered(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    settings = {**SMALL, "num_lambda_fs_zk_vms": 3, "num_openwhisk_invoker_vms": 2}
+    write_config(folder, **settings)
+    deadline = time_of(act(folder, "status"))
+    act(folder, "create")
+    client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName="lambda_fs_clients_ags", DesiredCapacity=2
+    )
+    act(folder, "create")
+    assert time_of(act(folder, "status")) == deadline, "only extend and resume move it"
+    pass_time(deployed, clock, 13)
+    assert set(fired(deployed)) == {""}
+    assert states() == {"stopped"}
+    act(folder, "resume")
+    group = shape()["groups"]["lambda_fs_clients_ags"]
+    assert group[2] == 2
+
+
+def test_a_schedule_that_was_disabled_by_hand_is_made_again(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    (group,) = deployed.store_of(ScheduleStore).groups.values()
+    for name in list(group.schedules)[:2]:
+        group.schedules[name].request["State"] = "DISABLED"
+    del group.schedules[list(group.schedules)[3]]
+    assert "update" in {row["action"] for row in act(folder, "plan")["steps"]}
+    act(folder, "create")
+    pass_time(deployed, clock, 13)
+    assert states() == {"stopped"}
+
+
+def test_what_the_role_may_not_do_is_not_done(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    other = instances_by_group(instances().values())["zookeeper"][0]["InstanceId"]
+    client("ec2").create_tags(
+        Resources=[other], Tags=[{"Key": "lambda-fs:deployment", "Value": "other"}]
+    )
+    pass_time(deployed, clock, 13)
+    assert instances()[other]["State"]["Name"] == "running"
+    errors = {one for one in fired(deployed) if one}
+    assert [one.partition(" on ")[0] for one in errors] == [
+        "not authorized to perform ec2:StopInstances"
+    ]

@@ -18,17 +18,30 @@ from tests.pause.deployment import (
     act,
     client,
     deploy,
+    forget_clients,
     instances,
     receipt,
     shape,
 )
+from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import prepare, run
 
 
+@pytest.fixture(scope=SHARED)
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with shared_cloud() as cloud, EksApiServers(cloud):
+        yield World(cloud, deploy(tmp_path_factory.mktemp("world") / "work"))
+
+
 @pytest.fixture
-def folder(cloud: RehearsalCloud, tmp_path: Path) -> Iterator[Path]:
-    with EksApiServers(cloud):
-        yield deploy(tmp_path / "work")
+def deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> RehearsalCloud:
+    forget_clients()
+    return world.enter(monkeypatch)
+
+
+@pytest.fixture
+def folder(world: World, deployed: RehearsalCloud) -> Path:
+    return world.folder
 
 
 def state_names() -> set[str]:
@@ -41,6 +54,17 @@ def addresses(folder: Path) -> dict[str, str]:
         for name, entry in receipt(folder).items()
         if entry.get("instances")
     }
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_what_does_not_exist_is_neither_paused_nor_resumed(
+    cloud: RehearsalCloud, tmp_path: Path, verb: str
+) -> None:
+    folder = prepare(tmp_path / "work")
+    writes = len(cloud.calls.writes())
+    refused = act(folder, verb, code=2)
+    assert refused["problems"][0]["what"] == f"there is nothing to {verb}"
+    assert len(cloud.calls.writes()) == writes
 
 
 def test_a_pause_stops_every_machine_and_resume_restores_what_was(folder: Path) -> None:
@@ -117,28 +141,17 @@ def test_changes_during_a_pause_are_seen(folder: Path) -> None:
     assert shape() == before
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_what_does_not_exist_is_neither_paused_nor_resumed(
-    cloud: RehearsalCloud, tmp_path: Path, verb: str
-) -> None:
-    folder = prepare(tmp_path / "work")
-    writes = len(cloud.calls.writes())
-    refused = act(folder, verb, code=2)
-    assert refused["problems"][0]["what"] == f"there is nothing to {verb}"
-    assert len(cloud.calls.writes()) == writes
-
-
 @pytest.mark.parametrize("busy", ["cluster", "node group"])
 def test_nothing_is_paused_in_the_middle_of_create(
-    folder: Path, cloud: RehearsalCloud, busy: str
+    folder: Path, deployed: RehearsalCloud, busy: str
 ) -> None:
-    cluster = cloud.store_of(EksStore).regions["us-east-1"].clusters[CLUSTER]
+    cluster = deployed.store_of(EksStore).regions["us-east-1"].clusters[CLUSTER]
     document = cluster.nodegroups["core-nodes"].document if busy != "cluster" else cluster.document
     document["status"] = "CREATING"
-    before, writes = shape(), len(cloud.calls.writes())
+    before, writes = shape(), len(deployed.calls.writes())
     refused = act(folder, "pause", code=2)
     assert [item["what"] for item in refused["problems"]] == ["the deployment is being created"]
-    assert (shape(), len(cloud.calls.writes())) == (before, writes)
+    assert (shape(), len(deployed.calls.writes())) == (before, writes)
 
 
 def test_the_plan_names_what_is_lost_and_the_answer_no_changes_nothing(folder: Path) -> None:

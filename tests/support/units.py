@@ -34,7 +34,8 @@ def file_of(nodeid: str) -> str:
 @functools.cache
 def shares(file: str) -> bool:
     """Return whether tests of a file share a fixture, which is made once for a whole file."""
-    return bool(re.search(r"""scope=["'](module|class)["']""", (ROOT / file).read_text("utf-8")))
+    text = (ROOT / file).read_text("utf-8")
+    return bool(re.search(r"""scope=(["'](module|class)["']|SHARED)""", text))
 
 
 @functools.cache

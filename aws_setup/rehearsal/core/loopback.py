@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -54,6 +54,19 @@ def serve_in_fork() -> None:
         # Another thread may have held the parent's lock.
         server._lock = threading.Lock()
         server.start()
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Accept no connections in this process until the block ends: a forked child may serve."""
+    servers = list(_serving)
+    for server in servers:
+        server.pause()
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.start()
 
 
 def wait_until_accepted() -> None:
@@ -114,12 +127,16 @@ class LoopbackServer(ThreadingHTTPServer):
             while all(key.fileobj is not stopped for key, _ in selector.select()):
                 self.handle_request()
 
-    def stop(self) -> None:
-        """Stop listening and close every connection."""
-        _serving.discard(self)
+    def pause(self) -> None:
+        """Accept no more connections; they wait until the next `start`."""
         with self._stop:
             self._stop.send(b"end")
             self._thread.join()
+
+    def stop(self) -> None:
+        """Stop listening and close every connection."""
+        _serving.discard(self)
+        self.pause()
         self.server_close()
         with self._lock:
             for connection in self._open:
