@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -76,19 +78,49 @@ def names(path: Path, folder: Path) -> str:
 PRODUCT = [pytest.param(path, id=names(path, PACKAGE)) for path in modules(PACKAGE)]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a module imports, also within functions and for types only."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+@dataclass(frozen=True)
+class Source:
+    """What the tests need of a module: its syntax tree is kept by none of them."""
+
+    imports: tuple[str, ...]
+    """The dotted names that it imports, also within functions and for types only."""
+    calls: frozenset[str]
+    functions: tuple[tuple[str, int, int], ...]
+    """The name, first line and number of lines of each function."""
+    classes: tuple[str, ...]
+
+
+@functools.cache
+def source(path: Path) -> Source:
+    """Parse a module, once."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    return Source(
+        tuple(name for node in nodes for name in imported_by(node)),
+        frozenset(ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)),
+        tuple(
+            (node.name, node.lineno, (node.end_lineno or 0) - node.lineno + 1)
+            for node in nodes
+            if isinstance(node, ast.FunctionDef)
+        ),
+        tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
+    )
+
+
+def imported_by(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement imports."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def imported_packages(path: Path, parent: str) -> set[str]:
     """Return the packages and modules right below `parent` that a module imports."""
-    below = (name.removeprefix(f"{parent}.") for name in imports(path) if name.startswith(parent))
+    below = (
+        name.removeprefix(f"{parent}.") for name in source(path).imports if name.startswith(parent)
+    )
     tops = {name.split(".")[0] for name in below}
     folder = ROOT / parent.replace(".", "/")
     return {top for top in tops if (folder / top).is_dir() or (folder / f"{top}.py").is_file()}
@@ -132,7 +164,7 @@ def test_imports_go_down_and_through_the_adapters(path: Path) -> None:
         assert target != "rehearsal", f"{relative} imports the rehearsal cloud"
         allowed = LAYERS[LAYERS.index(own) :]
         assert target in allowed, f"{relative} imports upwards: aws_setup.{target}"
-    for library in {name.split(".")[0] for name in imports(path)} & ADAPTERS.keys():
+    for library in {name.split(".")[0] for name in source(path).imports} & ADAPTERS.keys():
         adapter = any(relative.as_posix().startswith(place) for place in ADAPTERS[library])
         assert adapter, f"{relative} imports {library}; only {ADAPTERS[library]} may"
 
@@ -140,11 +172,9 @@ def test_imports_go_down_and_through_the_adapters(path: Path) -> None:
 @pytest.mark.parametrize("path", PRODUCT)
 def test_only_wait_sleeps_and_only_report_prints(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called != "time.sleep" or relative == "engine/wait.py", f"{relative} sleeps"
-            assert called != "print" or relative.startswith("report/"), f"{relative} prints"
+    calls = source(path).calls
+    assert "time.sleep" not in calls or relative == "engine/wait.py", f"{relative} sleeps"
+    assert "print" not in calls or relative.startswith("report/"), f"{relative} prints"
 
 
 @pytest.mark.parametrize(
@@ -165,9 +195,9 @@ def test_the_core_of_the_rehearsal_knows_no_service() -> None:
 def public_classes() -> Iterator[tuple[str, str]]:
     """Yield the name and the module of every public class of the product."""
     for path in modules(PACKAGE):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                yield node.name, names(path, PACKAGE)
+        for name in source(path).classes:
+            if not name.startswith("_"):
+                yield name, names(path, PACKAGE)
 
 
 def test_no_public_class_name_occurs_twice() -> None:
@@ -181,10 +211,8 @@ def test_no_public_class_name_occurs_twice() -> None:
 def test_modules_and_functions_stay_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 350, f"{path} is longer than 350 lines"
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            lines = (node.end_lineno or 0) - node.lineno + 1
-            assert lines <= 60, f"{path}:{node.lineno} {node.name} has {lines} lines"
+    for name, line, lines in source(path).functions:
+        assert lines <= 60, f"{path}:{line} {name} has {lines} lines"
 
 
 def test_the_map_names_every_package_from_the_lowest_to_the_highest() -> None:

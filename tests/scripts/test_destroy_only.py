@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.rehearsal.core.server import RehearsalCloud, serve
-from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
+from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import prepare, run
 
 MACHINES = {"ndb manager", "ndb data nodes 1", "ndb data nodes 2", "zookeeper"}
@@ -48,27 +47,18 @@ DELETED: dict[tuple[str, ...], set[str]] = {
 """Steps named by --only -> every step that is deleted with them."""
 
 
-@pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[RehearsalCloud, Path]]:
-    """One deployment for all tests of this file: each repairs what the one before took away."""
-    with pytest.MonkeyPatch.context() as patch, serve(Settings(speed=0)) as cloud:
-        patch.setenv("AWS_ENDPOINT_URL", cloud.url)
-        patch.setenv("AWS_SETUP_PACE", "0")
-        patch.setenv("AWS_ACCESS_KEY_ID", "AKIAREHEARSAL0000000")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
-        patch.setenv("AWS_REGION", "us-east-1")
-        yield cloud, prepare(tmp_path_factory.mktemp("only"))
+@pytest.fixture(scope=SHARED)
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with shared_cloud() as cloud:
+        folder = prepare(tmp_path_factory.mktemp("only") / "work")
+        assert run(SCRIPT, folder, "--yes").exit_code == 0
+        yield World(cloud, folder)
 
 
 @pytest.fixture
-def folder(made: tuple[RehearsalCloud, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    cloud, folder = made
-    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
-    monkeypatch.setenv("AWS_SETUP_PACE", "0")
-    assert run(SCRIPT, folder, "--yes").exit_code == 0
-    return folder
+def folder(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    world.enter(monkeypatch)
+    return world.folder
 
 
 def missing(folder: Path) -> set[str]:

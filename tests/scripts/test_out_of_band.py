@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.clock import advance_by_calls
+from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import prepare, run
 
 LATENCIES = {"nat available": 10, "nat deleted": 10, "instance terminated": 500}
@@ -25,14 +27,34 @@ SMALL: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope=SHARED)
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A deployment in a cloud in which terminations and NAT gateways take their time."""
+    with shared_cloud(Settings(latencies=LATENCIES)) as cloud:
+        advance_by_calls(cloud, 2)
+        folder = prepare(tmp_path_factory.mktemp("world") / "work", **SMALL)
+        actions(folder, "--yes")
+        yield World(cloud, folder)
+
+
+@pytest.fixture
+def deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> RehearsalCloud:
+    return world.enter(monkeypatch)
+
+
+@pytest.fixture
+def folder(world: World, deployed: RehearsalCloud) -> Path:
+    return world.folder
+
+
 @pytest.fixture
 def settings() -> Settings:
-    """A cloud in which terminations and NAT gateways take their time."""
     return Settings(latencies=LATENCIES)
 
 
 @pytest.fixture
-def folder(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+def empty(cloud: RehearsalCloud, tmp_path: Path) -> Path:
+    """A folder without a deployment, with such a cloud of its own."""
     advance_by_calls(cloud, 2)
     return prepare(tmp_path / "work", **SMALL)
 
@@ -45,13 +67,11 @@ def actions(folder: Path, *words: str) -> dict[str, str]:
     return {step["name"]: step["action"] for step in steps if step["action"] != "exists"}
 
 
-def test_a_group_that_is_being_deleted_is_waited_for_and_re_created(
-    cloud: RehearsalCloud, tmp_path: Path, folder: Path
-) -> None:
+def test_a_group_that_is_being_deleted_is_waited_for_and_re_created(empty: Path) -> None:
     more = {"create_launch_templates": True, "create_autoscaling_groups": True}
     sizes = {"autoscaling_group_desired_capacity": 1, "autoscaling_group_max_size": 1}
-    prepare(folder, **SMALL | {"create_zookeeper_vms": False} | more | sizes)
-    actions(folder, "--yes")
+    prepare(empty, **SMALL | {"create_zookeeper_vms": False} | more | sizes)
+    actions(empty, "--yes")
     scaling, name = client("autoscaling"), "hopsfs_clients_ags"
 
     def group() -> Any:
@@ -63,13 +83,57 @@ def test_a_group_that_is_being_deleted_is_waited_for_and_re_created(
     first = group()["Instances"][0]["InstanceId"]
     scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
     assert group()["Status"] == "Delete in progress"
-    assert actions(folder, "--yes") == {
+    assert actions(empty, "--yes") == {
         f"auto-scaling group {name}": "update",
         "deadline": "update",
     }
     assert "Status" not in group()
     assert first not in {one["InstanceId"] for one in group()["Instances"]}
-    assert actions(folder, "plan") == {}
+    assert actions(empty, "plan") == {}
+
+
+def gateway() -> Any:
+    return client("ec2").describe_internet_gateways()["InternetGateways"]
+
+
+def test_a_detached_internet_gateway_is_attached_again(empty: Path) -> None:
+    only = ("--only", "public route")
+    actions(empty, "--yes", *only)
+    (current,) = gateway()
+    vpc = current["Attachments"][0]["VpcId"]
+    client("ec2").detach_internet_gateway(InternetGatewayId=current["InternetGatewayId"], VpcId=vpc)
+    assert actions(empty, "plan", *only)["internet gateway"] == "update"
+    actions(empty, "--yes", *only)
+    assert gateway()[0]["Attachments"][0]["VpcId"] == vpc
+    assert actions(empty, "plan", *only) == {}
+
+
+def test_a_deleted_internet_gateway_is_re_created_with_its_route(empty: Path) -> None:
+    only = ("--only", "public route")
+    actions(empty, "--yes", *only)
+    (current,) = gateway()
+    named = {"InternetGatewayId": current["InternetGatewayId"]}
+    client("ec2").detach_internet_gateway(**named, VpcId=current["Attachments"][0]["VpcId"])
+    client("ec2").delete_internet_gateway(**named)
+    done = actions(empty, "--yes", *only)
+    assert done == {"internet gateway": "create", "public route": "update"}
+    assert actions(empty, "plan", *only) == {}
+
+
+def test_a_gateway_attached_to_another_vpc_is_refused_and_stays_attached(empty: Path) -> None:
+    only = ("--only", "public route")
+    actions(empty, "--yes", *only)
+    (current,) = gateway()
+    ec2, named = client("ec2"), {"InternetGatewayId": current["InternetGatewayId"]}
+    ec2.detach_internet_gateway(**named, VpcId=current["Attachments"][0]["VpcId"])
+    other = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    ec2.attach_internet_gateway(**named, VpcId=other)
+    ended = run(SCRIPT, empty, "--yes", "--json", *only)
+    assert ended.exit_code == 2
+    (problem,) = ended.document["problems"]
+    assert f"attachment is {other}" in problem["what"]
+    assert "detach" in problem["hint"]
+    assert gateway()[0]["Attachments"][0]["VpcId"] == other
 
 
 def zookeepers(*states: str) -> dict[str, str]:
@@ -84,9 +148,8 @@ def zookeepers(*states: str) -> dict[str, str]:
 
 
 def test_a_fixed_address_is_taken_over_from_a_machine_that_shuts_down(
-    cloud: RehearsalCloud, folder: Path
+    deployed: RehearsalCloud, folder: Path
 ) -> None:
-    actions(folder, "--yes")
     before = zookeepers("running")
     client("ec2").terminate_instances(InstanceIds=list(before.values()))
     assert zookeepers("shutting-down") == before
@@ -94,56 +157,11 @@ def test_a_fixed_address_is_taken_over_from_a_machine_that_shuts_down(
     after = zookeepers("running")
     assert after.keys() == before.keys()
     assert not set(after.values()) & set(before.values())
-    assert any(call.code == "InvalidIPAddress.InUse" for call in cloud.calls)
-
-
-def gateway() -> Any:
-    return client("ec2").describe_internet_gateways()["InternetGateways"]
-
-
-def test_a_detached_internet_gateway_is_attached_again(folder: Path) -> None:
-    only = ("--only", "public route")
-    actions(folder, "--yes", *only)
-    (current,) = gateway()
-    vpc = current["Attachments"][0]["VpcId"]
-    client("ec2").detach_internet_gateway(InternetGatewayId=current["InternetGatewayId"], VpcId=vpc)
-    assert actions(folder, "plan", *only)["internet gateway"] == "update"
-    actions(folder, "--yes", *only)
-    assert gateway()[0]["Attachments"][0]["VpcId"] == vpc
-    assert actions(folder, "plan", *only) == {}
-
-
-def test_a_deleted_internet_gateway_is_re_created_with_its_route(folder: Path) -> None:
-    only = ("--only", "public route")
-    actions(folder, "--yes", *only)
-    (current,) = gateway()
-    named = {"InternetGatewayId": current["InternetGatewayId"]}
-    client("ec2").detach_internet_gateway(**named, VpcId=current["Attachments"][0]["VpcId"])
-    client("ec2").delete_internet_gateway(**named)
-    done = actions(folder, "--yes", *only)
-    assert done == {"internet gateway": "create", "public route": "update"}
-    assert actions(folder, "plan", *only) == {}
-
-
-def test_a_gateway_attached_to_another_vpc_is_refused_and_stays_attached(folder: Path) -> None:
-    only = ("--only", "public route")
-    actions(folder, "--yes", *only)
-    (current,) = gateway()
-    ec2, named = client("ec2"), {"InternetGatewayId": current["InternetGatewayId"]}
-    ec2.detach_internet_gateway(**named, VpcId=current["Attachments"][0]["VpcId"])
-    other = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    ec2.attach_internet_gateway(**named, VpcId=other)
-    ended = run(SCRIPT, folder, "--yes", "--json", *only)
-    assert ended.exit_code == 2
-    (problem,) = ended.document["problems"]
-    assert f"attachment is {other}" in problem["what"]
-    assert "detach" in problem["hint"]
-    assert gateway()[0]["Attachments"][0]["VpcId"] == other
+    assert any(call.code == "InvalidIPAddress.InUse" for call in deployed.calls)
 
 
 def test_a_deleted_nat_gateway_is_re_created_with_its_route(folder: Path) -> None:
     only = ("--only", "private route")
-    actions(folder, "--yes", *only)
     ec2 = client("ec2")
     (old,) = ec2.describe_nat_gateways()["NatGateways"]
     ec2.delete_nat_gateway(NatGatewayId=old["NatGatewayId"])
@@ -171,7 +189,6 @@ def default_group() -> Any:
 
 @pytest.mark.kind("C14")
 def test_the_default_security_group_is_closed_and_stays_so(folder: Path) -> None:
-    actions(folder, "--yes", *GROUP)
     assert (default_group()["IpPermissions"], default_group()["IpPermissionsEgress"]) == ([], [])
     rule = TCP22 | {"IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
     client("ec2").authorize_security_group_ingress(
@@ -187,9 +204,8 @@ def test_the_default_security_group_is_closed_and_stays_so(folder: Path) -> None
 
 @pytest.mark.kind("C14")
 def test_metadata_settings_of_a_running_machine_are_restored_without_a_restart(
-    cloud: RehearsalCloud, folder: Path
+    deployed: RehearsalCloud, folder: Path
 ) -> None:
-    actions(folder, "--yes")
     before = zookeepers("running")
     first, second = list(before.values())[:2]
     ec2 = client("ec2")
@@ -198,7 +214,7 @@ def test_metadata_settings_of_a_running_machine_are_restored_without_a_restart(
     assert actions(folder, "plan") == {"zookeeper": "update"}
     assert actions(folder, "--yes") == {"zookeeper": "update"}
     assert zookeepers("running") == before
-    assert not cloud.calls.named("StopInstances")
+    assert not deployed.calls.named("StopInstances")
     assert actions(folder, "plan") == {}
 
 
@@ -225,7 +241,6 @@ def revoke_operator() -> None:
 
 
 def test_ssh_for_another_ipv6_address_is_drift_and_revoked(folder: Path) -> None:
-    actions(folder, "--yes", *GROUP)
     authorize(**TCP22, Ipv6Ranges=[{"CidrIpv6": "::/0"}])
     assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
     (ssh,) = [rule for rule in own_group()["IpPermissions"] if rule.get("FromPort") == 22]
@@ -244,7 +259,6 @@ def test_ssh_for_another_ipv6_address_is_drift_and_revoked(folder: Path) -> None
 def test_a_wider_rule_of_the_user_is_sufficient_and_kept(
     folder: Path, rule: dict[str, Any]
 ) -> None:
-    actions(folder, "--yes", *GROUP)
     authorize(**rule)
     revoke_operator()
     assert actions(folder, "--yes", *GROUP) == {}
@@ -264,7 +278,6 @@ def test_a_wider_rule_of_the_user_is_sufficient_and_kept(
 def test_a_rule_that_does_not_cover_ssh_is_not_sufficient(
     folder: Path, rule: dict[str, Any]
 ) -> None:
-    actions(folder, "--yes", *GROUP)
     authorize(**rule)
     revoke_operator()
     assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
