@@ -13,11 +13,10 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.parameters import Parameters
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
-from aws_setup.rehearsal.core.server import serve
-from aws_setup.rehearsal.core.settings import ACCOUNT, Settings
+from aws_setup.rehearsal.core.accounts import acting_in
 from aws_setup.rehearsal.environment import Environment
 from tests.trust import story
-from tests.trust.snapshot import GONE, READS, aws_client
+from tests.trust.snapshot import GONE, KEY, READS, aws_client
 from tests.trust.story import CONFIGURE, CREATE, WHISK, Phase
 from tests.trust.world import World
 
@@ -44,7 +43,7 @@ IDS = (
 )  # fmt: skip
 """Members that identify a resource, the most special first."""
 
-OTHER_ACCOUNT = "210987654321"
+OTHER_ACCOUNT, OTHER_KEY = "210987654321", "AKIAOTHER00000000000"
 
 NOTHING = "Nothing of lambda-fs exists in region "
 
@@ -64,13 +63,14 @@ def state(environment: Environment) -> dict[str, str]:
     return found
 
 
-def _aws(environment: Environment) -> Iterator[tuple[str, str]]:
+def _listed(environment: Environment, key: str = KEY) -> Iterator[tuple[str, str]]:
+    """Yield what the list calls of an account show."""
     cloud = environment.cloud
     held, cloud.settings.policies = cloud.settings.policies, []
     try:
         for service, calls in READS.items():
             for name, member in calls:
-                for item in getattr(aws_client(environment, service), name)()[member]:
+                for item in getattr(aws_client(environment, service, key=key), name)()[member]:
                     for one in item["Instances"] if member == "Reservations" else [item]:
                         known = one.get("State")
                         known = known.get("Name") if isinstance(known, dict) else known
@@ -81,6 +81,11 @@ def _aws(environment: Environment) -> Iterator[tuple[str, str]]:
                             )
     finally:
         cloud.settings.policies = held
+
+
+def _aws(environment: Environment) -> Iterator[tuple[str, str]]:
+    cloud = environment.cloud
+    yield from _listed(environment)
     for role in cloud.backend("iam").roles.values():
         policies = [sorted(role.managed_policies), role.policies, role.assume_role_policy_document]
         yield f"policies of {role.name}", _text(policies)
@@ -254,25 +259,48 @@ def run_story(world: World, phases: Sequence[Phase] = STORY) -> Iterator[tuple[s
 def destroy_elsewhere(world: World) -> Iterator[tuple[str, str]]:
     """Create, then destroy in another region and account: nothing is found, and that is written.
 
-    The emulated cloud has one account. So the receipt gets the number of another one, and the cloud
-    of the run is an empty one.
+    The other account has resources of the same names.
     """
     story.advance(world, story.PHASES["create"])
-    receipt = world.folder / "infrastructure_json" / "lambda-fs.json"
-    with serve(Settings(speed=0)) as empty:
-        for name, words, url in (
-            ("another region", ("--region", "eu-west-1"), world.environment.cloud.url),
-            ("another account", (), empty.url),
-        ):
-            if not words:
-                receipt.write_text(receipt.read_text().replace(ACCOUNT, OTHER_ACCOUNT))
-            before, files = state(world.environment), _files(world)
-            code = world.run(CREATE, "destroy", "--yes", *words, AWS_ENDPOINT_URL=url)
-            why = changed({**before, **files}, {**state(world.environment), **_files(world)})
-            if code or NOTHING not in world.output or name.split()[-1] not in world.output:
-                why = why or f"exit code {code}\n{world.output}"
-            yield f"destroy in {name}", why
-            receipt.write_text(receipt.read_text().replace(OTHER_ACCOUNT, ACCOUNT))
+    cloud = world.environment.cloud
+    cloud.settings.accounts = {OTHER_KEY: OTHER_ACCOUNT}
+    _plant_in_account(world.environment, OTHER_KEY)
+    for name, words, variables in (
+        ("another region", ("--region", "eu-west-1"), {}),
+        ("another account", (), {"AWS_ACCESS_KEY_ID": OTHER_KEY}),
+    ):
+        before = _everywhere(world)
+        code = world.run(CREATE, "destroy", "--yes", *words, **variables)
+        why = changed(before, _everywhere(world))
+        if code or NOTHING not in world.output or name.split()[-1] not in world.output:
+            why = why or f"exit code {code}\n{world.output}"
+        yield f"destroy in {name}", why
+
+
+def _plant_in_account(environment: Environment, key: str) -> None:
+    """Make resources with the names of ours, and without our tags, in the account of a key."""
+    ec2, iam = aws_client(environment, "ec2", key=key), aws_client(environment, "iam", key=key)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", **_tags("vpc", Name="lambda-fs-vpc"))["Vpc"]
+    for name in ("lambda-fs-security-group", "serverless-hopsfs-sg"):
+        ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc["VpcId"])
+    ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=1, **_tags("volume", Name="ndb-manager-node")
+    )
+    trust = {"Version": "2012-10-17", "Statement": []}
+    for role in list(environment.cloud.backend("iam").roles.values()):
+        if role.name.startswith("lambda-fs"):
+            iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=json.dumps(trust))
+
+
+def _everywhere(world: World) -> dict[str, str]:
+    """Return everything that exists in both accounts, and the files on this computer."""
+    theirs = _listed(world.environment, OTHER_KEY)
+    found = {f"in the other account: {name}": text for name, text in theirs}
+    with acting_in(OTHER_ACCOUNT):
+        roles = world.environment.cloud.backend("iam").roles
+        found |= {f"in the other account: {role}": _text(vars(roles[role])) for role in roles}
+    assert any("ndb-manager-node" in text for text in found.values()), "the other account is empty"
+    return {**state(world.environment), **found, **_files(world)}
 
 
 def _files(world: World) -> dict[str, str]:

@@ -56,6 +56,9 @@ READS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Service -> the calls that list what is compared, and the member of their answers."""
 
+KEY = "AKIAREHEARSAL0000000"
+"""The access key of the operator."""
+
 GONE = {"terminated", "shutting-down", "deleted", "deleting"}
 """States in which AWS shows what no longer exists."""
 
@@ -173,9 +176,9 @@ def _near(text: str, others: list[str]) -> str:
     return f"{kind} … {text[max(len(kind), shared - 100) : shared + 200]}"
 
 
-def aws_client(environment: Environment, service: str) -> Any:
+def aws_client(environment: Environment, service: str, *, key: str = KEY) -> Any:
     """Return a client of the emulated AWS, which is not counted as a run's."""
-    return _client(environment.cloud.url, service)
+    return _client(environment.cloud.url, service, key=key)
 
 
 @contextmanager
@@ -193,12 +196,12 @@ def _known_client(url: str, service: str) -> Any:
     return _client(url, service)
 
 
-def _client(url: str, service: str) -> Any:
+def _client(url: str, service: str, *, key: str = KEY) -> Any:
     return boto3.client(  # type: ignore[call-overload]
         service,
         region_name="us-east-1",
         endpoint_url=url,
-        aws_access_key_id="AKIAREHEARSAL0000000",
+        aws_access_key_id=key,
         aws_secret_access_key="made-up",
         config=Config(retries={"total_max_attempts": 1}),
     )

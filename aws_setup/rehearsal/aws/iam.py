@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aws_setup.rehearsal.core.accounts import current_account
 from aws_setup.rehearsal.core.permissions import decide
 from aws_setup.rehearsal.core.policy_evaluator import Decision, Request, missing_keys
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
@@ -276,7 +277,7 @@ SIMULATE_ANSWERS = {("iam", "SimulatePrincipalPolicy"): simulate}
 
 def unique_id(cloud: CloudApi, arn: str) -> str | None:
     """Return the unique id of a user or role; None for an unknown principal."""
-    if arn == cloud.settings.principal:
+    if arn == cloud.settings.principal_in(current_account()):
         return arn
     backend = cloud.backend("iam")
     for principals in (backend.roles, backend.users):
@@ -287,7 +288,7 @@ def unique_id(cloud: CloudApi, arn: str) -> str | None:
 
 
 def _identity(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    arn = cloud.settings.principal
+    arn = cloud.settings.principal_in(call.account)
     return {"UserId": "AIDAREHEARSAL0000000A", "Account": call.account, "Arn": arn}
 
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from aws_setup.rehearsal.core.accounts import in_current_account
+
 
 class TransitionError(RuntimeError):
     """A scheduled transition failed: a fault of the rehearsal, whoever's call was answered then."""
@@ -45,16 +47,19 @@ class CloudClock:
     def after(self, seconds: float, transition: Callable[[], object]) -> None:
         """Apply `transition` once `seconds` of the cloud's time have passed."""
         at = self.now() + (seconds if self.speed else 0.0)
-        heapq.heappush(self._due, (at, next(self._numbers), transition))
+        self._push(at, transition)
 
     def after_real(self, seconds: float, transition: Callable[[], object]) -> None:
         """Apply `transition` after `seconds`, also in a cloud without delays."""
-        heapq.heappush(self._due, (self.now() + seconds, next(self._numbers), transition))
+        self._push(self.now() + seconds, transition)
 
     def at(self, moment: datetime, transition: Callable[[], object]) -> None:
         """Apply `transition` at a calendar time."""
         seconds = (moment - self.today()).total_seconds() * (self.speed or 1.0)
         self.after_real(seconds, transition)
+
+    def _push(self, at: float, transition: Callable[[], object]) -> None:
+        heapq.heappush(self._due, (at, next(self._numbers), in_current_account(transition)))
 
     def apply_due(self) -> None:
         """Apply the due transitions in order; a transition may schedule the next.

