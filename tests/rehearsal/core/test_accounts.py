@@ -16,7 +16,9 @@ OTHER, KEY = "210987654321", "AKIAOTHER00000000000"
 
 
 def _other(service: str) -> Any:
-    return boto3.client(service, region_name="us-east-1", aws_access_key_id=KEY)  # type: ignore[call-overload]
+    return boto3.client(  # type: ignore[call-overload]
+        service, "us-east-1", aws_access_key_id=KEY, aws_secret_access_key="made-up"
+    )
 
 
 def test_an_access_key_sees_the_resources_of_its_account(cloud: RehearsalCloud) -> None:
