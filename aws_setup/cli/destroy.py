@@ -13,7 +13,7 @@ from aws_setup.cli.commands import (
     write_run_receipt,
 )
 from aws_setup.cli.costs import RemovalCost
-from aws_setup.cli.receipt_place import of_another_place, without_local
+from aws_setup.cli.receipt_place import is_elsewhere, of_another_place
 from aws_setup.cli.run_lock import remove_lock
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.engine.plan import Row, dependants, inspect_all, refusals
@@ -43,7 +43,9 @@ def destroy(run: ScriptRun) -> None:
     elsewhere = of_another_place(run.ctx)
     if elsewhere:
         run.warn([elsewhere])
-        rows = without_local(rows)
+        rows = [
+            replace(row, found=None) if is_elsewhere(row.step, elsewhere) else row for row in rows
+        ]
     owned, cost = removable(rows), None
     name = run.ctx.config.deployment_name
     run.warn([_skipped_warning(row) for row in rows if row.unowned])
@@ -61,7 +63,7 @@ def destroy(run: ScriptRun) -> None:
             raise Interrupted
         for step in chosen:
             run.ctx.found.pop(step, None)
-    inspected = [step for step in table if not (elsewhere and step.local)]
+    inspected = [step for step in table if not is_elsewhere(step, elsewhere)]
     _report_leftovers(run, inspected, chosen, cost)
     if run.result.result == "ok":
         _report_removal(run, chosen, files=not elsewhere, deleted=bool(owned))

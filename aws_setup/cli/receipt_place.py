@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
 
-from aws_setup.aws.context import Context
+from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.decoding import Undecodable, json_object
-from aws_setup.engine.plan import Row
 from aws_setup.errors import Problem
 
 ARN_ACCOUNT = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
+
+
+REGION_HINT = "to destroy it, add --region"
 
 
 def of_another_place(ctx: Context) -> Problem | None:
@@ -34,10 +34,15 @@ def of_another_place(ctx: Context) -> Problem | None:
         return Problem(what, kept, "to destroy it, use its credentials, as with --profile")
     if isinstance(region, str) and region in ctx.aws.known_regions() and region != ctx.aws.region:
         what = f"{name} was created in {region}, and this run looks in {ctx.aws.region}"
-        return Problem(what, kept, f"to destroy it, add --region {region}")
+        return Problem(what, kept, f"{REGION_HINT} {region}")
     return None
 
 
-def without_local(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows, those of files on this computer as if there were none."""
-    return [replace(row, found=None) if row.step.local else row for row in rows]
+def is_elsewhere(step: Step, place: Problem | None) -> bool:
+    """Return whether a resource belongs to the deployment of another `place`.
+
+    In another region these are files on this computer, and what is seen from all regions, such as
+    roles; in another account they are the files alone.
+    """
+    region = place is not None and place.hint.startswith(REGION_HINT)
+    return place is not None and (step.local or (region and not step.regional))

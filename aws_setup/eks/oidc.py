@@ -26,6 +26,7 @@ class OidcProvider(Tagged, Step):
     """The cluster's OIDC issuer in IAM, which the roles of service accounts trust."""
 
     name: str = "oidc provider"
+    regional: bool = False
     needs: tuple[str, ...] = ("eks cluster",)
     part: str = "eks"
 

@@ -198,7 +198,7 @@ class Step(ABC, Generic[C]):
     exist: a run deletes it. `ends_with` names the step whose deletion deletes this resource, too:
     a run that deletes both deletes only that one. `beside` names steps that it needs, and that are
     deleted at the same time as it by a run that deletes `within`, too. A `local` resource is a file
-    on this computer.
+    on this computer; one that is not `regional` is seen from every region.
     """
 
     name: str
@@ -212,6 +212,7 @@ class Step(ABC, Generic[C]):
     beside: tuple[str, ...] = ()
     within: str = ""
     local: bool = False
+    regional: bool = True
 
     @property
     def predecessors(self) -> tuple[str, ...]:

@@ -134,6 +134,7 @@ class DeadlineRole(TaggedRole, Step):
     surplus: bool = False
     denied: Callable[[Context], Sequence[str]] = nothing_denied
     name: str = "deadline role"
+    regional: bool = False
     part: str = "deadline"
 
     def find(self, ctx: Context) -> Found | None:

@@ -41,6 +41,7 @@ class ClusterRole(TaggedRole, Step):
 
     name: str = "eks cluster role"
     part: str = "eks"
+    regional: bool = False
     adopted: bool = False
 
     def find(self, ctx: Context) -> Found | None:
@@ -132,6 +133,7 @@ class ManagedRole(TaggedRole, Step):
     """A role with a trust policy and managed policies; both are restored when they drift."""
 
     part = "eks"
+    regional = False
     replaced: tuple[str, ...] = ()
     """Names of AWS's policies that earlier versions attached and that are detached now."""
 

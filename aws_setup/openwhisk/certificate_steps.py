@@ -40,6 +40,7 @@ class ServerCertificate(Step):
     """
 
     name: str = "server certificate"
+    regional: bool = False
     needs: tuple[str, ...] = ("openwhisk keys", "openwhisk address", "openwhisk public address")
     part: str = "openwhisk"
 
