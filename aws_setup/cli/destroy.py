@@ -22,6 +22,7 @@ from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
+from aws_setup.tables import restrict_needs
 
 
 def destroy(run: ScriptRun) -> None:
@@ -63,7 +64,7 @@ def destroy(run: ScriptRun) -> None:
             raise Interrupted
         for step in chosen:
             run.ctx.found.pop(step, None)
-    inspected = [step for step in table if not is_elsewhere(step, elsewhere)]
+    inspected = restrict_needs([s for s in table if not is_elsewhere(s, elsewhere)])
     _report_leftovers(run, inspected, chosen, cost)
     if run.result.result == "ok":
         _report_removal(run, chosen, files=not elsewhere, deleted=bool(owned))
