@@ -98,9 +98,16 @@ def replace(data: bytes, contents: Mapping[str, bytes], *, source: str) -> bytes
     is used, as its output depends on its version.
 
     Raises:
-        Refused: the archive is signed, encrypted, uses ZIP64, or lacks one of the entries.
+        Refused: the archive is signed, encrypted, damaged, uses ZIP64, or lacks one of the entries.
     """
     check_unsigned(data, source=source)
+    try:
+        return _replaced(data, contents, source)
+    except struct.error as error:  # sizes or offsets that are not those of the entries
+        _refuse(source, f"the directory of the archive is damaged: {error}", REBUILD)
+
+
+def _replaced(data: bytes, contents: Mapping[str, bytes], source: str) -> bytes:
     end, directory = _directory(data, source)
     entries = list(_entries(data, directory, end, source))
     changed = {entry.name: entry for entry in entries if entry.name in contents}

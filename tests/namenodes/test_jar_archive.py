@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import subprocess
@@ -148,3 +149,19 @@ def test_an_archive_with_zip64_records_is_refused() -> None:
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 1)
     with pytest.raises(Refused):
         jar_archive.replace(data[:end] + locator + data[end:], {SITE: b""}, source="nn.jar")
+
+
+@pytest.mark.kind("C7")
+@pytest.mark.parametrize("field", [20, 24, 42])
+def test_a_directory_with_wrong_sizes_or_offsets_raises_nothing_else(field: int) -> None:
+    """Of the first record: the compressed size, the size, and the offset of the entry."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        for name in (b"hdfs-site.xml", b"a/Main.class"):
+            made.writestr(name.decode(), b"x" * 40)
+    data = file.getvalue()
+    for wrong in (0, 277, 0x7FFF_FFFF, 0xFFFF_FFF0):
+        damaged = bytearray(data)
+        struct.pack_into("<I", damaged, data.index(b"PK\x01\x02") + field, wrong)
+        with contextlib.suppress(Refused):
+            jar_archive.replace(bytes(damaged), {"hdfs-site.xml": b"<x/>"}, source="j")

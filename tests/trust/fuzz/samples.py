@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import zipfile
 
+EMPTY = b"<configuration></configuration>"
+
 
 def jar() -> bytes:
     """Return a small jar."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("hdfs-site.xml", "<configuration></configuration>")
-        archive.writestr("a/Main.class", b"\xca\xfe\xba\xbe")
+        # With a date of its own: writestr takes the time of now.
+        for name, content in (("hdfs-site.xml", EMPTY), ("a/Main.class", b"\xca\xfe\xba\xbe")):
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return held.getvalue()
 
 
