@@ -20,6 +20,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import release_of
 from tests.support.aws import client
 from tests.support.cluster import Lab, helms, lab
+from tests.support.copies import SHARED, World, shared_cloud
 
 pytestmark = pytest.mark.timeout(500)
 
@@ -58,18 +59,16 @@ class Killer:
         self.left, self.dead, self.writes = left, False, 0
 
 
-@pytest.fixture
-def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+def do_not_wait(patch: pytest.MonkeyPatch) -> None:
+    """Let a killed script end at once, instead of trying again."""
+    patch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
     impatient = replace(SERVER_RESTARTING, deadline=0.0)
-    monkeypatch.setattr("aws_setup.kube.replies.SERVER_RESTARTING", impatient)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
-        yield made
+    patch.setattr("aws_setup.kube.replies.SERVER_RESTARTING", impatient)
+    patch.setenv("AWS_MAX_ATTEMPTS", "1")
 
 
-@pytest.fixture
-def killer(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Killer:
+def killer_in(zoo: Lab, patch: pytest.MonkeyPatch) -> Killer:
+    """Let every request to AWS and Kubernetes pass a killer."""
     killer, in_aws, in_kubernetes = Killer(), zoo.cloud.handle, zoo.api.answer
 
     def handle(request: Any) -> Any:
@@ -83,9 +82,49 @@ def killer(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Killer:
         killer.passes(write=request.method != "GET" and not request.agent.startswith("Helm"))
         return in_kubernetes(request)
 
-    monkeypatch.setattr(zoo.cloud, "handle", handle)
-    monkeypatch.setattr(zoo.api, "answer", answer)
+    patch.setattr(zoo.cloud, "handle", handle)
+    patch.setattr(zoo.api, "answer", answer)
     return killer
+
+
+@pytest.fixture
+def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    do_not_wait(monkeypatch)
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
+        yield made
+
+
+@pytest.fixture
+def killer(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> Killer:
+    return killer_in(zoo, monkeypatch)
+
+
+@dataclass(frozen=True)
+class Incomplete(World):
+    """A deployment of which the script was killed, and what existed before that."""
+
+    zoo: Lab
+    before: Counter[tuple[str, str]]
+
+
+@pytest.fixture(scope=SHARED, params=[5, 15, 26])
+def killed_run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Incomplete]:
+    """A run that was killed after so many writes."""
+    with shared_cloud() as cloud, pytest.MonkeyPatch.context() as patch:
+        do_not_wait(patch)
+        folder = tmp_path_factory.mktemp("world") / "laptop"
+        with lab(cloud, folder, patch, full=True) as zoo:
+            killer, before = killer_in(zoo, patch), shape(zoo)
+            assert not cut(zoo, killer, "configure", left=request.param)
+            yield Incomplete(cloud, folder, zoo, before)
+
+
+@pytest.fixture
+def incomplete(killed_run: Incomplete, monkeypatch: pytest.MonkeyPatch) -> Incomplete:
+    killed_run.enter(monkeypatch)
+    return killed_run
 
 
 def shape(zoo: Lab) -> Counter[tuple[str, str]]:
@@ -134,20 +173,6 @@ def test_a_deployment_created_in_pieces_is_the_same_and_is_deleted_in_pieces(
     assert shape(zoo) == made
 
 
-@pytest.mark.parametrize("last", [5, 15, 26])
-@pytest.mark.parametrize("how", ["alive", "without its cluster", "with its cluster"])
-def test_an_incomplete_deployment_is_destroyed(
-    zoo: Lab, killer: Killer, how: str, last: int
-) -> None:
-    before = shape(zoo)
-    assert not cut(zoo, killer, "configure", left=last)
-    if how == "without its cluster":
-        end_cluster()
-    result = zoo.destroy_everything() if how == "with its cluster" else zoo.run("destroy")
-    assert result["leftovers"] == []
-    assert shape(zoo) - before == Counter()
-
-
 def test_a_namespace_without_its_secret_is_deleted_too(zoo: Lab) -> None:
     fault = {"fault": "status", "status": 422, "verb": "create", "resource": "secrets", "times": 9}
     zoo.api.faults.add(fault)
@@ -156,6 +181,16 @@ def test_a_namespace_without_its_secret_is_deleted_too(zoo: Lab) -> None:
     zoo.api.faults.clear()
     assert zoo.run("destroy")["leftovers"] == []
     assert zoo.api.state.get("namespaces", "openwhisk") is None
+
+
+@pytest.mark.parametrize("how", ["alive", "without its cluster", "with its cluster"])
+def test_an_incomplete_deployment_is_destroyed(incomplete: Incomplete, how: str) -> None:
+    zoo = incomplete.zoo
+    if how == "without its cluster":
+        end_cluster()
+    result = zoo.destroy_everything() if how == "with its cluster" else zoo.run("destroy")
+    assert result["leftovers"] == []
+    assert shape(zoo) - incomplete.before == Counter()
 
 
 def end_cluster() -> None:

@@ -25,6 +25,8 @@ from typing import Any, Literal, NoReturn
 
 import pytest
 
+from aws_setup.aws import run_lock_store
+from aws_setup.engine.processes import ProcessId, is_running
 from aws_setup.rehearsal.core import loopback
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
@@ -104,10 +106,10 @@ def wall_off(patch: pytest.MonkeyPatch, home: Path) -> None:
 
 def run_test(item: pytest.Function) -> bool:
     """Run a test that uses a world in a copy of it; return False for all other tests."""
-    worlds = [value for value in item.funcargs.values() if isinstance(value, World)]
+    worlds = {id(value): value for value in item.funcargs.values() if isinstance(value, World)}
     if not worlds or not CAN_COPY:
         return False
-    (world,) = worlds
+    (world,) = worlds.values()
     names = item._fixtureinfo.argnames
 
     def body() -> None:
@@ -128,6 +130,7 @@ def in_a_copy(world: World, act: Callable[[], object]) -> None:
     kept = world.folder.with_name(f"{world.folder.name}.kept")
     answer = world.folder.with_name(f"{world.folder.name}.answer")
     shutil.copytree(world.folder, kept, symlinks=True)
+    here = Path.cwd()
     with loopback.paused(), world.cloud.lock:
         child = os.fork()
         if child == 0:
@@ -135,6 +138,7 @@ def in_a_copy(world: World, act: Callable[[], object]) -> None:
         os.waitpid(child, 0)
     shutil.rmtree(world.folder)
     kept.rename(world.folder)
+    os.chdir(here)  # which may be the folder that was replaced
     if not answer.exists():
         pytest.fail("the copy of the world ended without an answer", pytrace=False)
     outcome, _, text = answer.read_text(encoding="utf-8").partition("\n")
@@ -151,6 +155,7 @@ def _be_the_copy(world: World, act: Callable[[], object], answer: Path) -> NoRet
         signal.signal(signal.SIGALRM, _too_late)
         signal.alarm(LONGEST)
         loopback.serve_in_fork()
+        _end_runs_of(os.getppid())
         try:
             act()
             outcome = "passed\n"
@@ -165,6 +170,15 @@ def _be_the_copy(world: World, act: Callable[[], object], answer: Path) -> NoRet
         sys.stderr.flush()
     finally:
         os._exit(0)
+
+
+def _end_runs_of(original: int) -> None:
+    """Count the runs that the original process has made, and that were killed there, as ended."""
+
+    def lives(process: ProcessId) -> bool | None:
+        return False if process.pid == original else is_running(process)
+
+    vars(run_lock_store)["is_running"] = lives
 
 
 def _too_late(*_: object) -> None:
