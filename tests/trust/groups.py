@@ -125,7 +125,9 @@ def cliffs(plan: Plan, results: Path) -> int:
                     seconds = round(time.monotonic() - began, 1)
                     shown = (str(cliff), phase.name, cliff.kind.value, seconds, plan.seed)
                     result = Result("cliffs", *shown, end.failure)
-                    result = replace(result, state=end.state, recovered=end.recovered)
+                    result = replace(
+                        result, state=end.state, recovered=end.recovered, of=len(every)
+                    )
                     failures += record(results, result)
             if not set(plan.phases) & set(names[at + 1 :]):
                 break

@@ -46,6 +46,8 @@ class Result:
     """A digest of the state that a cliff left."""
     recovered: bool = False
     """Whether that state was recovered from; otherwise the end is that of an equal state."""
+    of: int = 0
+    """How many cliffs the command has, tried or not; 0 where all tries are a given list."""
     commit: str = ""
     ended: float = 0.0
     """When, in seconds since 1970."""
@@ -154,13 +156,16 @@ def line(results: Sequence[Result]) -> str:
 
 
 def _matrix(head: str, columns: Sequence[str], results: Sequence[Result]) -> str:
-    rows = [f"| {head} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    partial = any(result.of for result in results)
+    heads = [head, *(["tried"] if partial else []), *columns]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name in dict.fromkeys(result.row for result in results):
         mine = [result for result in results if result.row == name and result.reached]
+        tried = f" {len(mine):,} of {max((result.of for result in mine), default=0):,} |"
         cells = (
             _share(it for it in mine if len(columns) == 1 or it.column == kind) for kind in columns
         )
-        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+        rows.append(f"| {name} |{tried if partial else ''} " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 

@@ -48,6 +48,12 @@ def test_the_table_counts_runs_and_states(tmp_path: Path) -> None:
     assert "| create |  |  |  | 1 of 1 | 2 of 2 |  |" in text
 
 
+def test_the_table_says_how_many_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    record(path, Result(**{**vars(DENIED), "of": 441}))
+    assert "| create | 1 of 441 |  |  |  |  | 1 of 1 |  |" in table(read(path))
+
+
 def test_what_the_user_keeps_may_be_as_before_or_as_after_the_command() -> None:
     before, after = Counter(["vpc"]), Counter(["vpc", "local .kube/config"])
     assert snapshot.outside(before, after, before) == ""
