@@ -8,6 +8,7 @@ identical calls at most `MAX_BURST_LENGTH` in a row fail, so a client that retri
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -122,6 +123,13 @@ class InjectedFault:
     what: str
 
 
+@functools.lru_cache(1024, typed=True)
+def _drawn(*parts: object) -> float:
+    """Return the number of a draw; all calls of a window repeat its draws."""
+    text = json.dumps(parts, default=str)
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) % DRAW_STEPS / DRAW_STEPS
+
+
 @dataclass(frozen=True)
 class SeededFaults:
     """The draws of a seed; without state."""
@@ -130,8 +138,7 @@ class SeededFaults:
 
     def draw(self, *parts: object) -> float:
         """Return a number from 0 to below 1 that depends on the seed and on all parts."""
-        text = json.dumps([self.seed, *parts], default=str)
-        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) % DRAW_STEPS / DRAW_STEPS
+        return _drawn(self.seed, *parts)
 
     def fault(
         self, probabilities: FaultProbabilities, identity: str, number: int

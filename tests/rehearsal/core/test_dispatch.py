@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import random
+import re
+import threading
 import time
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -161,24 +165,57 @@ def test_the_snapshot_lists_the_resources(cloud: RehearsalCloud) -> None:
     assert {resource.kind for resource in cloud.snapshot()} == kinds - {"network-interface"}
 
 
+class Plain:
+    """Sends requests of the query protocol, signed once: boto3 takes three times as long."""
+
+    def __init__(self, made: Any, url: str) -> None:
+        """Take the headers of a client's requests."""
+        self._host = url.removeprefix("http://")
+        self._headers: dict[str, str] = {}
+        made.meta.events.register("before-send", self._take)
+        self._version = made.meta.service_model.api_version
+        self._of_thread = threading.local()
+
+    def _take(self, request: Any, **_: Any) -> None:
+        kept = ("Authorization", "X-Amz-Date", "Content-Type", "User-Agent")
+        headers = {name: request.headers[name] for name in kept if name in request.headers}
+        self._headers = {k: v.decode() if isinstance(v, bytes) else v for k, v in headers.items()}
+
+    def __call__(self, action: str, **params: str) -> str:
+        """Return the text of an answer, which is no error."""
+        if not hasattr(self._of_thread, "connection"):
+            self._of_thread.connection = http.client.HTTPConnection(self._host)
+        connection = self._of_thread.connection
+        body = urllib.parse.urlencode({"Action": action, "Version": self._version, **params})
+        connection.request("POST", "/", body, self._headers)
+        answer = connection.getresponse()
+        text = str(answer.read().decode())
+        assert answer.status == 200, text
+        return text
+
+
 def test_five_thousand_calls_from_32_threads(cloud: RehearsalCloud) -> None:
-    ec2, iam = client("ec2"), client("iam")
-    net = network(ec2)
+    made = client("ec2"), client("iam")
+    ec2, iam = (Plain(one, cloud.url) for one in made)
+    net = network(made[0])
+    made[1].list_roles()
     cloud.settings.quotas.elastic_ips = 10_000
 
     def one(number: int) -> None:
         kind = number % 5
         if kind == 0:
-            address = ec2.allocate_address(Domain="vpc")["AllocationId"]
-            ec2.release_address(AllocationId=address)
+            answer = ec2("AllocateAddress", Domain="vpc")
+            [address] = re.findall("<allocationId>(.+)</allocationId>", answer)
+            ec2("ReleaseAddress", AllocationId=address)
         elif kind == 1:
-            ec2.describe_security_groups()
+            ec2("DescribeSecurityGroups")
         elif kind == 2:
-            iam.create_role(RoleName=f"r{number}", AssumeRolePolicyDocument=TRUST)
+            iam("CreateRole", RoleName=f"r{number}", AssumeRolePolicyDocument=TRUST)
         elif kind == 3:
-            ec2.create_tags(Resources=[net.vpc], Tags=[{"Key": "n", "Value": str(number)}])
+            tag = {"ResourceId.1": net.vpc, "Tag.1.Key": "n", "Tag.1.Value": str(number)}
+            ec2("CreateTags", **tag)
         else:
-            iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy")
+            iam("GetPolicy", PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy")
 
     numbers = list(range(4200))
     random.Random(1).shuffle(numbers)
@@ -186,6 +223,8 @@ def test_five_thousand_calls_from_32_threads(cloud: RehearsalCloud) -> None:
         list(pool.map(one, numbers))
     assert len(cloud.calls) > 5000
     assert [call.name for call in cloud.calls if call.status != 200] == []
+    roles = made[1].get_paginator("list_roles").paginate()
+    assert len({role["RoleName"] for page in roles for role in page["Roles"]}) >= 840
 
 
 TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
