@@ -17,7 +17,7 @@ def story() -> Story:
     from aws_setup.lockfile.cluster import cluster_part
     from aws_setup.openwhisk.summary import next_command, summary_lines
     from aws_setup.preflight import cluster
-    from aws_setup.tables import cluster_steps, cluster_teardown_steps
+    from aws_setup.tables.cluster import cluster_steps, cluster_teardown_steps
 
     return Story(
         table=lambda config: cluster_steps(config, ask=secret_prompt_function()),

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aws_setup.cli.app import script_command
 from aws_setup.cli.options import ConfigOption
 from aws_setup.cli.script import Script, Story
+
+if TYPE_CHECKING:
+    from aws_setup.aws.context import Step
+    from aws_setup.config import Config
 
 
 def story() -> Story:
@@ -15,36 +20,41 @@ def story() -> Story:
     from aws_setup.cli.prompts import secret_prompt_function
     from aws_setup.config.cross_checks import skipped_features
     from aws_setup.config.lock_file import INFRASTRUCTURE
+    from aws_setup.config.ssh_switches import needs_ssh
     from aws_setup.infrastructure.ssh_login import update_login_file
     from aws_setup.infrastructure.summary import summary_lines
     from aws_setup.lockfile.infrastructure import infrastructure_part
     from aws_setup.preflight import checks
-    from aws_setup.software.sql.account import PasswordFile
-    from aws_setup.software.ssh_access import KnownHostsFile
-    from aws_setup.tables import (
-        infrastructure_steps,
-        infrastructure_teardown_steps,
-        resume_steps,
-        software_steps,
-    )
+    from aws_setup.tables.infrastructure import infrastructure_steps
+
+    def create(config: Config) -> list[Step]:
+        steps = infrastructure_steps(config)
+        if not needs_ssh(config):
+            return steps
+        from aws_setup.tables.software import software_steps
+
+        return [*steps, *software_steps(config, ask=secret_prompt_function())]
+
+    def removal(config: Config) -> list[Step]:
+        from aws_setup.tables.teardown import removal_steps
+
+        return removal_steps(config)
+
+    def resume(config: Config) -> list[Step]:
+        from aws_setup.tables.resume import resume_steps
+
+        return resume_steps(config, ask=secret_prompt_function())
 
     return Story(
-        table=lambda config: [
-            *infrastructure_steps(config),
-            *software_steps(config, ask=secret_prompt_function()),
-        ],
-        removal=lambda config: [
-            *infrastructure_teardown_steps(config),
-            KnownHostsFile(),
-            PasswordFile(),
-        ],
+        table=create,
+        removal=removal,
         prepare=checks.prepare,
         preflight=checks.run,
         skipped_features=skipped_features,
         epilogue=summary_lines,
         local_files=update_login_file,
         next_command=lambda _: "python configure_eks_cluster.py",
-        resume=lambda config: resume_steps(config, ask=secret_prompt_function()),
+        resume=resume,
         part=INFRASTRUCTURE,
         record=lambda ctx, fresh: infrastructure_part(ctx, fresh=fresh),
     )

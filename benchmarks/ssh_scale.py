@@ -17,7 +17,8 @@ from pathlib import Path
 
 from aws_setup.config import Config
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 FILES = 3
 """Files that are written to each machine, as ZooKeeper's and NDB's steps do."""

@@ -32,8 +32,9 @@ from aws_setup.engine.receipt import read_costs
 from aws_setup.errors import Refused, SetupError
 from aws_setup.kube.user_kubeconfig import open_kubeconfig
 from aws_setup.namenodes.jar import read_jar
-from aws_setup.openwhisk import certificate, certificate_steps, namenode_image, values
+from aws_setup.openwhisk import certificate, certificate_steps, namenode_image
 from aws_setup.openwhisk.credentials_file import missing_host, read
+from aws_setup.openwhisk.user_values import user_values
 from aws_setup.preflight.key_pair import read_key
 from aws_setup.software import cluster_ssh_keys
 from aws_setup.software.clients.login import stored_password
@@ -127,7 +128,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "kubeconfig": ("config", load),
     "changed kubeconfig": ("config", change),
     "client's kubeconfig": ("config", lambda path: open_kubeconfig(str(path), None)),
-    "own values": ("f", lambda path: values.user_values(config(path, openwhisk_values=str(path)))),
+    "own values": ("f", lambda path: user_values(config(path, openwhisk_values=str(path)))),
     "chart's values": ("values.yaml", chart_values),
     "runtimes": ("f", runtimes),
     "certificate": ("f", user_pair),

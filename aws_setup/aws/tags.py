@@ -39,6 +39,11 @@ def regional_name(config: Config, name: str, separator: str) -> str:
     return name if deployment == default else f"{deployment}{separator}{name}"
 
 
+def certificate_path(config: Config) -> str:
+    """Return the IAM path of this deployment's certificates."""
+    return f"/lambda-fs/{config.deployment_name}/"
+
+
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Return tags as requests of EC2 and IAM have them: a list of Key and Value."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -84,9 +84,9 @@ def _verdict(place: Place, context: Callable[[], Context | None]) -> str:
 
 def _allowed(ctx: Context, place: Place, present: str) -> Allowed:
     """Return what a place lets in now; None where the present address cannot find out."""
+    from aws_setup.aws.cluster import cluster_of
     from aws_setup.infrastructure.operators import covers
     from aws_setup.infrastructure.security_group import owned_group, ssh_ranges
-    from aws_setup.kube.connect import cluster_of
     from aws_setup.openwhisk.addresses import public_service, read_service
     from aws_setup.openwhisk.public_address import EVERYWHERE, RANGES
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from aws_setup.aws.context import Context
@@ -14,12 +15,9 @@ from aws_setup.aws.run_lock import RunLock
 from aws_setup.aws.session import Aws
 from aws_setup.cli import commands
 from aws_setup.cli.address_verdict import comparing_addresses
-from aws_setup.cli.allow_my_ip import allow_my_ip
 from aws_setup.cli.commands import ScriptRun
-from aws_setup.cli.destroy import destroy
-from aws_setup.cli.extend import check_duration, extend
+from aws_setup.cli.extend import check_duration
 from aws_setup.cli.options import SharedOptions
-from aws_setup.cli.pause import pause, resume
 from aws_setup.cli.prompts import prompt_function
 from aws_setup.cli.run_lock import READING, new_lock, released, until_current
 from aws_setup.cli.run_recorder import RunRecorder
@@ -35,11 +33,13 @@ from aws_setup.preflight.repeat import with_zones_of
 from aws_setup.report import Report
 
 
-def verify(run: ScriptRun) -> None:
-    """Check every link from the client to the file system."""
-    from aws_setup.cli.verify import verify as check_deployment
+def _verb(module: str, function: str) -> Callable[[ScriptRun], None]:
+    """Return a command whose module is imported when it runs: each needs others of its own."""
 
-    check_deployment(run)
+    def run(command: ScriptRun) -> None:
+        getattr(import_module(f"aws_setup.cli.{module}"), function)(command)
+
+    return run
 
 
 COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
@@ -47,12 +47,12 @@ COMMANDS: Mapping[str, Callable[[ScriptRun], None]] = {
     "configure": commands.create,
     "plan": commands.plan,
     "status": commands.status,
-    "verify": verify,
-    "pause": pause,
-    "allow-my-ip": allow_my_ip,
-    "resume": resume,
-    "extend": extend,
-    "destroy": destroy,
+    "verify": _verb("verify", "verify"),
+    "pause": _verb("pause", "pause"),
+    "allow-my-ip": _verb("allow_my_ip", "allow_my_ip"),
+    "resume": _verb("pause", "resume"),
+    "extend": _verb("extend", "extend"),
+    "destroy": _verb("destroy", "destroy"),
 }
 """Verb -> its command."""
 

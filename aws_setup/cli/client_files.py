@@ -92,7 +92,9 @@ def _namespace(session: Session, config: Config) -> str:
 
 
 def _run_step(session: Session, config: Config, clock: Clock) -> ClientsResult:
-    from aws_setup.tables import client_configuration_step  # paramiko and kubernetes are slow
+    from aws_setup.tables.software import (
+        client_configuration_step,  # paramiko and kubernetes are slow
+    )
 
     connections = session.connections
     step = client_configuration_step(config, ask=connections.ask)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from aws_setup.aws.pricing import Prices
 from aws_setup.aws.run_lock import RunLock, not_prevented
 from aws_setup.cli.prompts import Ask, confirm
 from aws_setup.cli.run_recorder import Mode, RunRecorder
@@ -95,3 +96,9 @@ def count_actions(rows: Sequence[Row]) -> str:
     """Return how many rows of a plan have each action."""
     counted = {action: sum(row.action is action for row in rows) for action in Action}
     return ", ".join(f"{count} {action}" for action, count in counted.items() if count)
+
+
+def note_prices(run: CommandRun[Any], prices: Prices) -> None:
+    """Put the hourly price and its parts into the result."""
+    run.result.hourly_usd = round(prices.hourly, 4)
+    run.result.more["prices"] = prices.document()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
-from aws_setup.cli.command_run import CommandRun, count_actions
-from aws_setup.cli.costs import note_prices, report_cost
+from aws_setup.cli.command_run import CommandRun, count_actions, note_prices
 from aws_setup.cli.deadline import end_with_deadline, report_deadline
 from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
@@ -188,6 +187,8 @@ def status(run: ScriptRun) -> None:
 
     With --against, print instead what differs from the deployment of a lock file.
     """
+    from aws_setup.cli.costs import report_cost  # with node groups and their client
+
     run.story.prepare(run.ctx)
     if run.against is not None:
         compare(run, run.against)

@@ -9,8 +9,7 @@ from typing import Any
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.paused import format_time
-from aws_setup.aws.pricing import Prices
-from aws_setup.cli.command_run import CommandRun
+from aws_setup.cli.command_run import CommandRun, note_prices
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row
 from aws_setup.engine.receipt import read_costs, write_costs
@@ -20,12 +19,6 @@ from aws_setup.pause.bill import Bill, at_end, bill_of, decode, encode
 from aws_setup.pause.usage import usages
 
 AwsRun = CommandRun[Context]
-
-
-def note_prices(run: AwsRun, prices: Prices) -> None:
-    """Put the hourly price and its parts into the result."""
-    run.result.hourly_usd = round(prices.hourly, 4)
-    run.result.more["prices"] = prices.document()
 
 
 def current_bill(run: AwsRun) -> Bill:

@@ -22,7 +22,7 @@ from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
-from aws_setup.tables import restrict_needs
+from aws_setup.tables.needs import restrict_needs
 
 
 def destroy(run: ScriptRun) -> None:

@@ -30,7 +30,7 @@ from aws_setup.preflight import key_pair, quotas
 from aws_setup.preflight.planned import planned_resources
 from aws_setup.preflight.public_ip import operator_cidrs, seen_address
 from aws_setup.preflight.results import Finding, Severity
-from aws_setup.tables import infrastructure_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
 from aws_setup.verify.check import Broken, Check, NotApplicable
 
 SCHEMA = REQUIREMENTS.parent / "docs" / "config.schema.json"

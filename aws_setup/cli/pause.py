@@ -8,13 +8,13 @@ from dataclasses import replace
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.pricing import price
 from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.cli.command_run import note_prices
 from aws_setup.cli.commands import (
     ScriptRun,
     confirm_writes,
     create,
     execute_steps,
 )
-from aws_setup.cli.costs import note_prices
 from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import receipt_path

@@ -13,14 +13,11 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.config import Config
+from aws_setup.config.ssh_switches import needs_ssh
 from aws_setup.engine.wait import SystemClock
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ssh_login import CLIENT, login_command
-from aws_setup.openwhisk.credentials_file import read_credentials
-from aws_setup.software.clients.desired import LAMBDA_FS
-from aws_setup.software.machines import needs_ssh
-from aws_setup.ssh import MachinePool
 
 if TYPE_CHECKING:
     from aws_setup.verify.chain import Chain
@@ -48,7 +45,11 @@ def check_readiness(
         config: the configuration.
         clock: the run's clock.
     """
-    if not needs_ssh(config) or read_credentials(config) is None:
+    if not needs_ssh(config):
+        return None
+    from aws_setup.openwhisk.credentials_file import read_credentials
+
+    if read_credentials(config) is None:
         return None
     try:
         return _check(context(), clock)
@@ -58,6 +59,7 @@ def check_readiness(
 
 def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
     # The checks are a tenth of what a command imports, and few commands make any.
+    from aws_setup.software.clients.desired import LAMBDA_FS
     from aws_setup.verify.check import CheckStatus, select
     from aws_setup.verify.table import CHECKS, READINESS
 
@@ -86,6 +88,7 @@ def open_chain(
     ctx: Context, clock: SystemClock, *, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[Chain]:
     """Yield what the checks inspect, with its own SSH connections; `tell` is told what they do."""
+    from aws_setup.ssh.pool import MachinePool
     from aws_setup.verify.chain import Chain
 
     pool = MachinePool(ctx.config, clock, ask=secret_prompt_function())

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.cluster import active_cluster, cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.inventory import tag_of
@@ -20,7 +21,7 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.stale_entries import STALE, renew_entry, stale_drift
-from aws_setup.kube.connect import active_cluster, cluster_of, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.errors import NO_ACCESS
 from aws_setup.kube.objects import NAMESPACE
 

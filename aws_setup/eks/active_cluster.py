@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aws_setup.aws.cluster import active_cluster, cluster_of
 from aws_setup.aws.context import CleanupStep, Context, ExistingResource, Step
 from aws_setup.aws.inventory import Item
 from aws_setup.config import Config
@@ -12,7 +13,7 @@ from aws_setup.engine.step import Found
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of, warn_of_issues
 from aws_setup.infrastructure.subnet_routes import EVERYWHERE
-from aws_setup.kube.connect import active_cluster, cluster_of, why_unusable
+from aws_setup.kube.connect import why_unusable
 from aws_setup.kube.errors import KubeError
 
 

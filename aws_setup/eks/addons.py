@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
@@ -20,59 +21,17 @@ from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.eks.addon_specs import AddonSpec
 from aws_setup.eks.self_managed import describe_settings, installed_objects, keep_settings
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
-from aws_setup.infrastructure.iam import EBS_CSI_ROLE, ServiceAccountRole
-from aws_setup.kube.connect import active_cluster
 
 SELF_MANAGED = "self-managed"
 """Key of the drift of an add-on that is installed, but not managed by EKS."""
 
 FAILED = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
-
-
-@dataclass(frozen=True)
-class AddonSpec:
-    """An add-on of every cluster.
-
-    An add-on `on_nodes` is requested beside the node groups and waited for after them: it is
-    DEGRADED until its pods have a node
-    (https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html). No
-    node is Ready without the other add-ons. `role` is the role of its service account; `hint` is
-    the fix when the add-on does not become ACTIVE.
-    """
-
-    name: str
-    on_nodes: bool = False
-    role: ServiceAccountRole | None = None
-    hint: str = ""
-
-    @property
-    def step(self) -> str:
-        """The name of its step."""
-        return f"{self.name} add-on"
-
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """The IAM actions that creating it takes."""
-        return ("eks:CreateAddon", "eks:TagResource", *(("iam:PassRole",) if self.role else ()))
-
-
-ADDONS = (
-    AddonSpec("vpc-cni"),
-    AddonSpec("kube-proxy"),
-    AddonSpec("coredns", on_nodes=True),
-    AddonSpec(
-        "aws-ebs-csi-driver",
-        on_nodes=True,
-        role=EBS_CSI_ROLE,
-        hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
-    ),
-)
-"""https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html"""
 
 
 def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:

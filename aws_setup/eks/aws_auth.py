@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_SIZE
@@ -15,7 +16,7 @@ from aws_setup.eks.access_entries import admins, mode_of
 from aws_setup.engine.retry import CONFLICT, retry
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.errors import KubeConflict
 from aws_setup.kube.objects import CONFIG_MAP, Json
 

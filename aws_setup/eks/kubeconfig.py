@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
@@ -22,7 +23,6 @@ from aws_setup.eks import kubeconfig_text
 from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Refused, SetupError
-from aws_setup.kube.connect import cluster_of
 
 LISTS = (("clusters", "cluster"), ("users", "user"), ("contexts", "context"))
 BACKUP = ".before-lambda-fs"

@@ -22,7 +22,7 @@ from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.aws.usual_times import usual
 from aws_setup.config import Config
-from aws_setup.eks.addons import ADDONS
+from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import node_subnets
 from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import NODE, Json
 
 GROUP_LABEL = "eks.amazonaws.com/nodegroup"

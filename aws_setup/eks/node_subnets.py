@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.subnet_routes import is_public, route_tables
-from aws_setup.kube.connect import cluster_of
 
 
 def node_subnets(ctx: Context) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import wait_visible
 from aws_setup.aws.inventory import tag_of
@@ -18,7 +19,6 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.iam_policies import AUDIENCE
-from aws_setup.kube.connect import cluster_of
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
@@ -13,7 +14,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.iam import EBS_CSI_ROLE
-from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
+from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import CleanupStep, Context
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
@@ -25,7 +26,6 @@ from aws_setup.infrastructure.load_balancers import (
 )
 from aws_setup.infrastructure.vpc_contents import delete_guardduty, refuse_unowned
 from aws_setup.infrastructure.vpc_interfaces import delete_interfaces
-from aws_setup.kube.connect import cluster_of
 
 PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
 """Tag key of a volume that the EBS CSI driver created for a PersistentVolumeClaim."""

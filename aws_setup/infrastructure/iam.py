@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, retry_not_found, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
@@ -32,7 +33,6 @@ from aws_setup.infrastructure.iam_policies import (
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
 from aws_setup.infrastructure.role_tags import TaggedRole, role_facts, role_is_own
 from aws_setup.infrastructure.stale_entries import NO_ENTRY, STALE, renew_entry, stale_drift
-from aws_setup.kube.connect import cluster_of
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from ipaddress import IPv4Address
 
 from aws_setup.config import Config
 
+CLIENTS = ("lambda-fs client", "hopsfs client")
+"""The steps of the VMs that run the experiments."""
+
 
 @dataclass(frozen=True)
 class VmGroup:

@@ -7,6 +7,7 @@ import ssl
 import threading
 from weakref import WeakKeyDictionary
 
+from aws_setup.aws.cluster import active_cluster, cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import Aws
@@ -24,23 +25,6 @@ ENDING_CLUSTER_SECONDS = 18.0
 _LOCK = threading.Lock()
 _PROBE_LOCK = threading.Lock()
 _CAUSES: WeakKeyDictionary[Aws, str] = WeakKeyDictionary()
-
-
-def cluster_of(ctx: Context, *, fresh: bool = False) -> Item | None:
-    """Return the cluster as EKS describes it; None when it does not exist."""
-    items = ctx.inventory.all("eks cluster", fresh=fresh)
-    return items[0] if items else None
-
-
-def active_cluster(ctx: Context) -> Item | None:
-    """Return the cluster when its API server is running; None when it is not."""
-    cluster = cluster_of(ctx)
-    return cluster if cluster and cluster.get("endpoint") and is_active(cluster) else None
-
-
-def is_active(cluster: Item) -> bool:
-    """Say whether EKS runs the cluster's API server."""
-    return cluster["status"] in ("ACTIVE", "UPDATING")
 
 
 def kube_client(ctx: Context) -> KubeClient:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.chart_source import is_git_url
 from aws_setup.eks import addons, node_groups
-from aws_setup.eks.addons import ADDONS
+from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.node_launch_template import node_group_specs
-from aws_setup.kube.connect import cluster_of, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import POD
 from aws_setup.lockfile.infrastructure import kubernetes_of
 from aws_setup.openwhisk.helm import find_helm, helm_version

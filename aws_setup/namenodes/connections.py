@@ -27,7 +27,8 @@ from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, read_cred
 
 if TYPE_CHECKING:
     from aws_setup.namenodes.tunnel import InCluster
-    from aws_setup.ssh import Machine, MachinePool
+    from aws_setup.ssh.machine import Machine
+    from aws_setup.ssh.pool import MachinePool
 
 CLIENT = "PrimaryLambdaFSClientVM"
 """`Component` tag of the λFS client VM."""
@@ -55,7 +56,7 @@ class Connections:
         """The machines; raises Refused without a configuration, which names the SSH key."""
         if self.config is None:
             raise _no_configuration("SSH", "ssh_key_path")
-        from aws_setup.ssh import MachinePool  # paramiko costs 16 MiB and a fifth of a second
+        from aws_setup.ssh.pool import MachinePool  # paramiko costs 16 MiB and a fifth of a second
 
         return MachinePool(self.config, self.clock, ask=self.ask, console=self._console)
 

@@ -6,9 +6,10 @@ it within the VPC. The public one is this project's, for the addresses that may 
 
 from __future__ import annotations
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import SERVICE, Json
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aws_setup.aws.cluster import cluster_of, is_active
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
@@ -25,7 +26,7 @@ from aws_setup.infrastructure.security_group import (
     ssh_drift,
     ssh_ranges,
 )
-from aws_setup.kube.connect import cluster_of, is_active, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import SERVICE
 from aws_setup.openwhisk.addresses import public_service, read_service
 from aws_setup.openwhisk.public_address import EVERYWHERE, RANGES, described, is_owned, ranges

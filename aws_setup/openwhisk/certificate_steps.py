@@ -9,10 +9,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import as_list, tags
+from aws_setup.aws.tags import as_list, certificate_path, tags
 from aws_setup.config import Config
 from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.decoding import read_bytes
@@ -20,7 +21,7 @@ from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
-from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
+from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import SECRET, Json, decode_secret, encode_secret
 from aws_setup.openwhisk import certificate
 from aws_setup.openwhisk.addresses import chart_service, known_hosts
@@ -124,11 +125,6 @@ class NginxSecret(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the Secret."""
         kube_client(ctx).delete(SECRET, nginx_secret(ctx.config), ctx.config.openwhisk_namespace)
-
-
-def path_prefix(config: Config) -> str:
-    """Return the IAM path of this deployment's certificates."""
-    return f"/lambda-fs/{config.deployment_name}/"
 
 
 def nginx_secret(config: Config) -> str:
@@ -243,7 +239,7 @@ def upload(ctx: Context, pair: KeyPair) -> Found:
     name = upload_name(config, pair)
     body, chain = certificate.split_chain(pair.certificate)
     request: Any = {
-        "Path": path_prefix(config),
+        "Path": certificate_path(config),
         "ServerCertificateName": name,
         "CertificateBody": body,
         "PrivateKey": pair.key,
@@ -291,7 +287,7 @@ def _uploaded(ctx: Context) -> Sequence[Any]:
         ctx.aws.iam,
         "list_server_certificates",
         "ServerCertificateMetadataList",
-        PathPrefix=path_prefix(ctx.config),
+        PathPrefix=certificate_path(ctx.config),
     )
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import CLAIM, DAEMON_SET, DEPLOYMENT, JOB, POD, STATEFUL_SET
 from aws_setup.kube.rollout import unready
 from aws_setup.openwhisk import one_time_jobs

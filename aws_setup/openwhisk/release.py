@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import Json
 from aws_setup.openwhisk import (
     certificate_steps,
@@ -27,6 +28,7 @@ from aws_setup.openwhisk.edited_objects import keep_edited
 from aws_setup.openwhisk.helm import Helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import Manifest, immutable_changes
+from aws_setup.openwhisk.invoker_memory import invoker_memory
 from aws_setup.openwhisk.missing_objects import missing_objects
 from aws_setup.openwhisk.namenode_image import with_namenode_image
 from aws_setup.openwhisk.public_address import apply_public_service
@@ -39,13 +41,12 @@ from aws_setup.openwhisk.secrets import (
     read_secrets,
     require_secrets,
 )
+from aws_setup.openwhisk.user_values import user_values
 from aws_setup.openwhisk.values import (
     ValuesInput,
     changed_keys,
     fingerprint,
-    memory_of,
     merge,
-    user_values,
     values,
 )
 
@@ -229,13 +230,6 @@ def desired_release(
     if config.namenode_image:
         chart, merged = with_namenode_image(chart, merged, config.namenode_image)
     return DesiredRelease(chart, merged)
-
-
-def invoker_memory(ctx: Context) -> int:
-    """Return how many MB of an invoker node its actions may use, from EC2's data on its type."""
-    kind = ctx.config.openwhisk_invoker_instance_type
-    answer = ctx.aws.ec2.describe_instance_types(InstanceTypes=[kind])  # type: ignore[list-item]
-    return memory_of(answer["InstanceTypes"][0])
 
 
 def apply_release(ctx: Context, desired: DesiredRelease) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
@@ -20,7 +21,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.kube.connect import active_cluster, kube_client, owner_labels
+from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import (
     CLAIM,
     NAMESPACE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
@@ -12,7 +13,7 @@ from aws_setup.errors import Refused
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.load_balancers import load_balancers
 from aws_setup.kube.client import KubeClient
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.errors import KubeNotFound
 from aws_setup.kube.objects import CLAIM, JOB, SECRET, SERVICE, VOLUME, Json, ResourceType
 from aws_setup.openwhisk.addresses import chart_service, read_service

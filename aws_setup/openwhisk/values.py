@@ -10,16 +10,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aws_setup.aws.tags import tags
-from aws_setup.config import Config, bounded_yaml
-from aws_setup.config.regular_files import read_file
+from aws_setup.config import Config
 from aws_setup.eks.storage import GP3_CLASS
-from aws_setup.errors import Refused
 from aws_setup.openwhisk.secrets import OpenWhiskSecrets
 
 ELB = "service.beta.kubernetes.io/aws-load-balancer"
@@ -35,24 +30,6 @@ PLACEHOLDER = "openwhisk.example.invalid"
 LEAST_ACTION_MEMORY = 45_000
 """MB: the maximum for an action in λFS's chart; a larger openwhisk_action_memory raises it."""
 
-HYPERVISOR_SHARE = 0.075
-"""Share of an instance's memory that its operating system cannot use, estimated conservatively.
-
-The default of Karpenter's setting VM_MEMORY_OVERHEAD_PERCENT.
-"""
-
-KUBELET_MIB, POD_MIB, EVICTION_MIB = 255, 11, 100
-"""MiB that EKS's AMIs reserve: for the kubelet, for each possible pod, and as eviction threshold.
-
-https://github.com/awslabs/amazon-eks-ami (nodeadm, kubelet configuration)
-"""
-
-INVOKER_MIB = 4_096
-"""MiB for the invoker and the pods of the network, proxy and storage add-ons on its node."""
-
-STEM_CELLS = 2 * 40_000
-"""MB of the containers that the chart of λFS keeps warm on each invoker, where they fit."""
-
 
 @dataclass(frozen=True)
 class ValuesInput:
@@ -66,32 +43,6 @@ class ValuesInput:
     user_memory: int
     keys: OpenWhiskSecrets = field(repr=False)
     host: str = ""
-
-
-def user_memory(node_mib: int, *, pods: int) -> int:
-    """Return how many MB of an invoker node its actions may use, as a conservative estimate.
-
-    Every action is a pod that requests its memory, so all of them have to fit beside the memory
-    of the hypervisor, the kubelet and the node's other pods.
-
-    Args:
-        node_mib: the memory of the instance type, in MiB.
-        pods: how many pods the node can run.
-    """
-    usable = int(node_mib * (1 - HYPERVISOR_SHARE))
-    return max(1024, usable - KUBELET_MIB - POD_MIB * pods - EVICTION_MIB - INVOKER_MIB)
-
-
-def memory_of(instance_type: Mapping[str, Any]) -> int:
-    """Return how many MB actions may use on an instance type, as EC2 describes it.
-
-    Each network interface keeps one of its addresses for itself; two pods use the node's address.
-    """
-    network = instance_type.get("NetworkInfo", {})
-    interfaces = int(network.get("MaximumNetworkInterfaces", 8))
-    addresses = int(network.get("Ipv4AddressesPerInterface", 30))
-    mib = int(instance_type["MemoryInfo"]["SizeInMiB"])
-    return user_memory(mib, pods=interfaces * (addresses - 1) + 2)
 
 
 def values(config: Config, facts: ValuesInput) -> dict[str, Any]:
@@ -170,30 +121,6 @@ def changed_keys(
         elif old != new:
             found.append(name)
     return found
-
-
-def user_values(config: Config) -> dict[str, Any]:
-    """Return the values of openwhisk_values, empty when the key is not set.
-
-    Raises:
-        Refused: the file cannot be read, or is not a YAML mapping.
-    """
-    if not config.openwhisk_values:
-        return {}
-    path = Path(config.openwhisk_values)
-    try:
-        loaded = bounded_yaml.load(read_file(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _unusable(path, " ".join(str(error).split())) from error
-    if loaded is not None and not isinstance(loaded, dict):
-        raise _unusable(path, "it is not a mapping of keys and values")
-    return loaded or {}
-
-
-def _unusable(path: Path, why: str) -> Refused:
-    return Refused(
-        f"openwhisk_values: {path} cannot be used", why, "correct the file, or remove the key"
-    )
 
 
 def fingerprint(desired: Mapping[str, Any], chart: str) -> str:

@@ -22,9 +22,8 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list
 from aws_setup.eks.node_launch_template import node_group_specs
-from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.infrastructure.vm_groups import CLIENTS, vm_groups
 from aws_setup.pause.groups import write_tags
-from aws_setup.software.cluster_ssh_keys import CLIENTS
 
 Write = Callable[[Context, Sequence[Item], dict[str, str]], None]
 """Writes tags of some resources of one kind."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import CLAIM, STATEFUL_SET
 from aws_setup.openwhisk.readiness import describe, find_blocker
 from aws_setup.openwhisk.release import release_id

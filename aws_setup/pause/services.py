@@ -16,7 +16,8 @@ from aws_setup.software.machines import ZOOKEEPER, machines_of
 from aws_setup.software.ndb.cluster import MACHINES, NDB_MGM, NdbCluster, node_runs
 from aws_setup.software.ndb.mysqld import MYSQL_SERVER, mysqld_answers
 from aws_setup.software.zookeeper.servers import server_role, stop_server
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 SHUTDOWN_TIMEOUT = 900.0
 """Seconds; data nodes write a local checkpoint before they end."""

@@ -10,7 +10,7 @@ from aws_setup.config import Config
 from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
-from aws_setup.infrastructure.vm_groups import VmGroup, vm_groups
+from aws_setup.infrastructure.vm_groups import CLIENTS, VmGroup, vm_groups
 from aws_setup.pause.deadline import Deadline
 from aws_setup.pause.groups import EmptiedGroup, RestoredGroup
 from aws_setup.pause.nat import DeletedNat, ReleasedAddress
@@ -18,10 +18,9 @@ from aws_setup.pause.node_groups import EmptiedNodeGroup, RestoredNodeGroup
 from aws_setup.pause.openwhisk import ResumedOpenWhisk
 from aws_setup.pause.services import StoppedNdb, StoppedSql, StoppedZooKeeper
 from aws_setup.pause.vms import ResumedVms, StoppedVms
-from aws_setup.software.cluster_ssh_keys import CLIENTS
 from aws_setup.software.machines import ZOOKEEPER
-from aws_setup.ssh import MachinePool
 from aws_setup.ssh.keys import Ask
+from aws_setup.ssh.pool import MachinePool
 
 HOPS_NAMENODES = "hopsfs_namenodes_ags"
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from aws_setup.aws.advice import advice
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
+from aws_setup.aws.tags import certificate_path
 from aws_setup.config.paths import credentials_path
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import require_cluster
@@ -20,15 +22,15 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.errors import Refused, SetupError
 from aws_setup.infrastructure.iam import ManagedRole, NodeRole
-from aws_setup.kube.connect import cluster_of, of_kubeconfig
+from aws_setup.kube.connect import of_kubeconfig
 from aws_setup.openwhisk import chart, existing_certificate, helm
 from aws_setup.openwhisk.certificate import load_user_pair
-from aws_setup.openwhisk.certificate_steps import ServerCertificate, path_prefix
+from aws_setup.openwhisk.certificate_steps import ServerCertificate
 from aws_setup.openwhisk.manifest_checks import docker_problems
 from aws_setup.openwhisk.public_address import NO_ADDRESS, PublicAddress, audience, ranges
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
-from aws_setup.openwhisk.values import user_values
+from aws_setup.openwhisk.user_values import user_values
 from aws_setup.preflight import (
     key_pair,
     local_files,
@@ -179,7 +181,7 @@ def _resource(ctx: Context, step: Step, action: str) -> str:
     if isinstance(step, ManagedRole):
         return f"{prefix}:iam::{account}:role/{step.role_name(ctx)}"
     if isinstance(step, ServerCertificate):
-        return f"{prefix}:iam::{account}:server-certificate{path_prefix(ctx.config)}openwhisk"
+        return f"{prefix}:iam::{account}:server-certificate{certificate_path(ctx.config)}openwhisk"
     if isinstance(step, OidcProvider):
         return f"{prefix}:iam::{account}:oidc-provider/{issuer_of(cluster_of(ctx))}"
     return "*"

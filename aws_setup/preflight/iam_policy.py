@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from aws_setup.eks.addons import ADDONS
+from aws_setup.eks.addon_specs import ADDONS
 
 _CLOSE = ("ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress")
 

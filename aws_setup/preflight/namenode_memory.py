@@ -8,8 +8,8 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.engine.wording import count_of
-from aws_setup.openwhisk.release import invoker_memory
-from aws_setup.openwhisk.values import STEM_CELLS, user_values
+from aws_setup.openwhisk.invoker_memory import STEM_CELLS, invoker_memory
+from aws_setup.openwhisk.user_values import user_values
 from aws_setup.preflight.results import Finding, refuse, warn
 
 

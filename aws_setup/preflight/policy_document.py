@@ -12,14 +12,13 @@ from typing import Any
 
 from aws_setup.aws.inventory import schedule_group_name
 from aws_setup.aws.run_lock_store import path_of as lock_path
-from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag, regional_name
+from aws_setup.aws.tags import DEPLOYMENT_TAG, certificate_path, cluster_tag, regional_name
 from aws_setup.config import Config
-from aws_setup.eks.addons import ADDONS
+from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.infrastructure.deadline_role import SCHEDULER, deadline_role_name
 from aws_setup.infrastructure.iam import ServiceAccountRole, node_role_name
 from aws_setup.infrastructure.iam_policies import CLUSTER_POLICY, NODE_POLICIES
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
-from aws_setup.openwhisk.certificate_steps import path_prefix
 from aws_setup.preflight.iam_policy import CHANGES, READ_ACTIONS, RUN_LOCK
 
 LONGEST = 6_144
@@ -197,7 +196,7 @@ class _Arns:
         return self.regional("scheduler", f"schedule*/{schedule_group_name(config)}*")
 
     def certificates(self, config: Config) -> str:
-        return self.iam(f"server-certificate{path_prefix(config)}*")
+        return self.iam(f"server-certificate{certificate_path(config)}*")
 
     def run_lock(self, config: Config) -> str:
         """Return the ARN of the path and of the parameters below it."""

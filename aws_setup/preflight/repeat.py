@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.session import Aws, pages
 from aws_setup.config import Config
 from aws_setup.config.lock_file import Lock
-from aws_setup.eks.addons import ADDONS
+from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.errors import SetupError
-from aws_setup.kube.connect import cluster_of
-from aws_setup.openwhisk import chart
-from aws_setup.preflight import recorded_images
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
@@ -43,6 +41,8 @@ def check(planned: PlannedResources) -> CheckResult:
     if "eks cluster" in planned.to_create or ctx.repeats:
         findings += _addons(ctx)
     if ctx.repeats:
+        from aws_setup.preflight import recorded_images  # with the chart, which few runs ask for
+
         findings += [
             *_zones(ctx, ctx.repeats),
             *_chart(ctx, ctx.repeats),
@@ -55,6 +55,8 @@ def findings_of_cluster(ctx: Context) -> list[Finding]:
     """Check what --from and eks_addon_versions ask for, for the second script."""
     findings = [*_addons(ctx)]
     if ctx.repeats:
+        from aws_setup.preflight import recorded_images
+
         findings += [*_chart(ctx, ctx.repeats), *recorded_images.check(ctx.repeats)]
     return findings
 
@@ -105,6 +107,8 @@ def _offered(ctx: Context, name: str, kubernetes: str) -> list[str]:
 
 def _chart(ctx: Context, lock: Lock) -> Iterator[Finding]:
     """Refuse a commit of the chart that its repository no longer has; fetched, it is cached."""
+    from aws_setup.openwhisk import chart
+
     config = ctx.config
     recorded = lock.configuration.get("openwhisk_chart")
     if not recorded:

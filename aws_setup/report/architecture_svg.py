@@ -17,7 +17,7 @@ from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import VmGroup
-from aws_setup.tables import infrastructure_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
 
 STYLE = """\
 .architecture text { font: 13px system-ui, sans-serif; fill: #1f2328; }

@@ -17,13 +17,11 @@ from aws_setup.software.machines import (
     auto_scaled_machines,
     machines_of,
 )
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 SSH = "/home/ubuntu/.ssh"
 PRIVATE, PUBLIC, AUTHORIZED = f"{SSH}/id_rsa", f"{SSH}/id_rsa.pub", f"{SSH}/authorized_keys"
-
-CLIENTS = ("lambda-fs client", "hopsfs client")
-"""The steps of the VMs that run the experiments."""
 
 GENERATE_KEY = """\
 set -eu

@@ -20,7 +20,8 @@ from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState
 from aws_setup.software.sql.schema_step import NAME as SCHEMA
 from aws_setup.software.sql.schema_step import mysqld_down, root_client
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 TIMEOUT = 1800.0
 """Time limit of `hdfs namenode -format`, in seconds."""

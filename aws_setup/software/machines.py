@@ -14,7 +14,8 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Drift
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 ZOOKEEPER = "zookeeper"
 """The step of the ZooKeeper VMs."""
@@ -27,22 +28,6 @@ SERVICES_STOPPED = Drift("services", "stopped with their machines", "running")
 
 GROUP_TAG = "aws:autoscaling:groupName"
 """Tag that EC2 Auto Scaling sets on each machine that it launches."""
-
-SSH_SWITCHES = (
-    "start_zookeeper_cluster",
-    "populate_zookeeper_cluster",
-    "start_ndb_cluster",
-    "populate_mysql_ndb_tables",
-    "format_filesystem",
-    "sftp_ssh_key",
-    "configure_clients",
-)
-"""The configuration keys of the steps that need SSH."""
-
-
-def needs_ssh(config: Config) -> bool:
-    """Tell whether any step on a machine is switched on; otherwise no machine is contacted."""
-    return any(getattr(config, switch, False) for switch in SSH_SWITCHES)
 
 
 def machine_steps(config: Config) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from aws_setup.config import Config
+from aws_setup.infrastructure.vm_groups import CLIENTS
 from aws_setup.software.clients.desired import KINDS
 from aws_setup.software.clients.remote_files import files_question
-from aws_setup.software.cluster_ssh_keys import AUTHORIZED, CLIENTS, PRIVATE, PUBLIC
+from aws_setup.software.cluster_ssh_keys import AUTHORIZED, PRIVATE, PUBLIC
 from aws_setup.software.machines import ZOOKEEPER
 from aws_setup.software.ndb.cluster import MACHINES, RESTART_LIST, SHOW
 from aws_setup.software.ndb.config_files import CONFIG_INI, MY_CNF

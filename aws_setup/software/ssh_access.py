@@ -15,8 +15,10 @@ from aws_setup.software.machines import (
     machines_of,
     zookeeper_machines,
 )
-from aws_setup.ssh import HostKeyError, Machine, MachinePool, Unreachable
+from aws_setup.ssh.errors import HostKeyError, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import Question
 
 NAME = "ssh"

@@ -37,7 +37,9 @@ from aws_setup.software.machines import (
     machines_of,
     zookeeper_machines,
 )
-from aws_setup.ssh import Machine, MachinePool, PortState
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.check import Broken
 
 MANAGER = "ndb manager"

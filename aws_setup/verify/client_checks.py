@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ingress_rules import Source
-from aws_setup.kube.connect import active_cluster
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection, TransientError
@@ -17,7 +17,7 @@ from aws_setup.openwhisk.secrets import read_secrets
 from aws_setup.openwhisk.summary import next_command
 from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.zookeeper import config as zk
-from aws_setup.ssh import PortState
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import CONFIGURE, CREATE, WHISK, Address, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.firewall import unreachable

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from aws_setup.aws.cluster import active_cluster
 from aws_setup.eks.node_labels import GROUP_LABEL, count_ready, not_ready
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec, node_group_specs
 from aws_setup.engine.wording import count_of
-from aws_setup.kube.connect import active_cluster, kube_client
+from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import NODE, POD, STATEFUL_SET
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import TransientError

@@ -9,7 +9,7 @@ from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ingress_rules import NDB_DATA_NODES, Source
 from aws_setup.software.clients.desired import HADOOP, LAMBDA_FS, TCP_ENABLED
 from aws_setup.software.hdfs_format import error_line
-from aws_setup.ssh import PortState
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import DATA_NODES, Address, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.cluster_checks import require_cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.config import Config
@@ -19,8 +20,7 @@ from aws_setup.infrastructure.ingress_rules import (
     authorize_command,
 )
 from aws_setup.infrastructure.security_group import existing_group, owned_group, vpc_ranges
-from aws_setup.kube.connect import cluster_of
-from aws_setup.ssh import PortState
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import CONFIGURE, CREATE, Address
 from aws_setup.verify.check import Broken
 

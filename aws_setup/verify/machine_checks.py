@@ -10,7 +10,9 @@ from statistics import median
 from aws_setup.engine.wait import format_duration
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
-from aws_setup.ssh import CommandResult, Machine, RemoteError
+from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.exchange import CommandResult
+from aws_setup.ssh.machine import Machine
 from aws_setup.verify.chain import CREATE, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 

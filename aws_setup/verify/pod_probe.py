@@ -18,7 +18,7 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.errors import KubeError
 from aws_setup.kube.objects import JOB, POD, Json
-from aws_setup.ssh import PortState
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import Address
 
 NAME = "lambda-fs-verify"

@@ -26,7 +26,8 @@ from aws_setup.software.sql.scripts import load
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import is_complete, role_texts, server_role
 from aws_setup.software.zookeeper.steps import list_znodes
-from aws_setup.ssh import Machine, RemoteError
+from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.machine import Machine
 from aws_setup.verify.chain import CREATE, DATA_NODES, MANAGER, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.machine_checks import run_or_skip

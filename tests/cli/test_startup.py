@@ -76,8 +76,12 @@ def test_what_most_commands_do_not_need_is_imported_where_it_is_used(tmp_path: P
     """Among it what reads the OpenSSH configuration, of a user who has none."""
     code = """\
 import pathlib, runpy, sys
-runpy.run_path("create_aws_infrastructure.py")["story"]()
+story = runpy.run_path("create_aws_infrastructure.py")["story"]()
 import aws_setup.cli.aws_commands
+from aws_setup.config import Config
+from aws_setup.config.ssh_switches import SSH_SWITCHES
+off = dict.fromkeys(SSH_SWITCHES, False)
+assert story.table(Config(ssh_keypair_name="k", ssh_key_path="/k", **off))
 from aws_setup.ssh.ssh_config import SshSettings
 assert SshSettings(pathlib.Path(sys.argv[1], "none")).route("192.0.2.1").port == 22
 print(*sys.modules)
@@ -87,4 +91,12 @@ print(*sys.modules)
     modules = set(ended.stdout.split())
     unused = {"cryptography", "jinja2", "kubernetes", "paramiko", "requests", "unittest"}
     assert not modules & (unused | {"rich.progress"})
-    assert "aws_setup.verify.table" not in modules
+    assert not modules & {
+        "aws_setup.eks.addons",
+        "aws_setup.kube.client",
+        "aws_setup.openwhisk.release",
+        "aws_setup.pause.table",
+        "aws_setup.software.machines",
+        "aws_setup.ssh.pool",
+        "aws_setup.verify.table",
+    }

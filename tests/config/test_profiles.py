@@ -11,7 +11,7 @@ import pytest
 from aws_setup.config import Config, load_config
 from aws_setup.config.profiles import PROFILES
 from aws_setup.errors import Refused
-from aws_setup.openwhisk.values import user_memory
+from aws_setup.openwhisk.invoker_memory import user_memory
 from aws_setup.preflight.namenode_memory import memory_findings
 from aws_setup.preflight.results import Severity
 from aws_setup.software.ndb.config_files import sizing

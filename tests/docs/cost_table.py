@@ -17,7 +17,8 @@ from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.infrastructure.vm_groups import vm_groups
-from aws_setup.tables import cluster_steps, infrastructure_steps
+from aws_setup.tables.cluster import cluster_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "costs.md"
 

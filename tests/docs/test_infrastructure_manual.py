@@ -14,7 +14,8 @@ from aws_setup.aws.context import Step
 from aws_setup.config import Config
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
-from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
+from aws_setup.tables.teardown import infrastructure_teardown_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")

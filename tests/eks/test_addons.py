@@ -9,7 +9,8 @@ import pytest
 
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.eks import addons
-from aws_setup.eks.addons import ADDONS, addon_step
+from aws_setup.eks.addon_specs import ADDONS
+from aws_setup.eks.addons import addon_step
 from aws_setup.engine.step import DriftKey, Found
 
 SPECS = {spec.name: spec for spec in ADDONS}

@@ -9,7 +9,8 @@ import pytest
 
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.eks.active_cluster import endpoint_problem
-from aws_setup.eks.addons import ADDONS, addon_step
+from aws_setup.eks.addon_specs import ADDONS
+from aws_setup.eks.addons import addon_step
 from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup, failure_of
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import node_subnets

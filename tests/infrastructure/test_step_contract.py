@@ -19,7 +19,8 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.infrastructure.network import MARKER_GROUP
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
+from aws_setup.tables.teardown import infrastructure_teardown_steps
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare
 

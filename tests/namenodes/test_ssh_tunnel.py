@@ -16,7 +16,8 @@ from aws_setup.namenodes.jar import JarStores, local_copy
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.openwhisk.server import AUTH
-from aws_setup.ssh import Machine, RemoteError
+from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.machine import Machine
 from tests.support.aws import IMAGE, client, network
 from tests.support.machines import VmEnvironment, needs_machines, vm_environment
 from tests.support.openwhisk import QuickClock, client_of, jar_of, make_jar

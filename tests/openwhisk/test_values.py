@@ -9,21 +9,23 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused
-from aws_setup.openwhisk.secrets import OpenWhiskSecrets, generate_secrets
-from aws_setup.openwhisk.values import (
+from aws_setup.openwhisk.invoker_memory import (
     EVICTION_MIB,
     HYPERVISOR_SHARE,
     INVOKER_MIB,
     KUBELET_MIB,
     POD_MIB,
     STEM_CELLS,
+    memory_of,
+    user_memory,
+)
+from aws_setup.openwhisk.secrets import OpenWhiskSecrets, generate_secrets
+from aws_setup.openwhisk.user_values import user_values
+from aws_setup.openwhisk.values import (
     ValuesInput,
     changed_keys,
     fingerprint,
-    memory_of,
     merge,
-    user_memory,
-    user_values,
     values,
 )
 

@@ -22,7 +22,7 @@ from aws_setup.rehearsal.vms.client_files import PUBLISHED_PASSWORD
 from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from aws_setup.software.zookeeper.steps import list_znodes
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 from tests.support.aws import client
 from tests.support.machines import needs_machines, shared_key
 from tests.support.ndb import mariadb_template

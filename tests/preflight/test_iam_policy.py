@@ -30,7 +30,7 @@ from aws_setup.rehearsal.core.dispatch import CallLogEntry
 from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import Call
-from aws_setup.tables import infrastructure_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
 from tests.support.aws import client
 from tests.support.preflight import Operator
 

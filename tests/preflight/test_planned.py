@@ -13,7 +13,8 @@ from aws_setup.config import Config
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.preflight.planned import Launch, PlannedResources, keys_of, planned_resources
-from aws_setup.tables import infrastructure_steps, software_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
+from aws_setup.tables.software import software_steps
 
 
 def configuration(**keys: Any) -> Config:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from aws_setup import tables
 from aws_setup.config import Config
 from aws_setup.openwhisk import certificate, credentials_file
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
+from aws_setup.tables import software as tables
 from tests.support.aws import client
 from tests.support.cluster import NODES, Lab, lab, private
 

@@ -16,7 +16,8 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.openwhisk import certificate
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.api import deletion
-from aws_setup.tables import cluster_teardown_steps, infrastructure_teardown_steps
+from aws_setup.tables.cluster import cluster_teardown_steps
+from aws_setup.tables.teardown import infrastructure_teardown_steps
 from tests.scripts.test_configure import balancers, release_of
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab

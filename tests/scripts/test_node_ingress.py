@@ -27,7 +27,9 @@ from aws_setup.infrastructure.ingress_rules import MYSQLD, SSH, ZOOKEEPER, permi
 from aws_setup.infrastructure.node_ingress import NodeIngress
 from aws_setup.infrastructure.security_group import authorize, revoke
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.tables import cluster_steps, infrastructure_steps, restrict_needs
+from aws_setup.tables.cluster import cluster_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
+from aws_setup.tables.needs import restrict_needs
 from create_aws_infrastructure import SCRIPT
 from tests.infrastructure.test_step_contract import context
 from tests.support.aws import client

@@ -15,7 +15,8 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.tables import infrastructure_steps, infrastructure_teardown_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
+from aws_setup.tables.teardown import infrastructure_teardown_steps
 from tests.infrastructure.test_step_contract import context, create_steps
 from tests.support.aws import client
 from tests.support.eks import NODE_POLICIES, role

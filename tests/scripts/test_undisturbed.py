@@ -18,7 +18,8 @@ from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
 from aws_setup.rehearsal.vms.inprocess_ssh import InProcessVm
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.ssh.survey import SURVEY
-from aws_setup.tables import infrastructure_steps, software_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
+from aws_setup.tables.software import software_steps
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client, refused
 from tests.support.scripts import prepare, run

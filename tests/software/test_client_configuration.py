@@ -19,7 +19,7 @@ from aws_setup.software.clients.login import database_login, stopped_login_sourc
 from aws_setup.software.clients.namenode_record import NameNodeRecord, write_record
 from aws_setup.software.clients.remote_files import ORIGINAL
 from aws_setup.software.clients.step import ClientConfiguration
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 from tests.support import ndb
 from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
 

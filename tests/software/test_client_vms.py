@@ -12,12 +12,13 @@ import pytest
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.vm_groups import CLIENTS
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.client_files import AUTHORS_DRIVER_FILE
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.clients import desired
 from aws_setup.software.clients.step import ClientConfiguration
-from aws_setup.software.cluster_ssh_keys import CLIENTS, ClusterSshKeys, authorized_text
+from aws_setup.software.cluster_ssh_keys import ClusterSshKeys, authorized_text
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
 from aws_setup.software.sql.client import Mysql
 from tests.support import ndb

@@ -11,17 +11,16 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.session import Aws
 from aws_setup.config import Config
+from aws_setup.config.ssh_switches import SSH_SWITCHES, needs_ssh
 from aws_setup.software.machines import (
-    SSH_SWITCHES,
     any_stopped,
     console_output,
     machine_steps,
     machines_exist,
     machines_of,
-    needs_ssh,
     zookeeper_machines,
 )
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 from tests.support.fake_machines import FakeMachine, FakePool, fake_context
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from aws_setup import tables
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.ndb.config_files import FIXED
+from aws_setup.tables import software as tables
 from tests.support.ndb import MANAGER, VMS, NdbEnvironment, ndb_environment, run
 
 pytestmark = pytest.mark.skipif(

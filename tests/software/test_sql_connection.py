@@ -16,7 +16,7 @@ from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.sql.client import Mysql
 from aws_setup.software.sql.schema_step import SchemaStep
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 from tests.support.ndb import VMS, NdbEnvironment, mariadb_template, ndb_environment, run
 
 pytestmark = [

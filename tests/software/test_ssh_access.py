@@ -10,8 +10,8 @@ import pytest
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.wait import SystemClock
 from aws_setup.software.ssh_access import KnownHostsFile, SshAccess, is_reachable
-from aws_setup.ssh import HostKeyError, Machine, Unreachable
-from aws_setup.ssh.errors import ConnectStage
+from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
+from aws_setup.ssh.machine import Machine
 from tests.support.fake_machines import FakePool, fake_context
 from tests.support.machines import make_key
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from aws_setup import tables
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.plan import inspect_step
 from aws_setup.engine.step import Action, Found
@@ -18,7 +17,8 @@ from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms import images
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper import steps
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
+from aws_setup.tables import software as tables
 from tests.support.machines import VmEnvironment, needs_machines, vm_environment
 
 pytestmark = [

@@ -16,8 +16,8 @@ import pytest
 
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
-from aws_setup.ssh import HostKeyError, MachinePool, RemoteError, Unreachable
-from aws_setup.ssh.errors import ConnectStage
+from aws_setup.ssh.errors import ConnectStage, HostKeyError, RemoteError, Unreachable
+from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import (
     VmEnvironment,
     make_key,

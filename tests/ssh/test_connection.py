@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.ssh import Unreachable
 from aws_setup.ssh.connection import SshContext, connect
-from aws_setup.ssh.errors import ConnectStage
+from aws_setup.ssh.errors import ConnectStage, Unreachable
 from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import KnownHosts
 from aws_setup.ssh.ssh_config import SshRoute, SshSettings

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.ssh import Unreachable
 from aws_setup.ssh.connection import _strong, _transport
+from aws_setup.ssh.errors import Unreachable
 from aws_setup.ssh.known_hosts import HostKey
 from aws_setup.ssh.user_known_hosts import user_keys
 from tests.support.clock import RecordingClock

@@ -12,8 +12,10 @@ import pytest
 
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted
-from aws_setup.ssh import ConnectionLost, Machine, MachinePool, RemoteError
+from aws_setup.ssh.errors import ConnectionLost, RemoteError
 from aws_setup.ssh.exchange import command_line
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import VmEnvironment, needs_machines, public_ip, vm_environment
 
 pytestmark = needs_machines

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup import tables
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.vms.inprocess_ssh import ConcurrencyGauge
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import steps
-from aws_setup.ssh import Machine, MachinePool, RemoteError
+from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
+from aws_setup.tables import software as tables
 from tests.support.machines import ADDRESSES, VmEnvironment, public_ip, shared_key
 
 COUNT = 200

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from aws_setup.software.zookeeper import config as zk
-from aws_setup.ssh import CommandResult, RemoteError
+from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.exchange import CommandResult
 from aws_setup.ssh.files import ABSENT, NAME
 from aws_setup.ssh.survey import (
     QUESTION_TIMEOUT,

@@ -15,7 +15,10 @@ from aws_setup.aws.session import Aws
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
-from aws_setup.ssh import CommandResult, Machine, MachinePool, RemoteError
+from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.exchange import CommandResult
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 Answer = Callable[[str, str], tuple[int, str]]
 """Command line and stdin -> exit code and output (stderr if the code is not 0)."""

@@ -26,7 +26,8 @@ from aws_setup.rehearsal.vms.namespace_vms import (
     NamespaceVmPool,
     missing_requirement,
 )
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 ADDRESSES = ("10.0.8.233", "10.0.4.113", "10.0.14.89", "10.0.9.1", "10.0.9.2")
 

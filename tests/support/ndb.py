@@ -25,7 +25,7 @@ from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from aws_setup.software.machines import machines_of
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import shared_key
 
 MANAGER = "10.0.6.227"

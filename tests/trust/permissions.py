@@ -16,7 +16,7 @@ from aws_setup.rehearsal.core.permissions import iam_action
 from aws_setup.rehearsal.core.server import serve
 from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Settings
 from aws_setup.rehearsal.core.types import Call
-from aws_setup.tables import infrastructure_steps
+from aws_setup.tables.infrastructure import infrastructure_steps
 from tests.support.preflight import Operator, one_line
 
 CONFIG = Config(ssh_keypair_name="k", ssh_key_path="k")

@@ -35,7 +35,8 @@ from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.sql.client import MYSQL
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import is_complete, role_texts, server_role
-from aws_setup.ssh import CommandResult, MachinePool
+from aws_setup.ssh.exchange import CommandResult
+from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import needs_machines
 from tests.support.script_runs import run_script
 from tests.verify.breaks import SERVICES

@@ -31,7 +31,8 @@ from aws_setup.rehearsal.aws.ec2.packet_rules import (
     decide,
 )
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.ssh import Machine, PortState
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify import client_checks, deep_checks, firewall
 from aws_setup.verify.chain import Address, Chain, ClientSettings
 from aws_setup.verify.check import Broken, NotApplicable

@@ -16,7 +16,7 @@ from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.errors import Interrupted, SetupError
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
-from aws_setup.ssh import PortState
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import Address
 from aws_setup.verify.pod_probe import IMAGE, is_leftover, parse, probe_from_pod
 from tests.support.kube import StillClock, pass_time, slow_kube

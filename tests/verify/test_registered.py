@@ -21,7 +21,7 @@ from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, serve
 from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.clients.namenode_record import NameNodeRecord, write_record
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.verify import client_checks
 from aws_setup.verify.chain import Chain, NameNodeEndpoint
 from aws_setup.verify.check import Broken, NotApplicable

@@ -15,8 +15,8 @@ from aws_setup.namenodes.action import CurrentAction
 from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.software.ndb.ndb_mgm import parse_show
 from aws_setup.software.zookeeper.config import parse_role
-from aws_setup.ssh import CommandResult
 from aws_setup.ssh.errors import ConnectStage, Unreachable
+from aws_setup.ssh.exchange import CommandResult
 from aws_setup.verify import cluster_checks, machine_checks, namenode_checks, service_checks
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.machine_checks import ClockReading, FileSystemUse

@@ -14,7 +14,8 @@ from aws_setup.software.clients.desired import DATABASE, KINDS, PASSWORD, USER, 
 from aws_setup.software.clients.remote_files import ORIGINAL, files_of, read_files
 from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.machines import machines_of
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 PUBLISHED = NdbLogin("user", "123password123", "vanilla_hopsfs")
 """The login in λFS's published SQL scripts and instructions, for deployments without a client VM.

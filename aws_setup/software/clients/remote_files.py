@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from aws_setup.engine.decoding import decoding
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import ClientKind, paths_of
-from aws_setup.ssh import Machine
 from aws_setup.ssh.files import NAME, UNEXPECTED_OUTPUT
+from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.survey import Question, Survey
 
 ORIGINAL = ".lambda-fs-original"

@@ -33,8 +33,9 @@ from aws_setup.software.ndb.initial_start import (
     read_marker,
 )
 from aws_setup.software.ndb.ndb_mgm import ClusterStatus, NodeState, parse_show
-from aws_setup.ssh import Machine, MachinePool
 from aws_setup.ssh.files import ABSENT
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import Question, Survey
 
 MACHINES = ("ndb manager", "ndb data nodes 1", "ndb data nodes 2")

@@ -30,7 +30,8 @@ from aws_setup.software.ndb.initial_start import (
     initial_nodes,
 )
 from aws_setup.software.ndb.ndb_mgm import ClusterStatus, NodeState
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 
 START_TIMEOUT = 1800.0
 """Deadline for all data nodes to start, in seconds; writing the redo logs takes minutes."""

@@ -34,7 +34,7 @@ from aws_setup.software.ndb.initial_start import (
     initial_nodes,
     stage_of,
 )
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_
 from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
 from aws_setup.software.ndb.config_files import NODE_DATA
 from aws_setup.software.ndb.initial_start import InitStage
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import RUN, Question, Survey
 
 MYSQL_SERVER = "/home/ubuntu/mysql.server"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aws_setup.errors import SetupError
-from aws_setup.ssh import Machine
+from aws_setup.ssh.machine import Machine
 
 MYSQL = "/usr/local/mysql/bin/mysql"
 

@@ -27,7 +27,7 @@ from aws_setup.software.sql.migrations import (
     wait_for_earlier,
 )
 from aws_setup.software.sql.scripts import CREATE_USER, SqlScript, execute, load
-from aws_setup.ssh import MachinePool
+from aws_setup.ssh.pool import MachinePool
 
 NAME = "ndb tables"
 SKIPPED_WITHOUT_SCRIPTS = "ndb_sql_scripts_dir is not set (HopsFS's and λFS's SQL scripts)"

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
 from aws_setup.software.zookeeper import config as zk
-from aws_setup.ssh import Machine, MachinePool, RemoteError, digest_of
+from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.files import digest_of
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import Question, Survey, facts_question
 
 START_TIMEOUT = 120.0

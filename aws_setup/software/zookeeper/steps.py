@@ -31,7 +31,8 @@ from aws_setup.software.zookeeper.servers import (
     surveyed_role,
     wait_complete,
 )
-from aws_setup.ssh import Machine, MachinePool
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import RUN, Question, Survey
 
 ENSEMBLE = "zookeeper ensemble"

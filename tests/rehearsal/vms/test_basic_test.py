@@ -18,7 +18,8 @@ from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.hadoop_xml import HadoopXml
-from aws_setup.ssh import CommandResult, Machine
+from aws_setup.ssh.exchange import CommandResult
+from aws_setup.ssh.machine import Machine
 from aws_setup.verify.deep_checks import BASIC_TEST, CLASS_PATH
 from tests.support.machines import ADDRESSES, VmEnvironment, needs_machines, public_ip, shared_key
 

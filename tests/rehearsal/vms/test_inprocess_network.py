@@ -14,7 +14,9 @@ from aws_setup.config import Config
 from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import config as zk
-from aws_setup.ssh import Machine, MachinePool, PortState
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
+from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify import client_checks
 from aws_setup.verify.chain import Chain
 from tests.support.machines import ADDRESSES, public_ip, shared_key

@@ -15,7 +15,9 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool, missing_requirement
-from aws_setup.ssh import Machine, MachinePool, Unreachable
+from aws_setup.ssh.errors import Unreachable
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from tests.support.aws import IMAGE, Network, client, network, run, where
 from tests.support.machines import shared_key
 

@@ -15,8 +15,9 @@ from aws_setup.rehearsal.core.random_faults import FaultKind
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.vms.ec2_sync import LATE_SSHD_SECONDS, draw_vm_faults
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
-from aws_setup.ssh import Machine, MachinePool
 from aws_setup.ssh.errors import ConnectionLost
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import (
     ADDRESSES,
     VmEnvironment,

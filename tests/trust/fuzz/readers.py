@@ -64,9 +64,10 @@ from aws_setup.software.sql.client import Mysql
 from aws_setup.software.sql.migrations import read_applied
 from aws_setup.software.sql.statements import split
 from aws_setup.software.zookeeper.config import listed, parse_role
-from aws_setup.ssh import CommandResult, Machine
+from aws_setup.ssh.exchange import CommandResult
 from aws_setup.ssh.files import parse_facts
 from aws_setup.ssh.known_hosts import KnownHosts, keys_in_console
+from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.ssh_config import SshSettings
 from aws_setup.ssh.user_known_hosts import user_keys
 from aws_setup.verify.chain import Address

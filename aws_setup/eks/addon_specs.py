@@ -1,0 +1,48 @@
+"""The EKS add-ons of every cluster, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_setup.infrastructure.iam import EBS_CSI_ROLE, ServiceAccountRole
+
+
+@dataclass(frozen=True)
+class AddonSpec:
+    """An add-on of every cluster.
+
+    An add-on `on_nodes` is requested beside the node groups and waited for after them: it is
+    DEGRADED until its pods have a node
+    (https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html). No
+    node is Ready without the other add-ons. `role` is the role of its service account; `hint` is
+    the fix when the add-on does not become ACTIVE.
+    """
+
+    name: str
+    on_nodes: bool = False
+    role: ServiceAccountRole | None = None
+    hint: str = ""
+
+    @property
+    def step(self) -> str:
+        """The name of its step."""
+        return f"{self.name} add-on"
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The IAM actions that creating it takes."""
+        return ("eks:CreateAddon", "eks:TagResource", *(("iam:PassRole",) if self.role else ()))
+
+
+ADDONS = (
+    AddonSpec("vpc-cni"),
+    AddonSpec("kube-proxy"),
+    AddonSpec("coredns", on_nodes=True),
+    AddonSpec(
+        "aws-ebs-csi-driver",
+        on_nodes=True,
+        role=EBS_CSI_ROLE,
+        hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
+    ),
+)
+"""https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html"""
