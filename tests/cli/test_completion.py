@@ -23,11 +23,19 @@ CREATE = "create_aws_infrastructure.py"
 
 BASH = """
 {source}
-function=$(complete -p {script} | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
-mapfile -t COMP_WORDS <<< '{words}'; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-$function ./{script} 2>/dev/null
-printf '%s\\n' "${{COMPREPLY[@]}}"
+while IFS= read -r script; do
+  function=$(complete -p "$script" | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+  COMP_WORDS=(); COMPREPLY=()
+  while IFS= read -r word; do
+    [ "$word" = END ] && break
+    COMP_WORDS+=("$word")
+  done
+  COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+  "$function" "./$script" 2>/dev/null < /dev/null
+  printf '%s\\n' "${{COMPREPLY[@]}}" END
+done
 """
+"""Completes one line after the other: a script, the words, and END; answers end with END."""
 
 
 def documented_loop() -> str:
@@ -45,19 +53,37 @@ def in_shell(folder: Path) -> dict[str, str]:
     return {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder)}
 
 
-def bash(folder: Path, *words: str, script: str = CREATE) -> list[str]:
-    """Return what bash inserts for the last of some words ; docs/commands.md turns it on."""
-    program = BASH.format(source=documented_loop(), script=script, words="\n".join(words))
+BASH_LINES: dict[tuple[str, ...], list[str]] = {
+    (CREATE, "pl"): ["plan"],
+    (CREATE, "--reg"): ["--region"],
+    (CREATE, "create", "--only", "ndb\\ da"): [
+        "ndb\\ data\\ nodes\\ 1",
+        "ndb\\ data\\ nodes\\ 2",
+    ],
+    (CREATE, "create", "--only", '"ndb m'): ["ndb manager", "ndb management server"],
+    (CREATE, "--only", "vpc", "destroy", "--only", "known"): ["known\\ hosts"],
+    ("configure_eks_cluster.py", "--upd"): ["--update-chart"],
+    ("whisk_helper.py", "--sy"): ["--sync"],
+}
+"""A script and the words of a line -> what bash inserts for the last word."""
+
+
+@pytest.fixture(scope="module")
+def inserted(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], list[str]]:
+    """What one bash, as docs/commands.md sets it up, inserts for each of the lines."""
+    asked = [(line[0], f"./{line[0]}", *line[1:], "END") for line in BASH_LINES]
     done = subprocess.run(
-        ["bash", "--norc", "-c", program],
+        ["bash", "--norc", "-c", BASH.format(source=documented_loop())],
         cwd=ROOT,
-        env=in_shell(folder),
+        env=in_shell(tmp_path_factory.mktemp("bash")),
+        input="".join(f"{word}\n" for line in asked for word in line),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    answers = [answer.splitlines() for answer in done.stdout.split("END\n")[:-1]]
+    return dict(zip(BASH_LINES, answers, strict=True))
 
 
 def asked(folder: Path, shell: str, script: str, *words: str) -> str:
@@ -84,7 +110,10 @@ for pair in create_aws_infrastructure configure_eks_cluster whisk_helper
     set name _(string upper $pair)_PY_COMPLETE
     env $name=fish_source ./$pair.py | source
 end
-complete -C $argv[1]
+for line in $argv
+    complete -C $line
+    echo END
+end
 """
 
 ZSH = """PS1=; autoload -U compinit; compinit -u -D; {source}
@@ -92,18 +121,31 @@ preexec() {{ print -r -- "$MARK$1$MARK"; exit 0 }}
 """
 
 
-def fish(folder: Path, line: str) -> list[str]:
-    """Return what a real fish offers for the end of a line, without descriptions."""
+FISH_LINES: dict[str, list[str]] = {
+    f"./{CREATE} pl": ["plan"],
+    f"./{CREATE} create --only ndb\\ da": ["ndb data nodes 1", "ndb data nodes 2"],
+    "./configure_eks_cluster.py --upd": ["--update-chart"],
+    "./whisk_helper.py --tunnel cl": ["cluster"],
+    f"{ROOT}/{CREATE} sta": ["status"],
+}
+"""A line -> what fish offers for its end."""
+
+
+@pytest.fixture(scope="module")
+def offered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What one real fish offers for the end of each of the lines, without descriptions."""
     done = subprocess.run(
-        ["fish", "--no-config", "-c", FISH, line],
+        ["fish", "--no-config", "-c", FISH, *FISH_LINES],
         cwd=ROOT,
-        env=in_shell(folder),
+        env=in_shell(tmp_path_factory.mktemp("fish")),
         capture_output=True,
         text=True,
         check=False,
     )
     assert not done.stderr, done.stderr
-    return [offer.split("\t")[0] for offer in done.stdout.splitlines()]
+    answers = [answer.splitlines() for answer in done.stdout.split("END\n")[:-1]]
+    found = [[offer.split("\t")[0] for offer in answer] for answer in answers]
+    return dict(zip(FISH_LINES, found, strict=True))
 
 
 def zsh(folder: Path, line: str) -> str:
@@ -133,18 +175,9 @@ def zsh(folder: Path, line: str) -> str:
 
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
-@pytest.mark.parametrize(
-    ("line", "offers"),
-    [
-        (f"./{CREATE} pl", ["plan"]),
-        (f"./{CREATE} create --only ndb\\ da", ["ndb data nodes 1", "ndb data nodes 2"]),
-        ("./configure_eks_cluster.py --upd", ["--update-chart"]),
-        ("./whisk_helper.py --tunnel cl", ["cluster"]),
-        (f"{ROOT}/{CREATE} sta", ["status"]),
-    ],
-)
-def test_a_real_fish_completes(tmp_path: Path, line: str, offers: list[str]) -> None:
-    assert fish(tmp_path, line) == offers
+@pytest.mark.parametrize("line", FISH_LINES)
+def test_a_real_fish_completes(offered: dict[str, list[str]], line: str) -> None:
+    assert offered[line] == FISH_LINES[line]
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
@@ -181,33 +214,11 @@ def test_the_version_is_one_and_imports_click_alone(tmp_path: Path, script: str)
     assert not packages & SLOW
 
 
-@pytest.mark.parametrize(
-    ("words", "wanted"),
-    [
-        (("pl",), ["plan"]),
-        (("--reg",), ["--region"]),
-        (("create", "--only", "ndb\\ da"), ["ndb\\ data\\ nodes\\ 1", "ndb\\ data\\ nodes\\ 2"]),
-        (("create", "--only", '"ndb m'), ["ndb manager", "ndb management server"]),
-        (("--only", "vpc", "destroy", "--only", "known"), ["known\\ hosts"]),
-    ],
-)
+@pytest.mark.parametrize("line", BASH_LINES, ids=" ".join)
 def test_bash_completes_verbs_options_and_steps(
-    tmp_path: Path, words: tuple[str, ...], wanted: list[str]
+    inserted: dict[tuple[str, ...], list[str]], line: tuple[str, ...]
 ) -> None:
-    assert bash(tmp_path, f"./{CREATE}", *words) == wanted
-
-
-@pytest.mark.parametrize(
-    ("script", "words", "wanted"),
-    [
-        ("configure_eks_cluster.py", ("--upd",), ["--update-chart"]),
-        ("whisk_helper.py", ("--sy",), ["--sync"]),
-    ],
-)
-def test_bash_completes_the_other_scripts(
-    tmp_path: Path, script: str, words: tuple[str, ...], wanted: list[str]
-) -> None:
-    assert bash(tmp_path, f"./{script}", *words, script=script) == wanted
+    assert inserted[line] == BASH_LINES[line]
 
 
 @pytest.mark.parametrize(
