@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +24,7 @@ from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_a
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
+from aws_setup.kube.connection import ClusterConnection, ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
     HINT_ENDPOINT,
@@ -48,27 +48,19 @@ ANSWER_LIMIT = 256 * 1024 * 1024
 """Bytes of an answer; etcd itself holds at most 8 GB, one of its values 1.5 MB."""
 
 
-@dataclass(frozen=True)
-class ClusterEndpoint:
-    """The URL of a cluster's API server, and the CA (PEM text) of its certificate."""
-
-    server: str
-    authority: str
-
-
 class KubeClient:
     """The API server of one cluster; safe to use from many threads."""
 
     def __init__(
         self,
-        api: Any,
+        connection: ClusterConnection,
         clock: Clock,
         *,
         tokens: Tokens | None = None,
         endpoint: ClusterEndpoint | None = None,
     ) -> None:
-        self._api, self._clock, self._tokens = api, clock, tokens
-        self._pools = api.rest_client.pool_manager
+        self._connection, self._clock, self._tokens = connection, clock, tokens
+        self._pools = connection.pools
         # Before the first request, so that every connection has a deadline.
         self._pools.pool_classes_by_scheme = POOLS
         self._answered = threading.Event()
@@ -91,13 +83,7 @@ class KubeClient:
     @classmethod
     def of_eks(cls, endpoint: ClusterEndpoint, tokens: Tokens, clock: Clock) -> KubeClient:
         """Return the client of an EKS cluster; tokens are signed in this process."""
-        from kubernetes import client as kubernetes_client  # slow, and most commands need none
-
-        settings = kubernetes_client.Configuration(
-            host=endpoint.server, ca_cert_data=endpoint.authority, retries=False
-        )
-        api = kubernetes_client.ApiClient(settings)
-        return cls(api, clock, tokens=tokens, endpoint=endpoint)
+        return cls(ClusterConnection.of_eks(endpoint), clock, tokens=tokens, endpoint=endpoint)
 
     @classmethod
     def of_kubeconfig(cls, path: str | None, context: str | None, clock: Clock) -> KubeClient:
@@ -108,7 +94,7 @@ class KubeClient:
         """
         from aws_setup.kube.user_kubeconfig import open_kubeconfig  # imports kubernetes
 
-        return cls(open_kubeconfig(path, context), clock)
+        return cls(ClusterConnection.of_library(open_kubeconfig(path, context)), clock)
 
     def points_to_other_cluster(self, endpoint: ClusterEndpoint) -> str:
         """Return the client's URL unless it certainly leads to the cluster, else ''.
@@ -116,7 +102,7 @@ class KubeClient:
         It does when the URL is the cluster's own. A tunnel has a URL of its own, and has to present
         a certificate of the cluster's CA; with any other CA, or none, another server may answer.
         """
-        settings = self._api.configuration
+        settings = self._connection.settings()
         host, file = str(settings.host).rstrip("/"), settings.ssl_ca_cert
         if host == endpoint.server.rstrip("/"):
             return ""
@@ -204,7 +190,7 @@ class KubeClient:
         from kubernetes.stream.ws_client import portforward_call
 
         path = f"{POD.path(pod, namespace)}/portforward"
-        url = f"{self._api.configuration.host.rstrip('/')}{path}?{urlencode({'ports': port})}"
+        url = f"{self._connection.server.rstrip('/')}{path}?{urlencode({'ports': port})}"
         headers = {name.lower(): value for name, value in self._authorization().items()}
         headers["user-agent"] = USER_AGENT
         try:
@@ -222,9 +208,9 @@ class KubeClient:
     def _settings_with_authority_file(self) -> Iterator[Any]:
         """Yield the client's settings for a WebSocket, which takes the CA from a file only."""
         if self.endpoint is None:
-            yield self._api.configuration
+            yield self._connection.settings()
             return
-        settings = copy.copy(self._api.configuration)
+        settings = copy.copy(self._connection.settings())
         with TemporaryDirectory(prefix="lambda-fs-") as folder:
             authority = Path(folder, "ca.pem")
             authority.write_text(self.endpoint.authority, encoding="utf-8", newline="\n")
@@ -262,7 +248,7 @@ class KubeClient:
         body: Json | None = None,
         content: str = "application/json",
     ) -> str:
-        url = self._api.configuration.host.rstrip("/") + path
+        url = self._connection.server.rstrip("/") + path
         url += f"?{urlencode(query)}" if query else ""
         attempts = Attempts(self._clock)
         with within(self._limit, clock=self._clock):
@@ -337,7 +323,7 @@ class KubeClient:
     def _authorization(self) -> dict[str, str]:
         if self._tokens:
             return {"Authorization": f"Bearer {self._tokens.get()}"}
-        settings = self._api.configuration.auth_settings().values()
+        settings = self._connection.settings().auth_settings().values()
         values = [item["value"] for item in settings if item.get("in") == "header"]
         header = next((value for value in values if value), None)
         return {"Authorization": str(header)} if header else {}

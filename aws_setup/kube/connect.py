@@ -14,7 +14,8 @@ from aws_setup.aws.session import Aws
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
-from aws_setup.kube.client import ClusterEndpoint, KubeClient
+from aws_setup.kube.client import KubeClient
+from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens, sign
 from aws_setup.kube.errors import HINT_ENDPOINT, KubeUnreachable
 from aws_setup.kube.objects import NAMESPACE

@@ -17,7 +17,8 @@ from aws_setup.engine.retry import (
     SERVER_UNREACHABLE,
     RetryPolicy,
 )
-from aws_setup.kube.client import ClusterEndpoint, KubeClient
+from aws_setup.kube.client import KubeClient
+from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
     KubeConflict,
@@ -159,7 +160,7 @@ def test_a_host_name_that_does_not_resolve_fails_at_once(
         pool: Any = None
         raise urllib3.exceptions.NameResolutionError("zoo", pool, OSError("no such host"))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(client._api.rest_client.pool_manager, "request", unresolved)
+    monkeypatch.setattr(client._pools, "request", unresolved)
     with pytest.raises(KubeUnreachable, match="host name does not resolve"):
         client.list(NODE)
     assert session.clock.slept == []

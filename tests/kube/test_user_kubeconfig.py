@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import ClusterEndpoint, KubeClient
+from aws_setup.kube.client import KubeClient
+from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.openwhisk.certificate import self_signed
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import StillClock

@@ -13,7 +13,8 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
-from aws_setup.kube.client import ClusterEndpoint, KubeClient
+from aws_setup.kube.client import KubeClient
+from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import KubeError
 from aws_setup.kube.objects import ResourceType

@@ -16,6 +16,7 @@ from aws_setup.engine.deadline import within
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import KubeClient
+from aws_setup.kube.connection import ClusterConnection
 from aws_setup.kube.errors import KubeError
 from aws_setup.kube.objects import NODE
 from aws_setup.namenodes.client import PAGE, Client
@@ -51,7 +52,9 @@ def openwhisk(url: str) -> Client:
 
 def kubernetes(url: str) -> KubeClient:
     settings = kubernetes_client.Configuration(host=url)
-    return KubeClient(kubernetes_client.ApiClient(settings), SystemClock(pace=0.01))
+    return KubeClient(
+        ClusterConnection.of_library(kubernetes_client.ApiClient(settings)), SystemClock(pace=0.01)
+    )
 
 
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)

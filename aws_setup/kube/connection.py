@@ -1,0 +1,81 @@
+"""How the API server of a cluster is reached: over urllib3, as the Kubernetes library does it.
+
+The library imports its informers, its OAuth clients and much else with anything of it, which takes
+longer than all requests of a destroy: an EKS cluster needs none of that but for port forwarding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+
+
+@dataclass(frozen=True)
+class ClusterEndpoint:
+    """The URL of a cluster's API server, and the CA (PEM text) of its certificate."""
+
+    server: str
+    authority: str
+
+
+@dataclass(frozen=True)
+class ClusterConnection:
+    """The server's URL, its connections, and what returns the library's settings for it."""
+
+    server: str
+    pools: Any
+    settings: Callable[[], Any]
+
+    @classmethod
+    def of_library(cls, api: Any) -> ClusterConnection:
+        """Return the connection of the library's ApiClient, which a kubeconfig describes."""
+        return cls(
+            str(api.configuration.host), api.rest_client.pool_manager, lambda: api.configuration
+        )
+
+    @classmethod
+    def of_eks(cls, endpoint: ClusterEndpoint) -> ClusterConnection:
+        """Return the connection to an EKS cluster; the environment's proxies are used."""
+
+        def settings() -> Any:
+            from kubernetes import client
+
+            return client.Configuration(
+                host=endpoint.server, ca_cert_data=endpoint.authority, retries=False
+            )
+
+        return cls(endpoint.server, _pools(endpoint), settings)
+
+
+MOST_IDLE = 10
+"""Idle connections that are kept: steps run in parallel."""
+
+
+def _pools(endpoint: ClusterEndpoint) -> urllib3.PoolManager:
+    # Each request says itself how often it is tried: KubeClient repeats.
+    options: Any = {
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_cert_data": endpoint.authority,
+        "maxsize": MOST_IDLE,
+    }
+    proxy = proxy_of(endpoint.server)
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    if proxy.startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        return SOCKSProxyManager(proxy, **options)
+    return urllib3.ProxyManager(proxy, **options)
+
+
+def proxy_of(url: str) -> str:
+    """Return the proxy that the environment names for a URL, '' for none."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    return "" if not proxy or proxy_bypass(parts.netloc) else proxy
