@@ -11,6 +11,7 @@ the file's world.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -152,6 +153,8 @@ def in_a_copy(world: World, act: Callable[[], object]) -> None:
 def _be_the_copy(world: World, act: Callable[[], object], answer: Path) -> NoReturn:
     try:
         world.cloud.lock.release()
+        # A collection would write to each inherited object, whose memory is shared until then.
+        gc.freeze()
         signal.signal(signal.SIGALRM, _too_late)
         signal.alarm(LONGEST)
         loopback.serve_in_fork()
