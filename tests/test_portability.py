@@ -104,7 +104,12 @@ PRODUCT = [
     path for path in modules(PACKAGE) if "rehearsal" not in path.relative_to(PACKAGE).parts
 ] + sorted(ROOT.glob("*.py"))
 
-SHELL_QUOTING = {"ssh/exchange.py", "ssh/login_config.py", "software/zookeeper/config.py"}
+SHELL_QUOTING = {
+    "ssh/exchange.py",
+    "ssh/login_config.py",
+    "ssh/survey.py",
+    "software/zookeeper/config.py",
+}
 """Modules that may quote for a POSIX shell: a machine's, or this computer's where it is one."""
 
 STARTS = re.compile(r"(subprocess|local_program)\.")
