@@ -86,7 +86,9 @@ class Context(engine.RunContext):
 
     def examine(self, step: engine.Step[Any], found: engine.Found) -> engine.Found:
         """Return a resource with the drift of its tags; adopted ones have tags of others."""
-        other = found.skipped or any(drift.key is DriftKey.OWNER for drift in found.drift)
+        other = found.skipped or any(
+            drift.key in (DriftKey.OWNER, DriftKey.REGION) for drift in found.drift
+        )
         if self.owned_only or step.adopted or other or not isinstance(step, Tagged):
             return found
         return replace(found, drift=(*found.drift, *tag_drift(step.tagged(self, found))))

@@ -13,15 +13,23 @@ DEPLOYMENT_TAG = "lambda-fs:deployment"
 STEP_TAG = "lambda-fs:step"
 """Tag key of the step that created a resource."""
 
+REGION_TAG = "lambda-fs:region"
+"""Tag key of the deployment's region, on what IAM shows in every region."""
 
-def tags(config: Config, step: str, *, name: str = "", **more: str) -> dict[str, str]:
+
+def tags(
+    config: Config, step: str, *, name: str = "", region: str = "", **more: str
+) -> dict[str, str]:
     """Return the tags of a resource: deployment, step, Project; Name when set; `more`; the user's.
+
+    `region` is given for a resource of IAM, which has none itself.
 
     λFS's helper scripts select instances by Project and Component, so those values must not change.
     """
     name_tag = {"Name": name} if name else {}
     owner = {DEPLOYMENT_TAG: config.deployment_name, STEP_TAG: step, "Project": "LambdaFS"}
-    return dict(config.tags) | owner | name_tag | more
+    region_tag = {REGION_TAG: region} if region else {}
+    return dict(config.tags) | owner | region_tag | name_tag | more
 
 
 def cluster_tag(config: Config) -> str:

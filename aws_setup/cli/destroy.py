@@ -87,13 +87,14 @@ def _report_leftovers(
         Outdated: another run has changed it since it was examined.
     """
     left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
-    if left:
+    certain = [item for item in left if not item.unknown_region]
+    if certain:
         # Where nothing was deleted, there was no lock yet: they may be what another run makes now.
         run.take_lock()
     if run.only:
         left = [item for item in left if item.what in chosen]
-    elif run.script.owns_deployment and not left and not run.result.problems:
-        left = remove_lock(run)
+    elif run.script.owns_deployment and not certain and not run.result.problems:
+        left = [*left, *remove_lock(run)]
     run.result.more["leftovers"] = [asdict(item) for item in left]
     if left:
         name = run.ctx.config.deployment_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_setup.infrastructure.iam import EBS_CSI_ROLE, ServiceAccountRole
+from aws_setup.infrastructure.service_account_role import EBS_CSI_ROLE, ServiceAccountRole
 
 
 @dataclass(frozen=True)

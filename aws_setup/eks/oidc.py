@@ -33,7 +33,9 @@ class OidcProvider(Tagged, Step):
     def find(self, ctx: Context) -> Found | None:
         """Return the provider of this cluster; for destroy, also owned ones of deleted clusters."""
         listed = ctx.aws.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
-        arns = [item["Arn"] for item in listed if ":oidc-provider/oidc.eks." in item["Arn"]]
+        # IAM lists the issuers of all regions; each has its region in its host name.
+        issuers = f":oidc-provider/oidc.eks.{ctx.aws.region}."
+        arns = [item["Arn"] for item in listed if issuers in item["Arn"]]
         if ctx.owned_only:
             owned = [arn for arn in arns if self._is_owned(ctx, arn)]
             return Found(owned[0], "available", {"arns": owned}) if owned else None
@@ -56,7 +58,7 @@ class OidcProvider(Tagged, Step):
         """Return the provider with its tags; that of others is used, and not tagged."""
         if "tags" not in found.facts:
             return []
-        wanted = tags(ctx.config, self.name)
+        wanted = tags(ctx.config, self.name, region=ctx.aws.region)
         return [TaggedItem(found.id, found.facts["tags"], wanted, partial(_write_tags, ctx))]
 
     def _is_owned(self, ctx: Context, arn: str) -> bool:
@@ -76,11 +78,12 @@ class OidcProvider(Tagged, Step):
                 "EKS does not report one",
                 "run the same command again",
             )
+        own = tags(ctx.config, self.name, region=ctx.aws.region)
         try:
             created = ctx.aws.iam.create_open_id_connect_provider(
                 Url=url,
                 ClientIDList=[AUDIENCE],
-                Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
+                Tags=as_list(own),  # type: ignore[arg-type]
             )
         except ClientError as error:
             if error_code(error) != "EntityAlreadyExists":

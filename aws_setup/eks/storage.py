@@ -13,7 +13,7 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster
-from aws_setup.infrastructure.iam import EBS_CSI_ROLE
+from aws_setup.infrastructure.service_account_role import EBS_CSI_ROLE
 from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import CLAIM, EVENT, POD, SERVICE_ACCOUNT, STORAGE_CLASS, VOLUME, Json
 

@@ -36,8 +36,8 @@ class Row:
 
     @property
     def unowned(self) -> bool:
-        """Whether the resource has the configured name, but not this deployment's tag."""
-        return any(drift.key is DriftKey.OWNER for drift in self.conflicts)
+        """Whether the resource has the configured name, but not this deployment's tags."""
+        return any(drift.key in (DriftKey.OWNER, DriftKey.REGION) for drift in self.conflicts)
 
 
 def needs_of(steps: Sequence[Step[Any]]) -> dict[str, set[str]]:

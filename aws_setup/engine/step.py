@@ -31,6 +31,7 @@ class DriftKey(StrEnum):
 
     OTHER = ""
     OWNER = "owner"
+    REGION = "region"
     STATUS = "status"
     DELETION = "deletion"
     PAUSED = "paused"
@@ -42,6 +43,7 @@ class Drift:
 
     With a `fix` it is a conflict: it cannot be changed in place, and the fix says what to do.
     `key` OWNER: the resource has the configured name and another owner, so destroy skips it.
+    REGION: it has the deployment's name and may be that of another region; destroy names it.
     PAUSED: the user has stopped it, and only `resume` starts it. Keys that DriftKey does not list
     are for the step's own `update`. `replaces` is what others have set and an update overwrites,
     where `has` does not say all of it: the runner keeps a copy before the update begins.

@@ -18,16 +18,16 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.errors import describe_error
 from aws_setup.aws.idempotency import retry_not_found
-from aws_setup.aws.inventory import Item, schedule_group_name, tag_of
+from aws_setup.aws.inventory import Item, schedule_group_name
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import TaggedItem, Write
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import Drift, DriftKey, Found
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import Problem
 from aws_setup.infrastructure.iam import delete_role
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
-from aws_setup.infrastructure.role_tags import TaggedRole, role_facts, role_is_own
+from aws_setup.infrastructure.role_tags import TaggedRole, owner_drift, region_in, role_facts
 
 SCHEDULER = "scheduler.amazonaws.com"
 """The service principal that assumes the role."""
@@ -152,7 +152,7 @@ class DeadlineRole(TaggedRole, Step):
             if not is_unavailable(error):
                 raise
             return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
-        if self.surplus and tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+        if self.surplus and self._of_others(ctx, role):
             return None
         return Found(role["Arn"], "available", role_facts(role), self._drift(ctx, role))
 
@@ -165,11 +165,8 @@ class DeadlineRole(TaggedRole, Step):
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
         config = ctx.config
-        owner = tag_of(role, DEPLOYMENT_TAG)
-        if not role_is_own(ctx, role, self.name):
-            fix = f"delete the role {role['RoleName']}, or set auto_pause_after: never"
-            has = owner or "no deployment"
-            return (Drift("owner", has, config.deployment_name, fix, DriftKey.OWNER),)
+        if others := self._of_others(ctx, role):
+            return others
         if self.surplus or ctx.owned_only:
             return ()
         drift = [*boundary_drift(ctx, role)]
@@ -182,15 +179,22 @@ class DeadlineRole(TaggedRole, Step):
             drift.append(Drift("policy", "different", wants, replaces=policy))
         return tuple(drift)
 
+    def _of_others(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
+        fix = f"delete the role {role['RoleName']}, or set auto_pause_after: never"
+        trust = role["AssumeRolePolicyDocument"]
+        used = partial(region_in, trust, r":scheduler:([a-z0-9-]+):")
+        return owner_drift(ctx, role, self.name, fix=fix, used_in=used)
+
     def create(self, ctx: Context) -> Found:
         """Create the role and its policy; its name is unique, so that a repeat finds the first."""
         iam, name = ctx.aws.iam, deadline_role_name(ctx.config)
+        own = tags(ctx.config, self.name, region=ctx.aws.region)
         try:
             role: Any = iam.create_role(
                 RoleName=name,
                 AssumeRolePolicyDocument=scheduler_trust(ctx),
                 Description="Stops the machines of a deployment of LambdaFS at its deadline",
-                Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
+                Tags=as_list(own),  # type: ignore[arg-type]
                 **boundary_argument(ctx),
             )["Role"]
         except ClientError as error:
@@ -199,7 +203,7 @@ class DeadlineRole(TaggedRole, Step):
             if error_code(error) != "EntityAlreadyExists":
                 raise
             role = retry_not_found(lambda: iam.get_role(RoleName=name)["Role"], clock=ctx.clock)
-            if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            if self._of_others(ctx, role):
                 raise
         return self.update(ctx, Found(role["Arn"], "available", {"role_name": name}))
 

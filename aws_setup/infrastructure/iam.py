@@ -1,4 +1,4 @@
-"""The IAM roles of the EKS cluster, of its nodes and of the EBS CSI driver."""
+"""The IAM roles of the EKS cluster and of its nodes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,24 +15,22 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, retry_not_found, wait_visible
-from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, regional_name, tags
+from aws_setup.aws.tags import as_list, regional_name, tags
 from aws_setup.config import Config
-from aws_setup.engine.step import Drift, DriftKey, Found
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.iam_policies import (
     CLUSTER_POLICY,
-    EBS_POLICIES,
     EC2_PRINCIPALS,
     NODE_POLICIES,
     WIDER_POLICIES,
     managed_policy,
     trust_policy,
-    web_identity_trust,
 )
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
-from aws_setup.infrastructure.role_tags import TaggedRole, role_facts, role_is_own
+from aws_setup.infrastructure.role_tags import TaggedRole, owner_drift, role_facts
 from aws_setup.infrastructure.stale_entries import NO_ENTRY, STALE, renew_entry, stale_drift
 
 
@@ -63,10 +62,10 @@ class ClusterRole(TaggedRole, Step):
             )
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        if not role_is_own(ctx, role, self.name):
-            owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
-            fix = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
-            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
+        fix = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
+        used = partial(self._used_in, ctx, role)
+        if others := owner_drift(ctx, role, self.name, fix=fix, used_in=used):
+            return others
         boundary = boundary_drift(ctx, role)
         attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
         arns = {policy["PolicyArn"] for policy in attached["AttachedPolicies"]}
@@ -74,15 +73,21 @@ class ClusterRole(TaggedRole, Step):
             return (*boundary, Drift("policy", "none", "AmazonEKSClusterPolicy"))
         return boundary
 
+    def _used_in(self, ctx: Context, role: Item) -> str:
+        clusters = ctx.inventory.all("eks cluster")
+        used = any(cluster.get("roleArn") == role["Arn"] for cluster in clusters)
+        return ctx.aws.region if used else ""
+
     def create(self, ctx: Context) -> Found:
         """Create the role and attach its policy."""
         name = ctx.config.eks_iam_role_name
+        own = tags(ctx.config, self.name, region=ctx.aws.region)
         try:
             role: Any = ctx.aws.iam.create_role(
                 RoleName=name,
                 AssumeRolePolicyDocument=trust_policy("eks.amazonaws.com"),
                 Description="Assumed by the control plane of the EKS cluster of LambdaFS",
-                Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
+                Tags=as_list(own),  # type: ignore[arg-type]
                 **boundary_argument(ctx),
             )["Role"]
         except ClientError as error:
@@ -90,7 +95,7 @@ class ClusterRole(TaggedRole, Step):
                 raise
             get = ctx.aws.iam.get_role
             role = retry_not_found(lambda: get(RoleName=name)["Role"], clock=ctx.clock)
-            if tag_of(role, DEPLOYMENT_TAG) != ctx.config.deployment_name:
+            if any(drift.fix for drift in self._drift(ctx, role)):
                 raise
         return self.update(ctx, Found(role["Arn"], "available", {"role_name": name}))
 
@@ -149,6 +154,10 @@ class ManagedRole(TaggedRole, Step):
     def policies(self) -> Sequence[Sequence[str]]:
         """Return groups of names of AWS's policies; the first of each that exists is attached."""
 
+    @abstractmethod
+    def used_in(self, ctx: Context, role: Item) -> str:
+        """Return the region that the role's use proves; '' for none."""
+
     def find(self, ctx: Context) -> Found | None:
         """Return the role; one of the same name without this deployment's tag is a conflict."""
         name = self.role_name(ctx)
@@ -159,10 +168,10 @@ class ManagedRole(TaggedRole, Step):
         return Found(role["Arn"], "available", role_facts(role), self._drift(ctx, role))
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        if not role_is_own(ctx, role, self.name):
-            owner = tag_of(role, DEPLOYMENT_TAG) or "no deployment"
-            fix = f"delete the role {role['RoleName']}, or choose another name for it"
-            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
+        fix = f"delete the role {role['RoleName']}, or choose another name for it"
+        used = partial(self.used_in, ctx, role)
+        if others := owner_drift(ctx, role, self.name, fix=fix, used_in=used):
+            return others
         drift = [*boundary_drift(ctx, role)]
         attached = self._attached(ctx)
         if any(not set(group) & attached for group in self._policy_arns(ctx)):
@@ -193,12 +202,13 @@ class ManagedRole(TaggedRole, Step):
     def create(self, ctx: Context) -> Found:
         """Create the role and attach its policies."""
         iam, name = ctx.aws.iam, self.role_name(ctx)
+        own = tags(ctx.config, self.name, region=ctx.aws.region)
         try:
             iam.create_role(
                 RoleName=name,
                 AssumeRolePolicyDocument=self.trust(ctx),
                 Description=f"{self.name} of the EKS cluster of LambdaFS",
-                Tags=as_list(tags(ctx.config, self.name)),  # type: ignore[arg-type]
+                Tags=as_list(own),  # type: ignore[arg-type]
                 **boundary_argument(ctx),
             )
         except ClientError as error:
@@ -275,6 +285,12 @@ class NodeRole(ManagedRole):
         """Return the policy that lets EC2 assume it."""
         return trust_policy(EC2_PRINCIPALS.get(ctx.aws.partition, "ec2.amazonaws.com"))
 
+    def used_in(self, ctx: Context, role: Item) -> str:
+        """Return this region when a node group of the cluster has the role."""
+        groups = ctx.inventory.all("node groups")
+        used = any(group.get("nodeRole") == role["Arn"] for group in groups)
+        return ctx.aws.region if used else ""
+
     def policies(self) -> Sequence[Sequence[str]]:
         """Return what a node needs, the network plug-in included."""
         return [[policy] for policy in NODE_POLICIES]
@@ -309,41 +325,3 @@ class NodeRole(ManagedRole):
                 if error_code(error) not in NO_ENTRY:
                     raise
         super().delete(ctx, found)
-
-
-@dataclass(frozen=True)
-class ServiceAccountRole(ManagedRole):
-    """A role that one service account in the namespace kube-system assumes.
-
-    `alternatives` are policies of which the first that exists is attached; `suffix` follows the
-    cluster's name in the name of the role.
-    """
-
-    name: str
-    account: str
-    alternatives: tuple[str, ...]
-    suffix: str
-    needs: tuple[str, ...] = ("oidc provider",)
-
-    def role_name(self, ctx: Context) -> str:
-        """Return a name that contains the cluster's."""
-        return self.name_for(ctx.config)
-
-    def name_for(self, config: Config) -> str:
-        """Return the role's name for a configuration."""
-        return f"{config.eks_cluster_name}-{self.suffix}"[:64]
-
-    def trust(self, ctx: Context) -> str:
-        """Return the trust policy for the service account of this cluster alone."""
-        subject = f"system:serviceaccount:kube-system:{self.account}"
-        return web_identity_trust(ctx.of("oidc provider").id, subject=subject)
-
-    def policies(self) -> Sequence[Sequence[str]]:
-        """Return the alternatives."""
-        return [self.alternatives]
-
-
-EBS_CSI_ROLE = ServiceAccountRole(
-    "ebs csi role", "ebs-csi-controller-sa", alternatives=EBS_POLICIES, suffix="ebs-csi"
-)
-"""The role of the EBS CSI driver."""

@@ -9,6 +9,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import KINDS, Inventory, Item, ResourceKind, delete_command
 from aws_setup.aws.pricing import TABLE
 from aws_setup.engine.plan import inspect_all
+from aws_setup.engine.step import DriftKey
 from aws_setup.infrastructure.cleanup import cluster_volumes
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 from aws_setup.infrastructure.vpc_contents import unowned_contents
@@ -21,12 +22,13 @@ GONE_STATES = TERMINATED_STATES | {"deleted", "deleting", "failed"}
 
 @dataclass(frozen=True)
 class Leftover:
-    """A resource that destroy could not delete."""
+    """A resource that destroy could not delete, or that may be of a deployment elsewhere."""
 
     what: str
     id: str
     command: str
     hourly_usd: float = 0.0
+    unknown_region: bool = False
 
     @property
     def price(self) -> str:
@@ -90,8 +92,14 @@ def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
             continue
         if row.error:
             raise row.error
+        name = row.step.name
+        if row.found:
+            # It may be of another region: destroy keeps it, and says how it is deleted.
+            unknown = [drift for drift in row.conflicts if drift.key is DriftKey.REGION]
+            found += [
+                Leftover(name, row.found.id, drift.fix, unknown_region=True) for drift in unknown
+            ]
         if row.found and not row.unowned:
-            name = row.step.name
             command = delete_command(row.found.facts.get("role_name", row.found.id), kind=name)
             hourly = TABLE.get(prices.get(name, ""), 0.0)
             found.append(Leftover(name, row.found.id, command, hourly))

@@ -1,16 +1,26 @@
-"""The tags of IAM roles: those that are missing or were changed are written again."""
+"""The tags of IAM roles: those that are missing or were changed are written again.
+
+IAM shows a role in every region, so that its tags name the region of its deployment, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
-from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
-from aws_setup.engine.step import Found
+from aws_setup.aws.tags import DEPLOYMENT_TAG, REGION_TAG, as_list, tags
+from aws_setup.engine.step import Drift, DriftKey, Found
+
+OTHER_REGION = (
+    "choose another deployment_name, eks_cluster_name and eks_iam_role_name for a second "
+    "deployment, or add --region {region} for the first"
+)
+"""The fix for a role of the deployment of the same name in another region."""
 
 
 class TaggedRole(Tagged):
@@ -22,7 +32,8 @@ class TaggedRole(Tagged):
         """Return the role with its tags."""
         if "tags" not in found.facts:
             return []
-        wanted, write = tags(ctx.config, self.name), partial(_write, ctx)
+        wanted = tags(ctx.config, self.name, region=ctx.aws.region)
+        write = partial(_write, ctx)
         return [TaggedItem(found.facts["role_name"], found.facts["tags"], wanted, write)]
 
 
@@ -31,6 +42,44 @@ def role_is_own(ctx: Context, role: Item, step: str) -> bool:
     if ctx.owned_only:
         return tags_of(role).get(DEPLOYMENT_TAG) == ctx.config.deployment_name
     return is_own(tags_of(role), deployment=ctx.config.deployment_name, step=step)
+
+
+def owner_drift(
+    ctx: Context, role: Item, step: str, *, fix: str, used_in: Callable[[], str]
+) -> tuple[Drift, ...]:
+    """Return the conflict of a role that is not this deployment's in this region; () for its own.
+
+    Args:
+        ctx: the run's context.
+        role: the role as GetRole describes it.
+        step: the name of its step.
+        fix: what to do about a role of another owner.
+        used_in: returns the region that its use proves, or ''; asked when no tag names one.
+    """
+    name, region = ctx.config.deployment_name, ctx.aws.region
+    if not role_is_own(ctx, role, step):
+        owner = tags_of(role).get(DEPLOYMENT_TAG) or "no deployment"
+        return (Drift("owner", owner, name, fix, DriftKey.OWNER),)
+    held = tags_of(role).get(REGION_TAG) or used_in()
+    if held == region:
+        return ()
+    has, wants = f"{name} in {held or 'an unknown region'}", f"{name} in {region}"
+    if held:
+        return (Drift("owner", has, wants, OTHER_REGION.format(region=held), DriftKey.OWNER),)
+    tag = tag_command(role["RoleName"], region)
+    fix = f"if no deployment in another region uses the role, run `{tag}`, then this command again"
+    return (Drift("owner", has, wants, fix, DriftKey.REGION),)
+
+
+def region_in(document: object, pattern: str) -> str:
+    """Return the region that the group of `pattern` matches in a policy; '' for none."""
+    found = re.search(pattern, str(document))
+    return found[1] if found else ""
+
+
+def tag_command(role: str, region: str) -> str:
+    """Return the command that says of which region a role is."""
+    return f"aws iam tag-role --role-name {role} --tags Key={REGION_TAG},Value={region}"
 
 
 def role_facts(role: Item) -> dict[str, Any]:

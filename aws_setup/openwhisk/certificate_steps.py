@@ -12,18 +12,18 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
-from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import as_list, certificate_path, tags
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import as_list, tags
 from aws_setup.config import Config
 from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.decoding import read_bytes
 from aws_setup.engine.private_files import write_private
-from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
 from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import SECRET, Json, decode_secret, encode_secret
-from aws_setup.openwhisk import certificate
+from aws_setup.openwhisk import certificate, server_certificates
 from aws_setup.openwhisk.addresses import chart_service, known_hosts
 from aws_setup.openwhisk.certificate import KeyPair
 from aws_setup.openwhisk.existing_certificate import find_existing_certificate
@@ -47,20 +47,36 @@ class ServerCertificate(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the certificate in IAM that belongs to the key pair in use."""
-        listed = _uploaded(ctx)
         if ctx.owned_only:
-            arns = [item["Arn"] for item in listed]
-            return Found(arns[0], "available", {"arns": arns}) if arns else None
+            return self._owned(ctx)
         if ctx.config.openwhisk_tls_arn:
             return _existing(ctx)
         pair = current_pair(ctx)
         if pair is None:
             return None
         name = upload_name(ctx.config, pair)
-        for item in listed:
+        for item in server_certificates.listed(ctx):
             if item["ServerCertificateName"] == name:
                 return _uploaded_pair(ctx, pair, item["Arn"])
         return None
+
+    def _owned(self, ctx: Context) -> Found | None:
+        """Return the certificates of this region; else one that may be of any region."""
+        arns = [item["Arn"] for item in server_certificates.own(ctx)]
+        if arns:
+            return Found(arns[0], "available", {"arns": arns})
+        unknown = server_certificates.of_unknown_region(ctx)
+        if not unknown:
+            return None
+        name, region = ctx.config.deployment_name, ctx.aws.region
+        command = " and ".join(
+            f"`aws iam delete-server-certificate --server-certificate-name {it}`"
+            for it in (item["ServerCertificateName"] for item in unknown)
+        )
+        fix = f"if no load balancer in another region uses it, run {command}"
+        has, wants = f"{name} in an unknown region", f"{name} in {region}"
+        drift = Drift("owner", has, wants, fix, DriftKey.REGION)
+        return Found(unknown[0]["Arn"], "available", {}, (drift,))
 
     def create(self, ctx: Context) -> Found:
         """Create a certificate unless a valid one exists, and upload it."""
@@ -75,7 +91,7 @@ class ServerCertificate(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete every certificate of the deployment, and the private file."""
-        for item in _uploaded(ctx):
+        for item in server_certificates.own(ctx):
             _delete(ctx, item["ServerCertificateName"])
         tls_pair_path(ctx.config).unlink(missing_ok=True)
 
@@ -239,11 +255,11 @@ def upload(ctx: Context, pair: KeyPair) -> Found:
     name = upload_name(config, pair)
     body, chain = certificate.split_chain(pair.certificate)
     request: Any = {
-        "Path": certificate_path(config),
+        "Path": server_certificates.regional_path(ctx),
         "ServerCertificateName": name,
         "CertificateBody": body,
         "PrivateKey": pair.key,
-        "Tags": as_list(tags(config, "server certificate", name=name)),
+        "Tags": as_list(tags(config, "server certificate", name=name, region=ctx.aws.region)),
     } | ({"CertificateChain": chain} if chain else {})
     try:
         metadata = iam.upload_server_certificate(**request)["ServerCertificateMetadata"]
@@ -266,7 +282,8 @@ def _uploaded_pair(ctx: Context, pair: KeyPair, arn: str) -> Found:
 def replaced(ctx: Context) -> tuple[Drift, ...]:
     """Return a drift while a certificate that a renewal has replaced is still in IAM."""
     pair = None if ctx.config.openwhisk_tls_arn else current_pair(ctx)
-    names = {str(item["ServerCertificateName"]) for item in _uploaded(ctx)} if pair else set()
+    uploaded = server_certificates.own(ctx) if pair else ()
+    names = {str(item["ServerCertificateName"]) for item in uploaded}
     if pair is None or upload_name(ctx.config, pair) not in names or len(names) == 1:
         return ()
     return (Drift("replaced certificates", "in IAM", "deleted"),)
@@ -277,18 +294,9 @@ def delete_others(ctx: Context, keep: str) -> None:
 
     A load balancer may use a replaced one for a while: the deletion is then retried.
     """
-    for item in _uploaded(ctx):
+    for item in server_certificates.own(ctx):
         if item["Arn"] != keep:
             _delete(ctx, item["ServerCertificateName"])
-
-
-def _uploaded(ctx: Context) -> Sequence[Any]:
-    return pages(
-        ctx.aws.iam,
-        "list_server_certificates",
-        "ServerCertificateMetadataList",
-        PathPrefix=certificate_path(ctx.config),
-    )
 
 
 def _delete(ctx: Context, name: str) -> None:

@@ -16,9 +16,10 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, certificate_path, cluster_tag, re
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.infrastructure.deadline_role import SCHEDULER, deadline_role_name
-from aws_setup.infrastructure.iam import ServiceAccountRole, node_role_name
+from aws_setup.infrastructure.iam import node_role_name
 from aws_setup.infrastructure.iam_policies import CLUSTER_POLICY, NODE_POLICIES
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
+from aws_setup.infrastructure.service_account_role import ServiceAccountRole
 from aws_setup.preflight.iam_policy import CHANGES, READ_ACTIONS, RUN_LOCK
 
 LONGEST = 6_144

@@ -12,8 +12,8 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
-from aws_setup.infrastructure.iam import EBS_CSI_ROLE
 from aws_setup.infrastructure.iam_policies import NODE_POLICIES
+from aws_setup.infrastructure.service_account_role import EBS_CSI_ROLE
 from aws_setup.openwhisk.invoker_memory import user_memory
 from aws_setup.tables.cluster import cluster_steps
 from tests.docs.test_infrastructure_manual import check_commands, places, sections

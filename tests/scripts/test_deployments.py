@@ -176,7 +176,7 @@ class TestEurope:
         from aws_setup.rehearsal.core.settings import Settings
 
         copies = [Image(id=ami, name=key, region="eu-west-1") for key, ami in AMIS.items()]
-        return Settings(speed=0, images=copies)
+        return Settings(speed=0, images=[*Settings().images, *copies])
 
     def test_it_works_with_configured_amis(
         self, cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -187,6 +187,74 @@ class TestEurope:
         assert made.exit_code == 0, made.document["problems"]
         assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
         assert not of_deployment(cloud, "lambda-fs")
+
+    @pytest.mark.kind("A7")
+    def test_of_two_regions_with_one_name_the_second_is_refused_and_destroys_nothing(
+        self, cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on another computer, where no receipt is: IAM shows its roles in every region."""
+        monkeypatch.delenv("AWS_REGION")
+        first = prepare(tmp_path / "first", aws_region="us-east-1")
+        second = prepare(tmp_path / "second", aws_region="eu-west-1", **AMIS)
+        assert run(SCRIPT, first, "--yes").exit_code == 0
+        made = everything(cloud)
+
+        ended = run(SCRIPT, second, "--yes", "--json")
+        assert ended.exit_code == 2, ended.stdout
+        problems = {it["what"]: it["hint"] for it in ended.document["problems"]}
+        roles = [what for what in problems if "lambda-fs in us-east-1" in what]
+        assert [what.split(" role")[0] for what in roles] == ["eks cluster", "deadline"]
+        assert all("add --region us-east-1" in problems[what] for what in roles)
+        gone = run(SCRIPT, second, "destroy", "--yes")
+        assert gone.exit_code == 0, gone.stderr
+        assert "Nothing of lambda-fs exists in region eu-west-1" in gone.stdout
+        assert "lambda-fs in us-east-1" in gone.stderr
+        assert everything(cloud) == made
+
+        untag()  # as an earlier version made them: the deadline's trust policy has its region
+        without = everything(cloud)
+        gone = run(SCRIPT, second, "destroy", "--yes")
+        assert gone.exit_code == 3, gone.stderr
+        (line,) = [line for line in gone.stdout.splitlines() if "aws iam tag-role" in line]
+        assert line.strip().startswith("eks cluster role arn:")
+        assert everything(cloud) == without
+        assert run(SCRIPT, second, "--yes").exit_code == 2
+        assert run(SCRIPT, first, "--yes").exit_code == 0
+        assert everything(cloud) == made
+
+        untag()
+        assert run(SCRIPT, first, "destroy", "--yes").exit_code == 0
+        assert not of_deployment(cloud, "lambda-fs")
+
+    @pytest.mark.kind("A7")
+    def test_a_role_whose_region_nothing_says_is_deleted_after_the_command_that_is_shown(
+        self, cloud: RehearsalCloud, folder: Path
+    ) -> None:
+        only = ("--only", "eks cluster role")
+        assert run(SCRIPT, folder, "--yes", *only).exit_code == 0
+        untag()
+        refused = run(SCRIPT, folder, "--yes", "--json", *only)
+        assert refused.exit_code == 2
+        assert "aws iam tag-role" in refused.stdout
+        kept = run(SCRIPT, folder, "destroy", "--yes", *only)
+        assert kept.exit_code == 3, kept.stderr
+        command = kept.stdout.split("`")[1].split()
+        name, pair = command[4], dict(part.split("=") for part in command[6].split(","))
+        client("iam").tag_role(RoleName=name, Tags=[pair])
+        assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+        assert not of_deployment(cloud, "lambda-fs")
+
+
+def untag() -> None:
+    """Remove the region's tag from every role."""
+    for role in client("iam").list_roles()["Roles"]:
+        client("iam").untag_role(RoleName=role["RoleName"], TagKeys=["lambda-fs:region"])
+
+
+def everything(cloud: RehearsalCloud) -> list[tuple[str, str, dict[str, str]]]:
+    """Return what exists, with its tags; a run's lock is of its region."""
+    found = [it for it in cloud.snapshot() if it.kind != "parameter"]
+    return sorted((it.kind, it.id, dict(it.tags)) for it in found)
 
 
 def test_destroy_does_not_need_what_was_adopted(cloud: RehearsalCloud, folder: Path) -> None:

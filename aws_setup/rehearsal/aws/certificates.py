@@ -127,23 +127,24 @@ def list_server_certificates(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {"ServerCertificateMetadataList": listed, "IsTruncated": False}
 
 
-def _load_balancer_using(cloud: CloudApi, arn: str) -> str:
-    """Return the load balancer, in any region, that uses a certificate; empty for none."""
-    for backend in backends_by_region("elb").values():
+def _load_balancer_using(cloud: CloudApi, arn: str) -> tuple[str, str] | None:
+    """Return region and name of a load balancer that uses a certificate; None for none."""
+    for region, backend in backends_by_region("elb").items():
         for balancer in backend.load_balancers.values():
             if any(listener.ssl_certificate_id == arn for listener in balancer.listeners):
-                return str(balancer.name)
-    return ""
+                return region, str(balancer.name)
+    return None
 
 
 def delete_server_certificate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DeleteServerCertificate: rejected while a load balancer uses it."""
     found = _find_certificate(cloud, call)["ServerCertificateMetadata"]
-    if balancer := _load_balancer_using(cloud, found["Arn"]):
+    if user := _load_balancer_using(cloud, found["Arn"]):
+        region, balancer = user
         raise AwsError(
             "DeleteConflict",
             f"Certificate: {found['ServerCertificateId']} is currently in use by arn:aws:"
-            f"elasticloadbalancing:{call.region}:{call.account}:loadbalancer/{balancer}. Please "
+            f"elasticloadbalancing:{region}:{call.account}:loadbalancer/{balancer}. Please "
             "remove it first before deleting it from IAM.",
             status=409,
         )
