@@ -91,7 +91,7 @@ class VmEnvironment:
             get_console_output=lambda InstanceId, **_: {"Output": self.vm_pool.console(InstanceId)}
         )
         aws = cast(Aws, SimpleNamespace(ec2=ec2))
-        inventory = cast(Inventory, None)
+        inventory = cast(Inventory, SimpleNamespace(all=lambda _: []))
         ctx = Context(
             config=self.config(**keys),
             aws=aws,

