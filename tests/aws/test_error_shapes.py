@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -22,3 +23,9 @@ def test_the_errors_of_a_service_are_those_that_botocore_finds(service: str) -> 
     assert [shape.name for shape in found] == [shape.name for shape in expected]
     for shape in expected:
         assert client.meta.service_model.shape_for_error_code(shape.error_code) is not None
+
+
+def test_a_botocore_that_keeps_its_models_elsewhere_finds_the_errors_itself() -> None:
+    other = SimpleNamespace(meta=SimpleNamespace(service_model=SimpleNamespace()))
+    use_modeled_errors(other)
+    assert not vars(other.meta.service_model)
