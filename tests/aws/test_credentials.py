@@ -143,7 +143,7 @@ sso_region = us-east-1
 [profile hangs]
 credential_process = sleep 600
 [profile leaves-a-program]
-credential_process = sh -c 'sleep 600 & echo none'
+credential_process = sh -c 'sleep 15 & echo none'
 [profile role-of-hanging]
 role_arn = arn:aws:iam::123456789012:role/researcher
 source_profile = hangs
