@@ -132,8 +132,8 @@ def _states(cliffs: Sequence[Result]) -> str:
     again = len(recoveries) - len({(result.row, result.state) for result in recoveries})
     return (
         f"Each of the {len(left):,} disturbed runs was run; they left {len(states):,} different "
-        f"states. Recoveries: {len(recoveries):,}, of them {again:,} from a state equal to an earlier "
-        "one."
+        f"states. Recoveries: {len(recoveries):,}, of them {again:,} from a state that is equal to "
+        "an earlier one."
     )
 
 
