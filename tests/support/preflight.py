@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aws_setup.cli.app import script_command
+from aws_setup.config.ssh_switches import SSH_SWITCHES
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
@@ -31,18 +32,7 @@ OFF = (
     "create_autoscaling_groups",
 )
 
-NO_SOFTWARE = dict.fromkeys(
-    (
-        "start_zookeeper_cluster",
-        "populate_zookeeper_cluster",
-        "start_ndb_cluster",
-        "populate_mysql_ndb_tables",
-        "format_filesystem",
-        "sftp_ssh_key",
-        "configure_clients",
-    ),
-    False,
-)
+NO_SOFTWARE = dict.fromkeys(SSH_SWITCHES, False)
 """The switches with which no machine is contacted."""
 
 
