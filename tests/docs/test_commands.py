@@ -28,8 +28,8 @@ from tests import regenerate_docs
 from tests.docs.documents import DOCUMENTS, ROOT, SCRIPTS, Command, commands, spans
 from tests.docs.test_infrastructure_manual import check_commands
 from tests.support.kube import tool
+from tests.support.script_runs import Zygote
 from tests.trust.world import World, world
-from tests.trust.zygote import zygote
 
 BY_HAND = {"infrastructure.md", "configure.md"}
 """Documents of commands of other programs, with tests of their own (test_…_manual.py)."""
@@ -178,7 +178,7 @@ def test_the_command_after_configure_says_how_many_namenodes_and_which_jar() -> 
 @pytest.mark.timeout(600)
 def test_every_command_runs_in_the_rehearsal(tmp_path: Path) -> None:
     tool("helm")
-    with zygote(tmp_path) as runs, world(runs, tmp_path / "laptop", **SETTINGS) as laptop:
+    with world(Zygote(), tmp_path / "laptop", **SETTINGS) as laptop:
         shutil.copy(ROOT / "sample_config_aws.yaml", laptop.folder)
         (laptop.folder / "second.jar").rename(laptop.folder / "new.jar")
         failures = [text for command in in_order() for text in act(laptop, command)]
@@ -193,7 +193,7 @@ def act(laptop: World, command: Command) -> list[str]:
     if command.program in SCRIPTS and " ".join(words) not in NOT_RUN:
         return run_script(laptop, command, words)
     if command.program == "aws_setup":
-        code = laptop.run("aws_setup.cli.doctor", *words)
+        code = laptop.run("aws_setup", *words)
         return [f"{command}: exit code {code}\n{laptop.output}"] if code else []
     if command.program == "cp":
         config = (laptop.folder / "config_aws.yaml").read_text()

@@ -13,9 +13,9 @@ import pytest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.pause.deployment import SCRIPT, act, deploy, forget_clients, instances, shape
-from tests.support.killed import KilledRun, allow_long_answers
+from tests.support.killed import LONG_ANSWERS, KilledRun
+from tests.support.script_runs import Request, Zygote
 from tests.support.scripts import run
-from tests.trust.zygote import Request, zygote
 
 FEW = {
     "create_ndb_cluster": False,
@@ -35,8 +35,7 @@ def test_every_write_of_pause_and_of_resume_can_be_the_last(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    allow_long_answers(monkeypatch)
-    with zygote(tmp_path) as runs, EksApiServers(cloud):
+    with EksApiServers(cloud):
         folder = deploy(tmp_path / "work", **FEW)
         before = shape()
         act(folder, *PAUSE)
@@ -52,11 +51,10 @@ def test_every_write_of_pause_and_of_resume_can_be_the_last(
                 act(copy, *words)
                 assert shape() == expected
 
-            request = Request(
-                Path(SCRIPT.name).stem, (*words, "--yes", "--json"), folder, dict(os.environ)
-            )
+            script, arguments = Path(SCRIPT.name).stem, (*words, "--yes", "--json")
+            request = Request(script, arguments, folder, dict(os.environ), LONG_ANSWERS)
             killed = KilledRun(cloud, request, recover)
-            assert killed.play(runs, monkeypatch) == 0
+            assert killed.play(Zygote(), monkeypatch) == 0
             assert killed.writes > 12
             assert shape() == expected
         run(SCRIPT, folder, "pause", "--yes")

@@ -15,10 +15,10 @@ import pytest
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT
-from tests.support.killed import KilledRun, allow_long_answers
+from tests.support.killed import LONG_ANSWERS, KilledRun
+from tests.support.script_runs import Request, Zygote
 from tests.support.scripts import prepare, run
 from tests.trust.snapshot import Snapshot, differences, take_aws
-from tests.trust.zygote import Request, zygote
 
 LAST = 4
 """After so many of the last writes the world is also destroyed."""
@@ -97,21 +97,20 @@ def test_every_write_can_be_the_last(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     From that world destroy leaves nothing, which the undisturbed run and the last ones here show.
     A run killed after a read finds the cloud as the write before it left it.
     """
-    allow_long_answers(monkeypatch)
     folder = tmp_path / "work"
-    with zygote(tmp_path) as runs:
-        expected = undisturbed(monkeypatch, tmp_path / "undisturbed")
-        with world(monkeypatch, folder) as cloud:
-            late = len(expected.writes) - LAST
+    expected = undisturbed(monkeypatch, tmp_path / "undisturbed")
+    with world(monkeypatch, folder) as cloud:
+        late = len(expected.writes) - LAST
 
-            def recover(copy: Path, number: int) -> None:
-                continued(cloud, copy, expected, destroyed=number > late)
+        def recover(copy: Path, number: int) -> None:
+            continued(cloud, copy, expected, destroyed=number > late)
 
-            request = Request(Path(SCRIPT.name).stem, ("--yes", "--json"), folder, dict(os.environ))
-            killed = KilledRun(cloud, request, recover)
-            assert killed.play(runs, monkeypatch) == 0
-            assert killed.writes > 40
-            assert not differences(expected.made, state(cloud))
+        words, environment = ("--yes", "--json"), dict(os.environ)
+        request = Request(Path(SCRIPT.name).stem, words, folder, environment, LONG_ANSWERS)
+        killed = KilledRun(cloud, request, recover)
+        assert killed.play(Zygote(), monkeypatch) == 0
+        assert killed.writes > 40
+        assert not differences(expected.made, state(cloud))
 
 
 @pytest.mark.timeout(900)

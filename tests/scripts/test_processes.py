@@ -18,8 +18,8 @@ from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from create_aws_infrastructure import SCRIPT as STORY
 from tests.support.clock import advance_by_calls
+from tests.support.script_runs import Request, Zygote
 from tests.support.scripts import prepare, run
-from tests.trust.zygote import Request, Zygote, zygote
 
 SCRIPT = Path(__file__).resolve().parents[2] / "create_aws_infrastructure.py"
 
@@ -57,15 +57,15 @@ def test_two_concurrent_runs_create_each_resource_once(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
     first, second = prepare(tmp_path / "a"), prepare(tmp_path / "b")
-    with zygote(tmp_path) as runs:
-        assert run(STORY, first, "--yes", "--quiet").exit_code == 0
-        expected = kinds(cloud)
-        for _ in range(ROUNDS):
-            assert run(STORY, first, "destroy", "--yes", "--quiet").exit_code == 0
-            at_once(runs, first, second)
-            again = run(STORY, first, "--yes", "--json")
-            assert again.exit_code == 0, (again.stdout, again.stderr, printed(first, second))
-            assert kinds(cloud) == expected, printed(first, second)
+    runs = Zygote()
+    assert run(STORY, first, "--yes", "--quiet").exit_code == 0
+    expected = kinds(cloud)
+    for _ in range(ROUNDS):
+        assert run(STORY, first, "destroy", "--yes", "--quiet").exit_code == 0
+        at_once(runs, first, second)
+        again = run(STORY, first, "--yes", "--json")
+        assert again.exit_code == 0, (again.stdout, again.stderr, printed(first, second))
+        assert kinds(cloud) == expected, printed(first, second)
 
 
 def at_once(runs: Zygote, *folders: Path) -> None:

@@ -20,8 +20,8 @@ from aws_setup.engine.write_guard import guarding
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
+from tests.support.script_runs import Request, Zygote
 from tests.support.scripts import Ended, prepare, run
-from tests.trust.zygote import Request, Zygote, zygote
 
 MODULE = Path(SCRIPT.name).stem
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its runs")
@@ -62,14 +62,11 @@ class Intruders:
 
 
 @linux_only
-def test_while_a_run_writes_every_other_one_is_refused(
-    cloud: RehearsalCloud, folder: Path, tmp_path: Path
-) -> None:
+def test_while_a_run_writes_every_other_one_is_refused(cloud: RehearsalCloud, folder: Path) -> None:
     empty = shape(cloud)
-    with zygote(tmp_path) as runs:
-        intruders = Intruders(runs, folder, SECOND)
-        with guarding(intruders):
-            first = run(SCRIPT, folder, "create", "--yes", "--json")
+    intruders = Intruders(Zygote(), folder, SECOND)
+    with guarding(intruders):
+        first = run(SCRIPT, folder, "create", "--yes", "--json")
     assert first.exit_code == 0, first.document["problems"]
     assert intruders.ended.keys() == set(SECOND.values())
     for verb, ended in intruders.ended.items():

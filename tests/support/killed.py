@@ -1,6 +1,6 @@
 """A run killed after each of its writes, each time in a copy of this process, which continues.
 
-The run is a process of its own, made by a zygote. After each of its writes it is stopped, and this
+The run is a process of its own. After each of its writes it is stopped, and this
 process is forked with its emulated cloud and servers: the copy continues as if the run had been
 killed there, while the original waits. So the run is made once, and not once for each write. Linux
 only.
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import botocore.config
 import pytest
 
 from aws_setup.aws import run_lock_store
@@ -27,8 +26,8 @@ from aws_setup.rehearsal.core import loopback, protocol
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.types import AwsError
+from tests.support.script_runs import Request, Run, Zygote
 from tests.support.signals import wait_until_stopped
-from tests.trust.zygote import Request, Run, Zygote
 
 LONG = 3600
 """Seconds for which a run waits for an answer: the copies' work takes real time."""
@@ -53,10 +52,13 @@ Recover = Callable[[Path, int], None]
 """Continues from the state after a write: a copy of the run's folder, the number of the write."""
 
 
-def allow_long_answers(patch: pytest.MonkeyPatch) -> None:
-    """Let runs of zygotes made from now on wait for answers while copies do their work."""
-    patch.setitem(botocore.config.Config.OPTION_DEFAULTS, "read_timeout", LONG)
-    patch.setattr("aws_setup.aws.session.TIMEOUT_SECONDS", LONG)
+LONG_ANSWERS = f"""
+import botocore.config
+from aws_setup.aws import session
+botocore.config.Config.OPTION_DEFAULTS["read_timeout"] = {LONG}
+session.TIMEOUT_SECONDS = {LONG}
+"""
+"""The first lines of a run that waits for answers while copies do their work."""
 
 
 @dataclass

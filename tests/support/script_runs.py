@@ -5,6 +5,9 @@ run. Such a run has its own memory, folder, environment, standard streams and ex
 imported modules, and what botocore has read of AWS's models, are there from the start. A test of
 the start itself, or of signals, starts a Python of its own. On systems without pidfd (Linux has
 it) each run is one.
+
+`run_script` runs to the end. A `Zygote` starts a run that can be stopped and killed meanwhile, with
+its output in files of its folder, and in a disturbed process (tests/support/disturbed.py).
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NoReturn
+
+from tests.support.disturbed import FILE_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("create_aws_infrastructure", "configure_eks_cluster", "whisk_helper")
@@ -35,6 +41,9 @@ SERVICES = (
     *("autoscaling", "ec2", "eks", "elb", "elbv2", "iam", "pricing", "scheduler"),
     *("service-quotas", "ssm", "sts"),
 )
+MAIN = "aws_setup.__main__"
+"""It is run, not imported."""
+
 LARGEST = 1 << 20
 """Bytes of the largest request: arguments and environment variables."""
 
@@ -55,7 +64,8 @@ def run_script(
         stdin: its standard input, as for `subprocess.run`.
         first: Python that is executed before the script, in its process.
     """
-    command = [sys.executable, "-c", _program(first, words[0]), *words[1:]]
+    script = Path(words[0]).stem
+    command = [sys.executable, "-c", _program(script, first), *words[1:]]
     if not hasattr(os, "pidfd_open"):
         return subprocess.run(
             command,
@@ -66,20 +76,93 @@ def run_script(
             text=True,
             check=False,
         )
-    request = {
-        "program": command[2],
-        "words": [str(ROOT / words[0]), *words[1:]],
-        "folder": str(folder),
-        "environment": dict(environment),
-    }
+    request = Request(script, words[1:], folder, environment, first)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _input(stdin) as given:
-        code = _send(request, (given, out.fileno(), err.fileno()))
+        _, connection = _send(request, (given, out.fileno(), err.fileno()))
+        code = _exit_code(connection)
         texts = [_text(file) for file in (out, err)]
     return subprocess.CompletedProcess(list(words), code, *texts)
 
 
-def _program(first: str, script: str) -> str:
-    return f"{first}\nimport runpy\nrunpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
+@dataclass(frozen=True)
+class Request:
+    """One run: the script's module, arguments, folder, and environment variables.
+
+    `first` is Python that is executed before the script, in its process.
+    """
+
+    script: str
+    words: tuple[str, ...]
+    folder: Path
+    environment: Mapping[str, str]
+    first: str = ""
+
+
+@dataclass
+class Run:
+    """A run that was started; its output is in files of its folder."""
+
+    pid: int
+    connection: socket.socket
+    folder: Path
+    name: str
+    copies: list[threading.Thread] = field(default_factory=list)
+
+    def wait(self) -> int:
+        """Return the exit code; 128 and the signal where one ended the run."""
+        code = _exit_code(self.connection)
+        for copy in self.copies:
+            copy.join()
+        return 128 - code if code < 0 else code
+
+    @property
+    def stdout(self) -> str:
+        """What the run has printed on standard output."""
+        return (self.folder / f"{self.name}.out").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the run has printed on standard error."""
+        return (self.folder / f"{self.name}.err").read_text(encoding="utf-8", errors="replace")
+
+
+class Zygote:
+    """Starts runs; it may be used in forked children of its process, too."""
+
+    def __init__(self) -> None:
+        """Start the server, unless this process has it already."""
+        _server()
+
+    def start(self, request: Request, *, name: str = "run") -> Run:
+        """Start a run; `name` is that of the files with its output."""
+        copies: list[threading.Thread] = []
+        with contextlib.ExitStack() as files:
+            streams = [os.open(os.devnull, os.O_RDONLY)]
+            files.callback(os.close, streams[0])
+            for ending in ("out", "err"):
+                path = request.folder / f"{name}.{ending}"
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                streams.append(os.open(path, flags, 0o600))
+                if FILE_SIZE in request.environment:
+                    # Such a run cannot write to a file.
+                    reading, writing = os.pipe()
+                    copy = threading.Thread(target=_copy, args=(reading, streams[-1]))
+                    copies.append(copy)
+                    streams[-1] = writing
+                files.callback(os.close, streams[-1])
+            pid, connection = _send(request, streams, disturbed=True)
+        for copy in copies:
+            copy.start()
+        return Run(pid, connection, request.folder, name, copies)
+
+
+def _copy(reading: int, writing: int) -> None:
+    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _program(script: str, first: str) -> str:
+    return f"{first}\nimport runpy\nrunpy.run_module({script!r}, run_name='__main__')\n"
 
 
 @contextlib.contextmanager
@@ -96,17 +179,40 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode("utf-8").replace("\r\n", "\n")
 
 
-def _send(request: Mapping[str, Any], streams: tuple[int, ...]) -> int:
-    """Return the exit code of a run, as `subprocess` has it: minus the number of a signal."""
-    message = json.dumps(request).encode()
+DISTURBED = "from tests.support.disturbed import install\ninstall()\n"
+
+
+def _send(
+    request: Request, streams: Sequence[int], *, disturbed: bool = False
+) -> tuple[int, socket.socket]:
+    """Start a run; return its process and the connection that says its end."""
+    first = DISTURBED + request.first if disturbed else request.first
+    message = json.dumps(
+        {
+            "program": _program(request.script, first),
+            "words": [str(ROOT / f"{request.script}.py"), *request.words],
+            "folder": str(request.folder),
+            "environment": dict(request.environment),
+        }
+    ).encode()
     assert len(message) < LARGEST
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
-        connection.connect(str(_server()))
-        socket.send_fds(connection, [message], list(streams))
-        answer = connection.recv(64)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
+    connection.connect(str(_server()))
+    socket.send_fds(connection, [message], list(streams))
+    return int(_answer(connection)), connection
+
+
+def _answer(connection: socket.socket) -> bytes:
+    answer = connection.recv(64)
     assert answer, "the server of the scripts' runs has ended"
-    return os.waitstatus_to_exitcode(int(answer))
+    return answer
+
+
+def _exit_code(connection: socket.socket) -> int:
+    """Return the exit code of a run, as `subprocess` has it: minus the number of a signal."""
+    with connection:
+        return os.waitstatus_to_exitcode(int(_answer(connection)))
 
 
 @functools.cache
@@ -176,6 +282,7 @@ def _fork(connection: socket.socket) -> int:
         _be_the_run(json.loads(message), streams)
     for stream in streams:
         os.close(stream)
+    connection.sendall(str(pid).encode())
     return pid
 
 
@@ -196,7 +303,7 @@ def _be_the_run(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
         os.environ.update(request["environment"])
         time.tzset()
         sys.argv = list(request["words"])
-        code = _exit_code(request["program"])
+        code = _execute(request["program"])
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()
@@ -205,7 +312,7 @@ def _be_the_run(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
         os._exit(code)
 
 
-def _exit_code(program: str) -> int:
+def _execute(program: str) -> int:
     """Execute a program as Python does, and return its exit code."""
     try:
         exec(compile(program, "<run>", "exec"), {"__name__": "__run__"})
@@ -225,20 +332,25 @@ def _preload() -> None:
     import gc
 
     import boto3
-    import botocore.session
 
     import aws_setup
+    from aws_setup.config.model import Config
+    from tests.support import service_models
 
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    service_models.install()
+    Config.model_rebuild()
     for name in SCRIPTS:
         importlib.import_module(name)
     for module in pkgutil.walk_packages(aws_setup.__path__, "aws_setup."):
-        if not module.name.startswith("aws_setup.rehearsal"):
+        if not module.name.startswith("aws_setup.rehearsal") and module.name != MAIN:
             importlib.import_module(module.name)
+    importlib.import_module("nacl.signing")
     for service in SERVICES:
-        boto3.client(  # type: ignore[call-overload]
+        client = boto3.client(  # type: ignore[call-overload]
             service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
         )
+        assert client.meta.service_model.error_shapes is not None, "read once for all runs"
+    # What exists now is neither looked at nor copied by the collections of each run.
     gc.collect()
     gc.freeze()
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tests.trust.cliffs import Cliff, Kind
 from tests.trust.results import Result, read, record
-from tests.trust.zygote import zygote
 
 if TYPE_CHECKING:
     from tests.trust.world import World
@@ -77,12 +76,11 @@ def _world() -> Iterator[World]:
     """Yield a world in a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="trust-"))
     try:
-        with zygote(folder) as runs:
-            # The zygote may have no threads, and forks before this is imported.
-            from tests.trust.world import world
+        from tests.support.script_runs import Zygote
+        from tests.trust.world import world
 
-            with world(runs, folder / "work") as made:
-                yield made
+        with world(Zygote(), folder / "work") as made:
+            yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

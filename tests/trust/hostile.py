@@ -19,10 +19,10 @@ from aws_setup.rehearsal.core.faults import ConnectionDropped
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.settings import LATENCIES, Quotas
 from aws_setup.rehearsal.core.types import AwsError
+from tests.support.disturbed import CLOCK, FILE_SIZE
 from tests.trust import snapshot, story
 from tests.trust.story import Undisturbed
 from tests.trust.world import Failed, World
-from tests.trust.zygote import CLOCK, FILE_SIZE
 
 HOUR = 3600
 NO_ID = "00000000-0000-4000-8000-000000000000"

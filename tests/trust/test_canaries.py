@@ -13,11 +13,11 @@ import pytest
 
 from aws_setup.rehearsal.vms.fake_shell import CommandResult, FakeShell
 from tests.support.kube import tool
+from tests.support.script_runs import Zygote
 from tests.trust import story
 from tests.trust.canaries import VARIABLES, Seen, stand_in, text_of
 from tests.trust.cliffs import Cliff, Kind
 from tests.trust.world import world
-from tests.trust.zygote import zygote
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
 
@@ -37,7 +37,7 @@ def test_no_secret_leaves_its_files_in_the_whole_story(
         return plain(self, line, stdin)
 
     monkeypatch.setattr(FakeShell, "run", run)
-    with zygote(tmp_path) as runs, world(runs, tmp_path / "work") as made:
+    with world(Zygote(), tmp_path / "work") as made:
         path = f"{helm}{os.pathsep}{made.variables['PATH']}"
         made.variables = {**made.variables, **VARIABLES, "PATH": path}
         # The emulated cluster knows this secret key, too: it checks the signature of each token.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.script_runs import Zygote
 from tests.trust import story
 from tests.trust.others import changed, destroy_elsewhere, run_story, state
 from tests.trust.world import world
-from tests.trust.zygote import zygote
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
 
@@ -20,7 +20,7 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fo
 @pytest.mark.kind("A7")
 def test_what_others_have_stays_as_it_is(tmp_path: Path) -> None:
     phases = [story.PHASES["create"], story.DESTROY]
-    with zygote(tmp_path) as runs, world(runs, tmp_path / "work") as made:
+    with world(Zygote(), tmp_path / "work") as made:
         assert [(name, why) for name, why in run_story(made, phases) if why] == []
         before = state(made.environment)
         assert any("ndb-manager-node" in text for text in before.values()), "others are there"

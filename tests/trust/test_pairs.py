@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.kube import tool
+from tests.support.script_runs import Zygote
 from tests.trust.pairs import PAIRS, Pair, run_pairs
 from tests.trust.world import world
-from tests.trust.zygote import zygote
 
 SAMPLE = (
     Pair("", "create", "create"),
@@ -28,7 +28,7 @@ def test_of_two_commands_at_once_one_deployment_comes_out_or_one_is_refused(
 ) -> None:
     tool("helm")
     assert set(SAMPLE) <= set(PAIRS)
-    with zygote(tmp_path) as runs, world(runs, tmp_path / "work") as made:
+    with world(Zygote(), tmp_path / "work") as made:
         ended = list(run_pairs(made, SAMPLE, [2]))
     assert [f"{pair}, seed {seed}: {why}" for pair, seed, why in ended if why] == []
     assert len(ended) == len(SAMPLE)

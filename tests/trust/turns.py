@@ -13,8 +13,8 @@ import signal
 import threading
 from collections.abc import Sequence
 
+from tests.support.script_runs import Run
 from tests.trust.cliffs import Tap, children
-from tests.trust.zygote import Run
 
 LENGTHS = (1, 3, 10, 40, 150)
 """Mean lengths of a turn in requests; a seed has one of them."""

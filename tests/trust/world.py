@@ -31,9 +31,9 @@ from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
 from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import InProcessServices
+from tests.support.script_runs import Request, Run, Zygote
 from tests.support.signals import wait_until_stopped
 from tests.trust.cliffs import Tap
-from tests.trust.zygote import Request, Run, Zygote
 
 T = TypeVar("T")
 
