@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -29,11 +30,15 @@ def _is_pending(pid: int, number: signal.Signals) -> bool:
 
 
 def wait_until_stopped(pid: int) -> None:
-    """Return when a process that was sent SIGSTOP is stopped, in all of its threads."""
+    """Return when a process that was sent SIGSTOP is stopped, in all of its threads, or ended."""
     while True:
-        if {_state(task) for task in Path(f"/proc/{pid}/task").iterdir()} == {"T"}:
-            return
-        time.sleep(0.001)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            tasks = list(Path(f"/proc/{pid}/task").iterdir())
+            if {_state(task) for task in tasks} <= {"T", "Z", ""}:
+                return
+            time.sleep(0.001)
+            continue
+        return
 
 
 def _state(task: Path) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_setup.rehearsal.core import protocol
 from aws_setup.rehearsal.core.faults import ConnectionDropped
@@ -29,6 +29,8 @@ from aws_setup.rehearsal.openwhisk.store import OpenWhiskError
 from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
 from aws_setup.software.clients import remote_files
 from aws_setup.ssh import files
+
+T = TypeVar("T")
 
 
 class Kind(StrEnum):
@@ -77,8 +79,13 @@ class Tap:
     names: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    phase: str = ""
+    """The command of the run, where `at_write` asks for it."""
     gate: Callable[[], None] = lambda: None
     """Called before each request, of reads too; it may stop a run, or raise."""
+    at_write: Callable[[Cliff], None] | None = None
+    """Called before and after each write, with the kill that would be there; no other request is
+    worked on meanwhile."""
 
     def __post_init__(self) -> None:
         """Install the tap in the emulated world."""
@@ -87,11 +94,25 @@ class Tap:
         _tap_ssh(self)
         _tap_openwhisk(self)
 
-    def arm(self, cliff: Cliff | None) -> None:
+    def arm(self, cliff: Cliff | None, *, phase: str = "") -> None:
         """Start to count the writes of the next run, of which one may go wrong."""
+        self.phase = phase
         self.cliff, self.reached, self.dead = cliff, False, False
         self.names.clear()
         self.counts.clear()
+
+    def restart(self) -> None:
+        """Forget the run and its requests, in a fork without the threads that had the lock."""
+        self.lock = threading.RLock()
+        self.at_write, self.pid = None, 0
+        self.arm(None)
+
+    def read(self, execute: Callable[[], T]) -> T:
+        """Return the answer to a request that writes nothing."""
+        if self.at_write is None:
+            return execute()
+        with self.lock:
+            return execute()
 
     def write(self, name: str, execute: Callable[[], Any], fail: Callable[[Kind], Any]) -> Any:
         """Carry out a write, unless it is the one that goes wrong.
@@ -104,6 +125,8 @@ class Tap:
         Raises:
             Cut: the connection breaks.
         """
+        if self.at_write is not None:
+            return self._observed(name, execute, self.at_write)
         kind = self._kind(name)
         if kind in PERSISTENT:
             return fail(kind)
@@ -115,6 +138,18 @@ class Tap:
         if kind is Kind.KILLED_AFTER:
             self._kill()
         raise Cut
+
+    def _observed(
+        self, name: str, execute: Callable[[], Any], at_write: Callable[[Cliff], None]
+    ) -> Any:
+        with self.lock:
+            self._kind(name)
+            number = self.counts[name]
+            at_write(Cliff(self.phase, name, number, Kind.KILLED_BEFORE))
+            try:
+                return execute()
+            finally:
+                at_write(Cliff(self.phase, name, number, Kind.KILLED_AFTER))
 
     def _kind(self, name: str) -> Kind | None:
         with self.lock:
@@ -190,7 +225,7 @@ def _tap_aws(tap: Tap) -> None:
             raise ConnectionDropped
         tap.gate()
         if call.reads:
-            return in_aws(request)
+            return tap.read(lambda: in_aws(request))
         try:
             name = f"aws {call.service}.{call.action}"
             return tap.write(name, lambda: in_aws(request), lambda kind: fail(call, kind))
@@ -219,7 +254,7 @@ def _tap_kubernetes(tap: Tap) -> None:
         verb, plural, agent = request.fault_key
         reviews = plural.endswith("reviews")
         if request.method == "GET" or request.dry_run or not plural or reviews:
-            return original(self, request)
+            return tap.read(lambda: original(self, request))
         who = "helm" if agent.startswith("Helm") else "kubernetes"
         name = f"{who} {verb} {plural}"
         try:
@@ -266,7 +301,7 @@ def _tap_ssh(tap: Tap) -> None:
             return CommandResult(255)
         name = _command(line)
         if not name:
-            return original(self, line, stdin)
+            return tap.read(lambda: original(self, line, stdin))
         try:
             found: CommandResult = tap.write(
                 f"ssh {name}", lambda: original(self, line, stdin), fail
@@ -307,7 +342,7 @@ def _tap_openwhisk(tap: Tap) -> None:
             raise ConnectionResetError
         tap.gate()
         if self.command not in ("PUT", "DELETE"):
-            return original(self, store, path, query, put)
+            return tap.read(lambda: original(self, store, path, query, put))
         try:
             return tap.write(
                 f"openwhisk {self.command} {path[1]}",

@@ -14,10 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.trust.cliffs import Cliff, Kind
+from tests.trust.cliffs import ENDS_RUN, Cliff, Kind
 from tests.trust.results import Result, read, record
 
 if TYPE_CHECKING:
+    from tests.trust.story import Outcome, Undisturbed
     from tests.trust.world import World
 
 T = TypeVar("T")
@@ -116,20 +117,61 @@ def cliffs(plan: Plan, results: Path) -> int:
             if phase.name in plan.phases:
                 expected = story.undisturbed(made, phase)
                 every = list(story.cliffs(phase.name, expected.writes))
-                for cliff in plan.select(every, done):
-                    began = time.monotonic()
-                    known = partial(_known, plan, results, cliff)
-                    end = story.attempt(made, cliff, expected, known)
-                    seconds = round(time.monotonic() - began, 1)
-                    shown = (str(cliff), phase.name, cliff.kind.value, seconds, plan.seed)
-                    result = Result("cliffs", *shown, end.failure)
-                    result = replace(
-                        result, state=end.state, recovered=end.recovered, of=len(every)
-                    )
-                    failures += record(results, result)
+                wanted = plan.select(every, done)
+                failures += _try(made, wanted, expected, Tries(plan, results, len(every)))
             if not set(plan.phases) & set(names[at + 1 :]):
                 break
             story.advance(made, phase)
+    return failures
+
+
+REAL = 20
+"""One of so many kills is a SIGKILL of a run of its own; for the others one run is observed."""
+
+
+@dataclass(frozen=True)
+class Tries:
+    """What the cliffs of one command share: the plan, where results go, and how many there are."""
+
+    plan: Plan
+    results: Path
+    number: int
+
+    def known(self, cliff: Cliff, state: str) -> str | None:
+        """Return how the recovery from an equal state ended, or None."""
+        return _known(self.plan, self.results, cliff, state)
+
+    def report(self, cliff: Cliff, end: Outcome, seconds: float) -> int:
+        """Record how a cliff ended; return 1 where it was not survived."""
+        shown = (str(cliff), cliff.phase, cliff.kind.value, round(seconds, 1), self.plan.seed)
+        result = Result("cliffs", *shown, end.failure, state=end.state)
+        return record(self.results, replace(result, recovered=end.recovered, of=self.number))
+
+    def is_observed(self, cliff: Cliff) -> bool:
+        """Whether the kill is one of those that share an observed run."""
+        drawn = random.Random(f"{self.plan.seed} killed {cliff}").randrange(REAL)
+        return cliff.kind in ENDS_RUN and drawn > 0
+
+
+def _try(made: World, wanted: Sequence[Cliff], expected: Undisturbed, tries: Tries) -> int:
+    from tests.trust.kills import MOST
+    from tests.trust.story import attempt, attempt_kills
+
+    failures = 0
+    observed = [cliff for cliff in wanted if tries.is_observed(cliff)]
+    for first in range(0, len(observed), MOST):
+        failures += attempt_kills(
+            made,
+            observed[first : first + MOST],
+            expected,
+            known=tries.known,
+            report=tries.report,
+        )
+    for cliff in wanted:
+        if not tries.is_observed(cliff):
+            began = time.monotonic()
+            end = attempt(made, cliff, expected, partial(tries.known, cliff))
+            failures += tries.report(cliff, end, time.monotonic() - began)
     return failures
 
 

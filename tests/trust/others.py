@@ -16,7 +16,8 @@ from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.accounts import acting_in
 from aws_setup.rehearsal.environment import Environment
 from tests.trust import story
-from tests.trust.snapshot import GONE, KEY, READS, aws_client
+from tests.trust.client import KEY, aws_client
+from tests.trust.snapshot import GONE, READS
 from tests.trust.story import CONFIGURE, CREATE, WHISK, Phase
 from tests.trust.world import World
 
@@ -70,7 +71,9 @@ def _listed(environment: Environment, key: str = KEY) -> Iterator[tuple[str, str
     try:
         for service, calls in READS.items():
             for name, member in calls:
-                for item in getattr(aws_client(environment, service, key=key), name)()[member]:
+                for item in getattr(aws_client(environment.cloud, service, key=key), name)()[
+                    member
+                ]:
                     for one in item["Instances"] if member == "Reservations" else [item]:
                         known = one.get("State")
                         known = known.get("Name") if isinstance(known, dict) else known
@@ -97,7 +100,7 @@ def _aws(environment: Environment) -> Iterator[tuple[str, str]]:
 
 
 def _eks(environment: Environment) -> Iterator[tuple[str, str]]:
-    cloud, client = environment.cloud, aws_client(environment, "eks")
+    cloud, client = environment.cloud, aws_client(environment.cloud, "eks")
     held, cloud.settings.policies = cloud.settings.policies, []
     try:
         for name in client.list_clusters()["clusters"]:
@@ -153,7 +156,7 @@ def plant_in_account(world: World) -> None:
 
 def _strip(environment: Environment) -> None:
     """Take the tags of lambda-fs from the network: what is left are equal Name tags."""
-    ec2 = aws_client(environment, "ec2")
+    ec2 = aws_client(environment.cloud, "ec2")
     prefixes = ("vpc-", "subnet-", "igw-", "rtb-", "sg-", "nat-", "eipalloc-")
     tags = ec2.describe_tags()["Tags"]
     for tag in tags:
@@ -168,7 +171,7 @@ def _tags(kind: str, **tags: str) -> dict[str, Any]:
 
 def _single(environment: Environment) -> None:
     """Make single resources whose names and tags are like ours."""
-    ec2, iam = aws_client(environment, "ec2"), aws_client(environment, "iam")
+    ec2, iam = aws_client(environment.cloud, "ec2"), aws_client(environment.cloud, "iam")
     for tags in (
         {"Name": "ndb-manager-node", "Project": "LambdaFS"},
         {"Lambda-FS:deployment": "lambda-fs"},
@@ -182,7 +185,7 @@ def _single(environment: Environment) -> None:
     trust = {"Version": "2012-10-17", "Statement": []}
     for name in ("lambda-fs-eks-node-role-old", "lambda-fs-deadline-old", "lambda-fs"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-    ssm = aws_client(environment, "ssm")
+    ssm = aws_client(environment.cloud, "ssm")
     for name in (
         "lambda-fs/password",
         "lambda-fs/lock/note",
@@ -279,7 +282,10 @@ def destroy_elsewhere(world: World) -> Iterator[tuple[str, str]]:
 
 def _plant_in_account(environment: Environment, key: str) -> None:
     """Make resources with the names of ours, and without our tags, in the account of a key."""
-    ec2, iam = aws_client(environment, "ec2", key=key), aws_client(environment, "iam", key=key)
+    ec2, iam = (
+        aws_client(environment.cloud, "ec2", key=key),
+        aws_client(environment.cloud, "iam", key=key),
+    )
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", **_tags("vpc", Name="lambda-fs-vpc"))["Vpc"]
     for name in ("lambda-fs-security-group", "serverless-hopsfs-sg"):
         ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc["VpcId"])

@@ -13,20 +13,18 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-import boto3
-from botocore.config import Config
 
 from aws_setup.rehearsal.aws.parameters import Parameters
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.environment import Environment
+from tests.trust.client import aws_client
 
 Snapshot = Counter[str]
 """Each line is one thing with all that is compared of it; the number is how often it exists."""
@@ -55,9 +53,6 @@ READS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "elb": (("describe_load_balancers", "LoadBalancerDescriptions"),),
 }
 """Service -> the calls that list what is compared, and the member of their answers."""
-
-KEY = "AKIAREHEARSAL0000000"
-"""The access key of the operator."""
 
 GONE = {"terminated", "shutting-down", "deleted", "deleting"}
 """States in which AWS shows what no longer exists."""
@@ -176,41 +171,11 @@ def _near(text: str, others: list[str]) -> str:
     return f"{kind} … {text[max(len(kind), shared - 100) : shared + 200]}"
 
 
-def aws_client(environment: Environment, service: str, *, key: str = KEY) -> Any:
-    """Return a client of the emulated AWS, which is not counted as a run's."""
-    return _client(environment.cloud.url, service, key=key)
-
-
-@contextmanager
-def _own_client(environment: Environment, service: str) -> Iterator[Any]:
-    """Yield a client that is made once; it keeps no connection, which a fork would share."""
-    client = _known_client(environment.cloud.url, service)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-@cache
-def _known_client(url: str, service: str) -> Any:
-    return _client(url, service)
-
-
-def _client(url: str, service: str, *, key: str = KEY) -> Any:
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        region_name="us-east-1",
-        endpoint_url=url,
-        aws_access_key_id=key,
-        aws_secret_access_key="made-up",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-
-
 def _line(kind: str, value: Any) -> str:
     return f"{kind} {_masked(json.dumps(normalised(value), sort_keys=True, default=str))}"
 
 
+@lru_cache(8192)
 def _masked(text: str) -> str:
     """Return a text with the same word for everything that differs between two runs."""
     for pattern, shown in MASKS:
@@ -251,12 +216,12 @@ def _aws(environment: Environment) -> Iterator[str]:
     held, environment.cloud.settings.policies = environment.cloud.settings.policies, []
     try:
         for service, calls in READS.items():
-            with _own_client(environment, service) as client:
-                for name, member in calls:
-                    for item in getattr(client, name)()[member]:
-                        for one in item["Instances"] if member == "Reservations" else [item]:
-                            if not _gone(one):
-                                yield _line(f"aws {name.removeprefix('describe_')}", one)
+            client = aws_client(environment.cloud, service)
+            for name, member in calls:
+                for item in getattr(client, name)()[member]:
+                    for one in item["Instances"] if member == "Reservations" else [item]:
+                        if not _gone(one):
+                            yield _line(f"aws {name.removeprefix('describe_')}", one)
         yield from _roles(environment)
         yield from _schedules(environment)
         yield from _parameters(environment)
@@ -293,8 +258,7 @@ def _parameters(environment: Environment) -> Iterator[str]:
 def _eks(environment: Environment) -> Iterator[str]:
     held, environment.cloud.settings.policies = environment.cloud.settings.policies, []
     try:
-        with _own_client(environment, "eks") as client:
-            yield from _clusters(client)
+        yield from _clusters(aws_client(environment.cloud, "eks"))
     finally:
         environment.cloud.settings.policies = held
 
@@ -421,12 +385,17 @@ def _disk(machine: str, root: Path) -> Iterator[str]:
             shown = path.relative_to(root)
             content = path.read_bytes() if path.is_file() else b""
             if shown.suffix not in (".pid", ".log", ".sock"):
-                text = _masked(content.decode("latin1"))
-                if name == "config.yaml":
-                    # The followers have addresses that AWS draws.
-                    text = re.sub(r"\b10\.0\.\d+\.\d+", "ADDRESS", text)
-                digest = hashlib.sha256(text.encode())
-                yield f"file {machine}:{shown} {digest.hexdigest()[:12]}"
+                yield f"file {machine}:{shown} {_digest(name, content)}"
+
+
+@lru_cache(8192)
+def _digest(name: str, content: bytes) -> str:
+    """Return a digest of a file of a machine, without what is drawn."""
+    text = _masked(content.decode("latin1"))
+    if name == "config.yaml":
+        # The followers have addresses that AWS draws.
+        text = re.sub(r"\b10\.0\.\d+\.\d+", "ADDRESS", text)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _actions(environment: Environment) -> Iterator[str]:
@@ -477,8 +446,12 @@ DRAWN = (
 
 def _content(path: Path) -> str:
     """Return a digest of a local file without what is drawn or a time."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if path.suffix == ".json":
+    return _content_digest(path.suffix, path.read_text(encoding="utf-8", errors="replace"))
+
+
+@lru_cache(8192)
+def _content_digest(suffix: str, text: str) -> str:
+    if suffix == ".json":
         with suppress(ValueError):
             text = json.dumps(normalised(json.loads(text)), sort_keys=True, indent=1)
     for pattern, shown in DRAWN:

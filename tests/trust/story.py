@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tests.trust import snapshot
 from tests.trust.cliffs import Cliff, Kind
+from tests.trust.kills import KeptWorlds
 from tests.trust.snapshot import Snapshot
 from tests.trust.world import Failed, World
 
@@ -134,11 +137,12 @@ def state(world: World) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
+Known = Callable[[str], str | None]
+"""Returns how the recovery from a state ended before, or None: recover from it."""
+
+
 def attempt(
-    world: World,
-    cliff: Cliff,
-    expected: Undisturbed,
-    known: Callable[[str], str | None] = lambda _: None,
+    world: World, cliff: Cliff, expected: Undisturbed, known: Known = lambda _: None
 ) -> Outcome:
     """Try one cliff in a copy of the world.
 
@@ -146,8 +150,64 @@ def attempt(
         world: the world before the command.
         cliff: what happens at which write of it.
         expected: what the command makes when it is not disturbed.
-        known: returns how the recovery from a state ended before, or None: recover from it.
+        known: whether its state was recovered from before.
     """
+
+    def fall() -> Outcome:
+        act(world, PHASES[cliff.phase], cliff)
+        if not world.tap.reached:
+            return NOT_REACHED
+        world.tap.arm(None)
+        return _recovered(world, cliff, expected, known)
+
+    try:
+        return world.fork(fall)
+    except Failed as failure:
+        return Outcome(str(failure))
+
+
+Report = Callable[[Cliff, Outcome, float], int]
+"""Takes a cliff, how it ended, and its seconds; returns how many went wrong."""
+
+
+def attempt_kills(
+    world: World,
+    wanted: Sequence[Cliff],
+    expected: Undisturbed,
+    *,
+    known: Callable[[Cliff, str], str | None],
+    report: Report,
+) -> int:
+    """Try many kills of one command, of which one run is made; return how many went wrong."""
+    phase = PHASES[wanted[0].phase]
+
+    def recover(cliff: Cliff) -> Outcome:
+        return _recovered(world, cliff, expected, partial(known, cliff))
+
+    def play() -> int:
+        worlds = KeptWorlds(world, wanted, recover)
+        world.tap.arm(None, phase=phase.name)
+        with worlds.kept():
+            code = world.run(phase.script, *phase.words)
+        if code:
+            raise Failed(f"{phase.name}, observed: exit code {code}\n{world.output}")
+        failures = 0
+        for cliff in wanted:
+            began = time.monotonic()
+            end = NOT_REACHED
+            if cliff in worlds.moments:
+                try:
+                    end = worlds.go_on(cliff)
+                except Failed as failure:
+                    end = Outcome(str(failure))
+            failures += report(cliff, end, time.monotonic() - began)
+        return failures
+
+    return world.fork(play)
+
+
+def _recovered(world: World, cliff: Cliff, expected: Undisturbed, known: Known) -> Outcome:
+    """Recover from the state that a disturbed run has left, in two ways, and return the end."""
     phase = PHASES[cliff.phase]
 
     def forward() -> None:
@@ -157,24 +217,6 @@ def attempt(
         if text := snapshot.differences(expected.after, take(world, locks=phase is DESTROY)):
             raise Failed(f"run again: not the same\n{text}")
 
-    def fall() -> Outcome:
-        act(world, phase, cliff)
-        if not world.tap.reached:
-            return NOT_REACHED
-        world.tap.arm(None)
-        disturbed, left = world.output, state(world)
-        before = known(left)
-        if before is not None:
-            return Outcome(before, left)
-        try:
-            world.fork(forward)
-            if phase is not DESTROY:
-                backward()
-        except Failed as failure:
-            why = f"{failure}\nthe disturbed run:\n{disturbed[-2500:]}"
-            return Outcome(why, left, recovered=True)
-        return Outcome("", left, recovered=True)
-
     def backward() -> None:
         code = act(world, DESTROY)
         if code:
@@ -183,7 +225,15 @@ def attempt(
         if text := snapshot.outside(expected.destroyed_before, expected.destroyed, left):
             raise Failed(f"destroyed: not empty\n{text}")
 
+    disturbed, left = world.output, state(world)
+    before = known(left)
+    if before is not None:
+        return Outcome(before, left)
     try:
-        return world.fork(fall)
+        world.fork(forward)
+        if phase is not DESTROY:
+            backward()
     except Failed as failure:
-        return Outcome(str(failure))
+        why = f"{failure}\nthe disturbed run:\n{disturbed[-2500:]}"
+        return Outcome(why, left, recovered=True)
+    return Outcome("", left, recovered=True)

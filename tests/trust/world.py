@@ -108,8 +108,16 @@ class World:
         self.tap.pid = run.pid
         code = run.wait()
         self.tap.pid = 0
-        self.output = f"$ {script}.py {' '.join(words)}\n{run.stdout[-3000:]}\n{run.stderr[-6000:]}"
+        self.output = self.shown(f"$ {script}.py {' '.join(words)}", name=run.name)
         return code
+
+    def shown(self, title: str, *, name: str) -> str:
+        """Return the end of what a run has printed so far, under a title."""
+        parts = (
+            (self.folder / f"{name}.{end}", most) for end, most in (("out", 3000), ("err", 6000))
+        )
+        texts = (path.read_text(encoding="utf-8", errors="replace")[-most:] for path, most in parts)
+        return "\n".join([title, *texts])
 
     def settle(self) -> None:
         """Bring the machines to the state of EC2."""
