@@ -11,8 +11,8 @@ import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
-from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.protocol import HttpRequest
+from aws_setup.rehearsal.core.server import RehearsalCloud
 
 KEY = "AKIAREHEARSAL0000000"
 """The access key of the operator."""
