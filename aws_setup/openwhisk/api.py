@@ -25,7 +25,13 @@ from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
 from aws_setup.openwhisk.public_address import audience
 
 TIMEOUT_SECONDS = 10.0
-"""Seconds to connect, and to read, for one request."""
+"""Seconds to read, for one request."""
+
+CONNECT_SECONDS = 5.0
+"""Seconds to connect: a lost packet is sent again after 1 and after 3 s (RFC 6298, 2.4 and 5.5)."""
+
+NOT_CONNECTED = -1
+"""Stands for the status where the host did not accept a connection."""
 
 ANSWER_SECONDS = 20.0
 """Seconds for one request and its whole answer."""
@@ -165,17 +171,20 @@ def resolves(host: str) -> bool:
 def find_scheme(host: str, port: int) -> ApiProbe | str:
     """Return how OpenWhisk answers at a host and port, else why it does not.
 
-    Without TLS in the chart its port 443 serves plain http, so https is tried first, then http.
+    Without TLS in the chart its port 443 serves plain http, so https is tried first, then http,
+    unless there is no connection for either.
     """
     reason = ""
     for scheme in ("https", "http"):
         url = f"{scheme}://{host}:{port}"
         status, text = _get(f"{url}/ping")
         # nginx answers plain http on a TLS port with its own status 400.
-        if status == 200 or (status and status != 400 and status < 500):
+        if 0 < status < 500 and status != 400:
             sha256 = _certificate_sha256(host, port) if scheme == "https" else ""
             return ApiProbe(url, sha256)
         reason = reason or f"{url}: {text or status}"
+        if status == NOT_CONNECTED:
+            break
     return reason
 
 
@@ -186,11 +195,14 @@ def healthy_invokers(url: str) -> int | str:
     count = whole_number(body)
     if status == 200 and count is not None:
         return count
-    return f"HTTP {status}: {body[:80]}" if status else body
+    return f"HTTP {status}: {body[:80]}" if status > 0 else body
+
+
+UNCONNECTED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
 
 
 def _get(url: str) -> tuple[int, str]:
-    """Return status and text; status 0 and the reason when there was no answer.
+    """Return status and text; 0 or NOT_CONNECTED and the reason when there was no answer.
 
     The certificate is self-signed and later pinned by its fingerprint, so it is not verified
     here, and nothing secret is sent.
@@ -207,13 +219,16 @@ def _get(url: str) -> tuple[int, str]:
                 "GET",
                 url,
                 headers={"User-Agent": USER_AGENT},
-                timeout=min(TIMEOUT_SECONDS, seconds),
+                timeout=urllib3.Timeout(
+                    min(CONNECT_SECONDS, seconds), min(TIMEOUT_SECONDS, seconds)
+                ),
                 retries=False,
                 preload_content=False,
             )
             body = read_answer(answer, most=ANSWER_LIMIT) or b""
         except (urllib3.exceptions.HTTPError, OSError, AnswerTooLong) as error:
-            return 0, late if guard.expired else " ".join(str(error).split())[-120:]
+            text = late if guard.expired else " ".join(str(error).split())[-120:]
+            return NOT_CONNECTED if isinstance(error, UNCONNECTED) else 0, text
     # A socket that the deadline shuts down ends an answer of unknown length as its end does.
     return (0, late) if guard.expired else (answer.status, body[:500].decode("utf-8", "replace"))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kubernetes import client as kubernetes_client
+from urllib3.util import connection
 
 from aws_setup import __version__
 from aws_setup.engine.deadline import within
@@ -94,6 +97,28 @@ def test_the_probe_of_the_api_ends(monkeypatch: pytest.MonkeyPatch, answer: Answ
         status, why = api._get(url)
     assert status == 0
     assert "within" in why or "longer than" in why
+
+
+def test_where_nothing_accepts_a_connection_it_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+    plain = connection.create_connection
+
+    def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
+        tried.append(address)
+        return plain(address, *args, **kwargs)
+
+    monkeypatch.setattr(api, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "create_connection", connect)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as queue:
+        address = full.getsockname()
+        # A full queue: the system drops the packets of further connections (listen(2)).
+        queue.enter_context(socket.create_connection(address))
+        assert "timed out" in str(api.find_scheme(*address))
+    assert tried == [address]
+    assert "refused" in str(api.find_scheme(*address))
+    assert tried == [address] * 2
 
 
 def pages(*, repeat: bool) -> Answer:

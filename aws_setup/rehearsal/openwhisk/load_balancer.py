@@ -58,6 +58,16 @@ class Release:
         ]
         return [self.service, *others]
 
+    @property
+    def has_empty_public_service(self) -> bool:
+        """Whether there is a public load balancer whose Service selects no pods."""
+        return any(
+            service.get("status", {}).get("loadBalancer", {}).get("ingress")
+            and not is_internal(service)
+            and not service["spec"].get("selector")
+            for service in self.state.all("services", self.namespace)
+        )
+
     def secret(self, part: str, key: str) -> str:
         """Return a value of one of its Secrets; '' without it."""
         held = self.state.get("secrets", f"{self.name}-{part}", self.namespace)
@@ -172,6 +182,10 @@ class OpenWhiskFrontend:
         held = self._cloud.backend("elb").load_balancers
         services = release.services
         fitting = [service for service in services if is_internal(service) == internal]
+        if not fitting and not internal and release.has_empty_public_service:
+            # AWS answers such an HTTPS request with 503; here all that is not served is refused.
+            # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/ts-elb-error-message.html
+            raise ConnectionRefusedError("no node of the public load balancer is in service")
         balancer = held.get(load_balancer_name((fitting or services)[0]))
         if balancer is None:
             raise ConnectionRefusedError("the load balancer is deleted")

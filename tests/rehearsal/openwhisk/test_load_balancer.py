@@ -166,6 +166,19 @@ def test_the_internal_balancer_is_reached_from_the_vpc_and_the_public_one_from_i
     connection.close()
 
 
+def test_a_public_balancer_whose_service_selects_nothing_refuses_connections(
+    hooks: EksApiServers, behind: OpenWhiskFrontend
+) -> None:
+    state = hooks.apis["zoo"].state
+    install(state, internal=True)
+    with pytest.raises(PacketDropped, match="is internal"):
+        behind.tls_context()
+    public = state.put("services", {"metadata": {"name": "owdev-public", "namespace": SPACE}})
+    state.set_status("services", public, {"loadBalancer": {"ingress": [{"hostname": "public"}]}})
+    with pytest.raises(ConnectionRefusedError, match="in service"):
+        behind.tls_context()
+
+
 def test_a_balancer_that_reaches_no_node_closes_the_connection(
     hooks: EksApiServers, behind: OpenWhiskFrontend
 ) -> None:
