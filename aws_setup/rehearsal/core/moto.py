@@ -80,6 +80,7 @@ def reset() -> None:
     """Empty every backend of moto: the cloud starts without resources."""
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+    _share_loader()
     moto_offerings.install()
     from moto.core.base_backend import BackendDict
     from moto.core.model_instances import reset_model_data
@@ -98,6 +99,18 @@ def reset() -> None:
     _look_tags_up()
     _make_no_unused_keys()
     moto_answers.install()
+
+
+def _share_loader() -> None:
+    """Have all sessions of botocore read a file once: moto makes dozens, and each reads endpoints.
+
+    That took a third of the processor time until the rehearsal was ready.
+    """
+    import botocore.session
+
+    if not hasattr(botocore.session.create_loader, "cache_info"):
+        cached: Any = functools.cache(botocore.session.create_loader)
+        botocore.session.create_loader = cached
 
 
 def _keep_managed_policies() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
 from moto.utilities.utils import load_resource
 
-from aws_setup.rehearsal.core.moto import backend
+from aws_setup.rehearsal.core.moto import backend, reset
 from aws_setup.rehearsal.core.moto_offerings import FOLDER, Offerings
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client
@@ -25,6 +27,18 @@ def test_the_offered_types_are_motos_of_each_region(cloud: RehearsalCloud, kind:
     rows = load_resource(f"ec2/resources/{FOLDER}/{kind}/ap-east-1.json.gz")
     assert rows
     assert offered["ap-east-1"] == [row | {"LocationType": kind} for row in rows]
+
+
+def test_all_sessions_share_what_is_read_of_botocores_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(botocore.session, "create_loader", botocore.loaders.create_loader)
+    reset()
+    endpoints = [
+        botocore.session.Session().get_component("data_loader").load_data("endpoints")
+        for _ in range(2)
+    ]
+    assert endpoints[0] is endpoints[1]
 
 
 def test_the_key_of_the_disks_is_symmetric(cloud: RehearsalCloud) -> None:
