@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,26 +59,38 @@ class Run:
 
     def alive(self) -> list[str]:
         """Return its remaining processes, machines included."""
-        return [text for text in map(_described, _processes()) if self._is_owned(text)]
-
-    def _is_owned(self, text: str) -> bool:
-        return text.startswith(f"{self.process.pid} ") or str(self.tmp) in text
+        of_session = [text for text in _described() if text.startswith(f"{self.process.pid} ")]
+        return of_session + processes_of(self.tmp)
 
     def gone(self, *, within: float = 120) -> bool:
         """Return whether all processes and the folder are gone within some seconds."""
-        deadline = time.monotonic() + within
-        while self.alive() or any(self.tmp.iterdir()):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.1)
-        return True
+        return _happens(lambda: not self.alive() and not any(self.tmp.iterdir()), within=within)
 
 
-def _processes() -> list[Path]:
-    return [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+def leaves_nothing(tmp: Path, *, within: float = 120) -> bool:
+    """Return whether a rehearsal's processes and folder are gone within some seconds."""
+    return _happens(lambda: not processes_of(tmp) and not any(tmp.iterdir()), within=within)
 
 
-def _described(path: Path) -> str:
+def _happens(condition: Callable[[], bool], *, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def processes_of(tmp: Path) -> list[str]:
+    """Return the processes, machines included, of the rehearsals with this temporary folder."""
+    return [text for text in _described() if str(tmp) in text]
+
+
+def _described() -> list[str]:
+    return [_description(path) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _description(path: Path) -> str:
     """Return session, command line and environment of a process; '' for a zombie."""
     try:
         stat = (path / "stat").read_text().rpartition(")")[2].split()
