@@ -116,7 +116,7 @@ def create(run: ScriptRun) -> None:
         confirm_writes(run, f"create or update {len(todo)} of {count_of(len(rows), 'step')}")
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     run.warn_found()
-    write_run_receipt(run, run.ctx.found)
+    write_run_receipt(run, run.ctx.found, steps=run.story.table(run.ctx.config))
     run.story.local_files(run.ctx, ())
     if run.result.result == "interrupted":
         raise Interrupted
@@ -232,10 +232,13 @@ def execute_steps(
     )
 
 
-def write_run_receipt(run: ScriptRun, found: Mapping[str, Found]) -> None:
-    """Write the receipt; the entries of another script's steps are kept."""
+def write_run_receipt(run: ScriptRun, found: Mapping[str, Found], *, steps: Sequence[Step]) -> None:
+    """Write the receipt; the entries of steps other than `steps`, as another script's, are kept.
+
+    A create keeps those of steps that are switched off, too: it deletes nothing of them.
+    """
     config = run.ctx.config
-    known = {step.name for step in (*run.story.table(config), *run.story.removal(config))}
+    known = {step.name for step in steps}
     gone = run.script.owns_deployment and not found
     head = {"deployment_name": config.deployment_name, "aws_region": run.ctx.aws.region}
     write_receipt(receipt_path(config), head, found, known=None if gone else known)

@@ -114,7 +114,9 @@ def _report_leftovers(
 def _report_removal(run: ScriptRun, chosen: Collection[str], *, files: bool, deleted: bool) -> None:
     """Bring the `files` on this computer to the end of destroy, and print what it was."""
     if files:
-        write_run_receipt(run, run.ctx.found if run.only else {})
+        config = run.ctx.config
+        steps = [*run.story.table(config), *run.story.removal(config)]
+        write_run_receipt(run, run.ctx.found if run.only else {}, steps=steps)
         run.story.local_files(run.ctx, chosen)
     name = run.ctx.config.deployment_name
     scope = name if run.script.owns_deployment else f"{name} that {run.script.name} created"

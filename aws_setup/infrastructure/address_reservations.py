@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/vpc/latest/userguide/subnet-cidr-reservation.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,13 +49,19 @@ class ReservedAddresses(Step):
         return Found(", ".join(sorted(reserved)), "reserved", drift=drift)
 
     def create(self, ctx: Context) -> Found:
-        """Reserve what is not reserved; a repeated request is refused and changes nothing."""
-        subnet = ctx.of(SUBNET).id
-        reserved = _reservations(ctx, subnet)
-        for cidr in _wanted(ctx.config):
+        """Reserve all; a repeated request is refused and changes nothing."""
+        return self._reserve_all(ctx, reserved=())
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Reserve what is not reserved."""
+        return self._reserve_all(ctx, reserved=_reservations(ctx, ctx.of(SUBNET).id))
+
+    def _reserve_all(self, ctx: Context, *, reserved: Collection[str]) -> Found:
+        wanted = _wanted(ctx.config)
+        for cidr in wanted:
             if cidr not in reserved:
-                _reserve(ctx, subnet, cidr)
-        return Found(", ".join(_wanted(ctx.config)), "reserved")
+                _reserve(ctx, ctx.of(SUBNET).id, cidr)
+        return Found(", ".join(wanted), "reserved")
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the reservations; the subnet could not be deleted otherwise."""

@@ -66,13 +66,17 @@ class InternetGateway(Ec2Tagged, Step):
 
     def create(self, ctx: Context) -> Found:
         """Create and attach the gateway; of two simultaneous runs the first to attach wins."""
-        create_once(ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx))
+        gateway = create_once(
+            ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx)
+        )
         # Only this part is retried: a retry from the start would create a second gateway.
-        return retry_not_found(lambda: self._ensure_attached(ctx), clock=ctx.clock, note=ctx.note)
+        return retry_not_found(
+            lambda: self._ensure_attached(ctx, gateway), clock=ctx.clock, note=ctx.note
+        )
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Attach a gateway that an earlier run did not attach."""
-        return self._ensure_attached(ctx)
+        return self._ensure_attached(ctx, self._current(ctx))
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Detach and delete every gateway of the deployment."""
@@ -90,8 +94,8 @@ class InternetGateway(Ec2Tagged, Step):
         gateway: Item = answer["InternetGateway"]
         return gateway
 
-    def _ensure_attached(self, ctx: Context) -> Found:
-        gateway = wait_visible(lambda: self._current(ctx), clock=ctx.clock)
+    def _ensure_attached(self, ctx: Context, gateway: Item | None) -> Found:
+        """Attach a gateway as AWS answered it; of several the attached one is kept."""
         if gateway and not gateway["Attachments"]:
             self._attach(ctx, gateway["InternetGatewayId"])
         return self._keep_one(ctx)

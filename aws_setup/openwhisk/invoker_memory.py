@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aws_setup.aws.context import Context
@@ -52,8 +53,13 @@ def memory_of(instance_type: Mapping[str, Any]) -> int:
     return user_memory(mib, pods=interfaces * (addresses - 1) + 2)
 
 
-def invoker_memory(ctx: Context) -> int:
-    """Return how many MB of an invoker node its actions may use, from EC2's data on its type."""
+def invoker_memory(ctx: Context, types: Mapping[str, Any] = MappingProxyType({})) -> int:
+    """Return how many MB of an invoker node its actions may use, from EC2's data on its type.
+
+    `types` are the instance types that EC2 has described already, by their names.
+    """
     kind = ctx.config.openwhisk_invoker_instance_type
+    if kind in types:
+        return memory_of(types[kind])
     answer = ctx.aws.ec2.describe_instance_types(InstanceTypes=[kind])  # type: ignore[list-item]
     return memory_of(answer["InstanceTypes"][0])

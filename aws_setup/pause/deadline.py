@@ -218,18 +218,23 @@ def ensure_group(ctx: Context) -> Schedules:
     name = schedule_group_name(config)
     marks = tags(config, NAME) | {AFTER_TAG: config.auto_pause_after}
 
+    def create() -> Schedules | None:
+        # A group is ACTIVE from its creation on. While one exists, or is being deleted, its name is
+        # taken. https://docs.aws.amazon.com/scheduler/latest/APIReference/API_GetScheduleGroup.html
+        with suppress(scheduler.exceptions.ConflictException):
+            made = scheduler.create_schedule_group(Name=name, Tags=as_list(marks))
+            return Schedules(str(made["ScheduleGroupArn"]), marks)
+        return None
+
     def probe() -> Schedules | Pending:
         state = _state_of_group(ctx, name)
         found = read_schedules(ctx, fresh=True) if state == "ACTIVE" else None
-        if found:
-            return found
-        # While a group is being deleted its name is taken.
-        with suppress(scheduler.exceptions.ConflictException):
-            scheduler.create_schedule_group(Name=name, Tags=as_list(marks))
-        return Pending(state or "not visible yet")
+        return found or create() or Pending(state or "not visible yet")
 
-    what = f"the schedule group {name} exists"
-    found: Schedules = ctx.wait_until(what, probe, deadline=300, pause=3)
+    found = create() if read_schedules(ctx) is None else None
+    if found is None:
+        what = f"the schedule group {name} exists"
+        found = ctx.wait_until(what, probe, deadline=300, pause=3)
     if not _owns(ctx, found):
         raise SetupError(
             f"the schedule group {name} is not managed by this deployment",

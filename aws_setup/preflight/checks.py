@@ -43,7 +43,8 @@ Check = Callable[[PlannedResources], CheckResult]
 def _namenodes(planned: PlannedResources) -> CheckResult:
     """Check what configure would refuse after half an hour and the price of ten machines."""
     creates = planned.creates("eks cluster")
-    return CheckResult.of(namenode_memory.check(planned.ctx) if creates else ())
+    types = planned.instance_types
+    return CheckResult.of(namenode_memory.check(planned.ctx, types) if creates else ())
 
 
 CHECKS: Mapping[str, Check] = MappingProxyType(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
@@ -13,8 +15,13 @@ from aws_setup.openwhisk.user_values import user_values
 from aws_setup.preflight.results import Finding, refuse, warn
 
 
-def check(ctx: Context) -> Sequence[Finding]:
-    """Check that the NameNodes fit on the invoker nodes; the user's Helm values override it."""
+def check(
+    ctx: Context, types: Callable[[], Mapping[str, Any]] = lambda: MappingProxyType({})
+) -> Sequence[Finding]:
+    """Check that the NameNodes fit on the invoker nodes; the user's Helm values override it.
+
+    `types` returns the instance types that EC2 has described to other checks.
+    """
     config = ctx.config
     pool = user_values(config).get("whisk", {}).get("containerPool", {})
     if not config.num_openwhisk_invoker_vms or "userMemory" in pool:
@@ -25,7 +32,7 @@ def check(ctx: Context) -> Sequence[Finding]:
         hint = "grant the permission to let the script check it"
         return [warn("the memory of the invoker nodes is unknown", why, hint)]
 
-    return advice(lambda: memory_findings(config, invoker_memory(ctx)), unknown)
+    return advice(lambda: memory_findings(config, invoker_memory(ctx, types())), unknown)
 
 
 def memory_findings(config: Config, available: int) -> list[Finding]:
