@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -12,6 +14,7 @@ from aws_setup.preflight.key_pair import (
     LocalKey,
     created_key_fingerprint,
     imported_key_fingerprint,
+    read_key,
     same_key,
 )
 from aws_setup.rehearsal.core.settings import DeniedPermission, Quotas, Settings
@@ -76,6 +79,21 @@ def test_a_key_pair_that_is_not_registered(operator: Operator) -> None:
     (problem,) = operator.refused(ssh_keypair_name="nobody", **ONE)
     assert "us-east-1 has no key pair nobody" in problem
     assert "aws ec2 import-key-pair --key-name nobody" in problem
+
+
+@pytest.mark.parametrize("place", [60, 300, 550, 700, 850, 1100])
+def test_a_damaged_key_is_refused(tmp_path: Path, place: int) -> None:
+    """One bit of it: of the modulus, an exponent, a factor or what is computed from them."""
+    path = tmp_path / "key.pem"
+    path.write_bytes(pem(KEY))
+    assert read_key(path)[1] == []
+    first, *lines, last = path.read_bytes().splitlines()
+    der = bytearray(base64.b64decode(b"".join(lines)))
+    der[place] ^= 4
+    path.write_bytes(b"\n".join([first, base64.encodebytes(der).strip(), last]))
+    key, (finding,) = read_key(path)
+    assert key is None
+    assert "is not a private key" in finding.problem.what
 
 
 def test_a_key_in_openssh_format_is_read(operator: Operator) -> None:
