@@ -23,9 +23,7 @@ from aws_setup.lockfile.document import (
     without_private,
 )
 from aws_setup.lockfile.infrastructure import published_amis
-from aws_setup.lockfile.namenodes import namenodes_part
 from aws_setup.lockfile.write import document_with, write_lock
-from aws_setup.namenodes.action import parse
 from aws_setup.report.comparison import print_differences
 
 if TYPE_CHECKING:
@@ -101,6 +99,9 @@ def _document(run: ScriptRun, *, fresh: bool) -> dict[str, Any]:
 
 def record_namenodes(run: ActionsRun) -> None:
     """Write the third script's part, where the deployment has a lock file."""
+    from aws_setup.lockfile.namenodes import namenodes_part
+    from aws_setup.namenodes.action import parse
+
     config = run.session.connections.config
     if config is None or not _is_deployed(lock_path(config)):
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_setup.report import Style
 
 
-COLLECTED_AFTER = 100_000
+COLLECTED_AFTER = 300_000
 """New objects until garbage is collected: most of those of a run live to its end (modules, AWS's
 service models), and looking through them after each 700, Python's default, is an eighth of the
 processor time of an unchanged create.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,8 +19,10 @@ from aws_setup.engine.plan import to_problem
 from aws_setup.engine.result import Result
 from aws_setup.engine.write_guard import guarding
 from aws_setup.errors import Problem
-from aws_setup.infrastructure.leftovers import Leftover
 from aws_setup.report import Report
+
+if TYPE_CHECKING:
+    from aws_setup.infrastructure.leftovers import Leftover
 
 T = TypeVar("T")
 
@@ -110,6 +112,8 @@ def _current(run: CommandRun[Context]) -> tuple[Generation | None, str]:
 
 def remove_lock(run: CommandRun[Context]) -> list[Leftover]:
     """Delete the lock's parameters at the end of destroy; return them where that fails."""
+    from aws_setup.infrastructure.leftovers import Leftover
+
     lock = run.lock
     if lock is None or lock.unavailable:
         return []

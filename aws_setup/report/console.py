@@ -71,14 +71,15 @@ class Report:
     def __init__(self, style: Style) -> None:
         plain_terminal = style.no_color or os.environ.get("TERM") == "dumb"
         colour = {"no_color": True} if plain_terminal or "NO_COLOR" in os.environ else {}
+        plainly = {"highlight": False, "emoji": False, **colour}
         self.style = style
         self._folds = sys.stdout.isatty()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A terminal or a pipe whose encoding has no λ gets ? for it, never an error.
                 stream.reconfigure(errors="replace")
-        self.out = SafeConsole(file=sys.stdout, highlight=False, soft_wrap=True, **colour)  # type: ignore[arg-type]
-        self.err = SafeConsole(file=sys.stderr, highlight=False, **colour)  # type: ignore[arg-type]
+        self.out = SafeConsole(file=sys.stdout, soft_wrap=True, **plainly)  # type: ignore[arg-type]
+        self.err = SafeConsole(file=sys.stderr, **plainly)  # type: ignore[arg-type]
         self.live = self.err.is_terminal and not colour and not style.quiet
 
     def message(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,14 +122,26 @@ def hold_gateways(cloud: RehearsalCloud, patch: pytest.MonkeyPatch) -> threading
 
 
 def test_from_another_folder_with_a_relative_configuration(
-    cloud: RehearsalCloud, tmp_path: Path
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It also imports nothing that only destroy, the other scripts or software need."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     folder = prepare(tmp_path / "work")
-    process = start(tmp_path, "plan", "-y", str(Path("work") / "config_aws.yaml"))
+    process = start(tmp_path, "--yes", "-y", str(Path("work") / "config_aws.yaml"))
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert "create  vpc" in out
     assert folder.exists()
+    imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", err, flags=re.MULTILINE))
+    assert "aws_setup.tables.infrastructure" in imported, "the list is complete"
+    unused = {
+        "tables.teardown",
+        "infrastructure.leftovers",
+        "namenodes.action",
+        "software.machines",
+    }
+    unused = {f"aws_setup.{name}" for name in unused} | {"kubernetes", "rich._emoji_codes"}
+    assert imported & unused == set()
 
 
 def test_without_a_terminal_it_refuses_to_guess(cloud: RehearsalCloud, tmp_path: Path) -> None:
