@@ -31,9 +31,10 @@ class Helm:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [str(self.program), "--kubeconfig", str(self.config), "-n", SPACE, *arguments]
-        home = str(self.config.parent)
+        # PATH, and the limit above which tests let helm collect garbage.
+        kept = {name: os.environ[name] for name in ("PATH", "GOGC", "GOMEMLIMIT")}
+        environment = {"HOME": str(self.config.parent), **kept}
         pipe = subprocess.PIPE
-        environment = {"HOME": home, "PATH": os.environ["PATH"]}
         return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
@@ -71,7 +72,17 @@ def helm(request: pytest.FixtureRequest, kube: KubeApiServer, tmp_path: Path) ->
     return Helm(tool("helm", request.param), config, int(request.param[0]))
 
 
-def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApiServer) -> None:
+INTERNAL = "service.beta.kubernetes.io/aws-load-balancer-internal"
+
+
+def annotation(kube: KubeApiServer) -> str | None:
+    """Return what the Service says of an internal load balancer."""
+    service = core(kube).read_namespaced_service("owdev-nginx", SPACE)
+    found: str | None = service.metadata.annotations.get(INTERNAL)
+    return found
+
+
+def test_install_wait_upgrade_remove_rollback_uninstall(helm: Helm, kube: KubeApiServer) -> None:
     helm.install("--wait", "--timeout", "60s")
     assert helm.status() == "deployed"
     v1 = core(kube)
@@ -81,47 +92,17 @@ def test_install_wait_upgrade_rollback_uninstall(helm: Helm, kube: KubeApiServer
     helm.install("--set", "whisk.ingress.apiHostName=real.example.com")
     read = v1.read_namespaced_config_map
     assert read("owdev-whisk.config", SPACE).data["whisk_api_host_name"] == "real.example.com"
+    assert annotation(kube) == "0.0.0.0/0"
+    escaped = INTERNAL.replace(".", "\\.")
+    helm.install("--set", f"whisk.ingress.annotations.{escaped}=null")
+    assert annotation(kube) is None, "a null value removes it"
     helm.ok("rollback", "owdev", "1")
     host = read("owdev-whisk.config", SPACE).data["whisk_api_host_name"]
-    assert host == "default.example.com"
+    assert (host, annotation(kube)) == ("default.example.com", "0.0.0.0/0")
     helm.ok("uninstall", "owdev")
     assert v1.list_namespaced_pod(SPACE).items == []
     assert v1.list_namespaced_secret(SPACE).items == []
     assert v1.list_persistent_volume().items == []
-
-
-def test_a_null_value_removes_an_annotation(helm: Helm, kube: KubeApiServer) -> None:
-    key = "service.beta.kubernetes.io/aws-load-balancer-internal"
-    helm.install()
-    service = core(kube).read_namespaced_service("owdev-nginx", SPACE)
-    assert service.metadata.annotations[key] == "0.0.0.0/0"
-    escaped = key.replace(".", "\\.")
-    helm.install("--set", f"whisk.ingress.annotations.{escaped}=null")
-    service = core(kube).read_namespaced_service("owdev-nginx", SPACE)
-    assert key not in service.metadata.annotations
-
-
-def test_a_changed_job_template_fails_until_the_job_is_deleted(
-    helm: Helm, kube: KubeApiServer
-) -> None:
-    helm.install()
-    change = (
-        "upgrade",
-        "owdev",
-        str(CHART),
-        "--set",
-        REPLICAS,
-        "--set",
-        "whisk.limits.actions.memory.max=50000m",
-    )
-    code, _, err = helm.run(*change)
-    assert code != 0
-    assert "field is immutable" in err
-    assert helm.status() == "failed"
-    for job in [item["metadata"]["name"] for item in kube.state.all("jobs", SPACE)]:
-        kube.state.remove("jobs", kube.state.require("jobs", job, SPACE))
-    helm.ok(*change)
-    assert helm.status() == "deployed"
 
 
 def test_a_killed_install_is_pending_until_it_is_removed(helm: Helm, kube: KubeApiServer) -> None:
@@ -153,30 +134,7 @@ def test_a_killed_install_is_pending_until_it_is_removed(helm: Helm, kube: KubeA
     assert helm.status() == "deployed"
 
 
-def test_a_field_changed_by_another_conflicts_on_helm_4(helm: Helm, kube: KubeApiServer) -> None:
-    helm.install()
-    patch = {"data": {"whisk_api_host_name": "by-hand.example.com"}}
-    core(kube).patch_namespaced_config_map("owdev-whisk.config", SPACE, patch)
-    change = (
-        "upgrade",
-        "owdev",
-        str(CHART),
-        "--set",
-        REPLICAS,
-        "--set",
-        "whisk.ingress.apiHostName=new.example.com",
-    )
-    code, _, err = helm.run(*change)
-    if helm.major >= 4:
-        assert code != 0
-        assert "conflict" in err
-        helm.ok(*change, "--force-conflicts")
-    data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
-    assert data["whisk_api_host_name"] == "new.example.com"
-
-
-def test_a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApiServer) -> None:
-    helm.install("--wait", "--timeout", "60s")
+def a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApiServer) -> None:
     kube.faults.add({"fault": "image-pull", "pod": "owdev-nginx*"})
     process = helm.start(
         "upgrade",
@@ -201,3 +159,52 @@ def test_a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApiServer) -> Non
     assert helm.status() == "deployed"
     data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
     assert data["whisk_api_host_name"] == "default.example.com"
+
+
+def a_field_changed_by_another_conflicts_on_helm_4(helm: Helm, kube: KubeApiServer) -> None:
+    patch = {"data": {"whisk_api_host_name": "by-hand.example.com"}}
+    core(kube).patch_namespaced_config_map("owdev-whisk.config", SPACE, patch)
+    change = (
+        "upgrade",
+        "owdev",
+        str(CHART),
+        "--set",
+        REPLICAS,
+        "--set",
+        "whisk.ingress.apiHostName=new.example.com",
+    )
+    code, _, err = helm.run(*change)
+    if helm.major >= 4:
+        assert code != 0
+        assert "conflict" in err
+        helm.ok(*change, "--force-conflicts")
+    data = core(kube).read_namespaced_config_map("owdev-whisk.config", SPACE).data
+    assert data["whisk_api_host_name"] == "new.example.com"
+
+
+def a_changed_job_template_fails_until_the_job_is_deleted(helm: Helm, kube: KubeApiServer) -> None:
+    change = (
+        "upgrade",
+        "owdev",
+        str(CHART),
+        "--set",
+        REPLICAS,
+        "--set",
+        "whisk.limits.actions.memory.max=50000m",
+    )
+    code, _, err = helm.run(*change)
+    assert code != 0
+    assert "field is immutable" in err
+    assert helm.status() == "failed"
+    for job in [item["metadata"]["name"] for item in kube.state.all("jobs", SPACE)]:
+        kube.state.remove("jobs", kube.state.require("jobs", job, SPACE))
+    helm.ok(*change)
+    assert helm.status() == "deployed"
+
+
+def test_upgrades_that_fail_and_how_each_goes_on(helm: Helm, kube: KubeApiServer) -> None:
+    """One release has all of them: an installation takes a second, with each of three helms."""
+    helm.install("--wait", "--timeout", "60s")
+    a_killed_upgrade_is_rolled_back(helm, kube)
+    a_field_changed_by_another_conflicts_on_helm_4(helm, kube)
+    a_changed_job_template_fails_until_the_job_is_deleted(helm, kube)
