@@ -14,6 +14,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.engine.retry import CREATE_ONCE, VISIBLE, Attempts, RetryPolicy, retry
 from aws_setup.engine.step import RunContext
 from aws_setup.engine.wait import Clock, Pending
+from aws_setup.errors import SetupError
 
 T = TypeVar("T")
 
@@ -138,6 +139,19 @@ def client_token(*parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def remembered_tokens(what: str) -> SetupError:
+    """Return the error of a create for each of whose tokens AWS answers with what was deleted.
+
+    A token is valid for at least 24 hours after the end of an instance:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html
+    """
+    return SetupError(
+        f"{what} cannot be created",
+        "for each request that a run may send, AWS answers with one that was deleted earlier today",
+        "run `create` again tomorrow, or choose another deployment_name",
+    )
 
 
 def is_not_found(error: Exception) -> bool:

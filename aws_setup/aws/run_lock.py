@@ -120,6 +120,11 @@ class RunLock:
         """Whether this run has the lock."""
         return self._number > 0
 
+    @property
+    def first_run(self) -> str:
+        """What all runs of the deployment know of it until it is destroyed; '' without a lock."""
+        return self._holder.first_run if self.held else ""
+
     def observe(self) -> None:
         """Look at the lock; call it before the deployment is examined.
 
@@ -167,6 +172,8 @@ class RunLock:
         """Create the next generation; True where it is this run's."""
         current = self._seen.current
         number = current.number + 1 if current else 1
+        first = current.holder.first_run if current else self._holder.run
+        self._holder = replace(self._holder, first_run=first)
         moment = _now()
         if not self.store.create(number, self._holder):
             # A create whose answer was lost is repeated, and finds what it has made.

@@ -57,7 +57,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class LockHolder:
-    """Who has a lock: texts for people, already harmless, and what identifies run and process."""
+    """Who has a lock: texts for people, already harmless, and what identifies run and process.
+
+    `first_run` is the run that found no lock: each later one passes it on, until a destroy deletes
+    the lock. '' where a run of an earlier version began.
+    """
 
     run: str
     owner: str
@@ -66,6 +70,7 @@ class LockHolder:
     process: ProcessId
     held: bool = True
     expires: float = EXPIRES
+    first_run: str = ""
 
     def text(self) -> str:
         """Return the holder as the value of a parameter; flat, because `{{` is not allowed."""
@@ -76,6 +81,7 @@ class LockHolder:
                 "verb": self.verb,
                 "since": self.since,
                 "run": self.run,
+                "first_run": self.first_run,
                 "expires_seconds": self.expires,
                 "computer": self.process.computer,
                 "pid": self.process.pid,
@@ -263,4 +269,5 @@ def _holder(value: str) -> LockHolder:
         ),
         held=document.get("state") != "free",
         expires=min(LONGEST, max(0.0, expires)) if isinstance(expires, int | float) else EXPIRES,
+        first_run=_harmless(document.get("first_run", "")),
     )

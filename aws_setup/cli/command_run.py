@@ -60,6 +60,7 @@ class CommandRun(Generic[C]):
         if self.lock is None:
             return
         self.lock.acquire()
+        self.ctx.first_run = self.lock.first_run
         if self.lock.unavailable:
             problem = not_prevented(self.lock.unavailable)
             if problem not in self.result.warnings:

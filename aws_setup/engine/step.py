@@ -102,6 +102,7 @@ class RunContext:
     `patient` is False with --no-wait: the runner then does not wait for steps that are `slow`.
     `owned_only` is True for destroy: a step then finds only what this deployment created.
     `removed` are the steps that a destroy deletes.
+    `first_run` identifies the deployment from its first run to its destroy; '' where unknown.
     `warnings` are what steps found out and the user has to read; all copies share them.
     """
 
@@ -112,6 +113,7 @@ class RunContext:
     patient: bool = True
     owned_only: bool = False
     removed: frozenset[str] = frozenset()
+    first_run: str = ""
     warnings: dict[str, Problem] = field(default_factory=dict)
 
     def warn(self, problem: Problem) -> None:

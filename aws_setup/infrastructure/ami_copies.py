@@ -14,7 +14,12 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import CleanupStep, Context, Step
-from aws_setup.aws.idempotency import client_token, delete_with_retry, wait_visible
+from aws_setup.aws.idempotency import (
+    client_token,
+    delete_with_retry,
+    remembered_tokens,
+    wait_visible,
+)
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import Aws, error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
@@ -109,7 +114,7 @@ class AmiCopy(Step):
             image = wait_visible(lambda image_id=image_id: _image(ctx, image_id), clock=ctx.clock)  # type: ignore[misc]
             if image is not None and image["State"] not in ("deregistered", "failed"):
                 return _found(image)
-        raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {self.name} within one day")
+        raise remembered_tokens(f"the {self.name}")
 
     def _request(self, ctx: Context) -> Any:
         name = f"{ctx.config.deployment_name} {DEFAULT_AMIS[self.key].name} {self.source}"

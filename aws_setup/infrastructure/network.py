@@ -20,6 +20,7 @@ from aws_setup.aws.idempotency import (
     client_token,
     create_once,
     delete_with_retry,
+    remembered_tokens,
     retry_not_found,
     wait_visible,
 )
@@ -139,8 +140,9 @@ class Vpc(Ec2Tagged, Step):
 def ensure_marker(ctx: Context, vpc_id: str) -> str:
     """Return the VPC that has the deployment's private route table; create it if necessary.
 
-    AWS may still remember a token from a VPC that has been deleted: then no owned table becomes
-    visible, and the next token of the series decides.
+    All runs of the deployment send the same tokens, and those after a destroy others. Where there
+    is no run lock AWS may still remember a token from a VPC that has been deleted: then no owned
+    table becomes visible, and the next token of the series decides.
     """
     for generation in range(MAX_TOKEN_GENERATIONS):
         for table in _markers(ctx):
@@ -149,7 +151,7 @@ def ensure_marker(ctx: Context, vpc_id: str) -> str:
         visible = _visible_marker(ctx)
         if visible:
             return visible
-    raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {MARKER_GROUP} within one day")
+    raise remembered_tokens(f"the {MARKER_GROUP}")
 
 
 def _create_marker(ctx: Context, vpc_id: str, *, generation: int) -> None:
@@ -158,7 +160,9 @@ def _create_marker(ctx: Context, vpc_id: str, *, generation: int) -> None:
     try:
         ctx.aws.ec2.create_route_table(
             VpcId=vpc_id,
-            ClientToken=client_token(ctx.config.deployment_name, MARKER_GROUP, generation),
+            ClientToken=client_token(
+                ctx.config.deployment_name, MARKER_GROUP, ctx.first_run, generation
+            ),
             TagSpecifications=specification("route-table", table_tags),
         )
     except ClientError as error:

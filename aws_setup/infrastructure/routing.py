@@ -8,7 +8,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import client_token, delete_with_retry, wait_visible
+from aws_setup.aws.idempotency import (
+    client_token,
+    delete_with_retry,
+    remembered_tokens,
+    wait_visible,
+)
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
@@ -62,7 +67,7 @@ class RouteTable(Ec2Tagged, Step):
                 return found
             self._request(ctx, generation=generation)
             found = wait_visible(lambda: self._current(ctx), clock=ctx.clock)
-        raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {self.name} within one day")
+        raise remembered_tokens(f"the {self.name}")
 
     def _current(self, ctx: Context) -> Found | None:
         items = ctx.inventory.of_step("route tables", self.name, fresh=True)

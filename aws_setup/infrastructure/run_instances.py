@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.idempotency import client_token
+from aws_setup.aws.idempotency import client_token, remembered_tokens
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import specification, tags
@@ -96,7 +96,7 @@ def launch_instances(
             raise _translate_error(group, error) from error
         if not any(item["State"]["Name"] in TERMINATED_STATES for item in instances):
             return instances
-    raise RuntimeError(f"{MAX_TOKEN_GENERATIONS} generations of {group.step} within one day")
+    raise remembered_tokens(f"the {group.step}")
 
 
 def _run(ctx: Context, launch: LaunchRequest, request: Any) -> list[Item]:

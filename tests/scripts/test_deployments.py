@@ -293,3 +293,26 @@ def test_machines_that_were_all_terminated_by_hand_are_replaced(
         again = run(SCRIPT, folder, "--yes", "--json", "--only", "zookeeper")
         assert again.exit_code == 0, again.document["problems"]
         assert of_deployment(cloud, "lambda-fs")["instance", "zookeeper"] == 3
+
+
+def test_each_create_of_a_day_sends_tokens_that_aws_does_not_remember(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    requests = []
+    for _ in range(3):
+        before = len(cloud.calls)
+        assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0
+        requests.append([call.action for call in cloud.calls[before:]].count("CreateRouteTable"))
+        assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert requests == [1, 1, 1], "each more waits 12 seconds for a table that is deleted"
+
+
+def test_without_a_token_that_aws_does_not_remember_the_fix_is_named(
+    cloud: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.infrastructure.network.MAX_TOKEN_GENERATIONS", 0)
+    made = run(SCRIPT, folder, "--yes", "--json", "--only", "vpc")
+    assert made.exit_code == 1
+    (problem,) = made.document["problems"]
+    assert problem["what"] == "vpc: the private route table cannot be created"
+    assert "another deployment_name" in problem["hint"]
