@@ -8,6 +8,8 @@ from typing import Any
 
 from botocore.loaders import Loader
 
+from aws_setup.aws.timestamps import parse_time
+
 
 class ServiceModels(Loader):
     """A loader that takes each entry of the search path for a service.
@@ -27,8 +29,11 @@ class ServiceModels(Loader):
         return sorted({entry.name for folder in folders for entry in folder.iterdir()})
 
 
-def use_service_models(session: Any) -> None:
-    """Let a botocore session load service models from its search path by ServiceModels."""
+def use_own_readers(session: Any) -> None:
+    """Let a botocore session load service models by ServiceModels, and read times by parse_time."""
     paths = list(session.get_component("data_loader").search_paths)
     loader = ServiceModels(extra_search_paths=paths, include_default_search_paths=False)
     session.register_component("data_loader", loader)
+    session.get_component("response_parser_factory").set_parser_defaults(
+        timestamp_parser=parse_time
+    )

@@ -26,7 +26,7 @@ from aws_setup.aws.credential_sources import (
 from aws_setup.aws.error_shapes import use_modeled_errors
 from aws_setup.aws.errors import clock_skew
 from aws_setup.aws.mfa import install_prompt
-from aws_setup.aws.service_models import use_service_models
+from aws_setup.aws.service_models import use_own_readers
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.write_guard import before_write
 
@@ -80,7 +80,7 @@ class Aws:
         refuse_special_files(default_files())
         with readable_settings():
             self._session = boto3.Session(profile_name=profile, region_name=region)
-            use_service_models(self._session._session)
+            use_own_readers(self._session._session)
         self._has_credentials = False
         self._clients: dict[tuple[str, str | None, bool, float | None, int], Any] = {}
         self._lock = threading.Lock()
