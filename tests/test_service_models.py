@@ -6,9 +6,11 @@ import copy
 from typing import Any
 
 import boto3
+import botocore.hooks
+import botocore.parsers
 import pytest
 from botocore.loaders import JSONFileLoader, Loader
-from botocore.utils import deep_merge
+from botocore.utils import deep_merge, parse_timestamp
 from moto.core.utils import get_service_model
 
 from tests.support.service_models import SharedFiles, merged, slim
@@ -77,3 +79,20 @@ def test_what_botocore_adds_to_an_endpoint_is_in_no_other() -> None:
     for service in ("sts", "iam", "eks", *names):
         made: Any = boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]
         assert made._request_signer._signing_name == names.get(service, service)
+
+
+def test_times_and_copied_handlers_are_those_of_botocore() -> None:
+    parse: Any = botocore.parsers.DEFAULT_TIMESTAMP_PARSER
+    values: Any = ("2026-01-02T03:04:05.678Z", "Mon, 02 Jan 2006 15:04:05 GMT", 1, 1.0, "1.5")
+    for value in values:
+        assert parse(value) == parse_timestamp(value) == parse(value)
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        parse("yesterday")
+    hooks: Any = botocore.hooks
+    trie = hooks._PrefixTrie()
+    trie.append_item("a.b", 1, section=0)
+    trie.append_item("a.*", 2)
+    copied = copy.copy(trie)
+    copied.append_item("a.b", 3)
+    assert sorted(trie.prefix_search("a.b")) == [1, 2]
+    assert sorted(copied.prefix_search("a.b")) == [1, 2, 3]

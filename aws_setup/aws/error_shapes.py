@@ -14,6 +14,8 @@ def use_modeled_errors(client: Any) -> None:
     models under another name finds them itself.
     """
     model = client.meta.service_model
+    if "error_shapes" in model.__dict__:
+        return
     shapes = getattr(model, "_service_description", {}).get("shapes", {})
     if not shapes:
         return

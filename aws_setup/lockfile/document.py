@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import re
 from collections.abc import Mapping
@@ -33,8 +34,13 @@ def written_by(when: str) -> dict[str, Any]:
         "written": when,
         "project": __version__,
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": dict(_package_versions()),
     }
+
+
+@functools.cache
+def _package_versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
 
 
 def configuration_of(config: Config, **resolved: Any) -> dict[str, Any]:

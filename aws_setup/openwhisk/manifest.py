@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,31 @@ def documents(text: str) -> Iterator[Any]:
         Undecodable: it is not YAML, a value is not what its tag says, or it is nested too deep.
     """
     try:
-        yield from yaml.load_all(text, Loader=_LOADER)  # a safe loader, whichever
+        # What aliases share in the text the copies share, too: a few lines can name millions.
+        values = _copied(_read(text), {})
     except (yaml.YAMLError, *SHAPE_ERRORS) as error:
         raise Undecodable(" ".join(str(error).split())) from None
+    yield from values
+
+
+@functools.lru_cache(maxsize=64)
+def _read(text: str) -> list[Any]:
+    """Read a text once: several steps of a run read the manifests of the same few revisions."""
+    return list(yaml.load_all(text, Loader=_LOADER))  # a safe loader, whichever
+
+
+def _copied(value: Any, known: dict[int, Any]) -> Any:
+    """Return a copy of a value of YAML, whose lists and mappings a caller may change."""
+    if type(value) not in (dict, list):
+        return value
+    if id(value) in known:
+        return known[id(value)]
+    if type(value) is list:
+        items: list[Any] = []
+        known[id(value)] = items
+        items.extend(_copied(item, known) for item in value)
+        return items
+    members: dict[Any, Any] = {}
+    known[id(value)] = members
+    members.update((key, _copied(item, known)) for key, item in value.items())
+    return members

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aws_setup.errors import SetupError
+from aws_setup.openwhisk.manifest import documents
 from aws_setup.openwhisk.release_records import newest, pack
 
 
@@ -38,3 +39,17 @@ def test_a_damaged_record_is_named_with_a_fix(document: dict[str, Any]) -> None:
     (problem,) = caught.value.problems
     assert "the Secret ns/r.v1" in problem.what
     assert "kubectl -n ns delete secret r.v1" in problem.hint
+
+
+def test_what_a_text_says_does_not_depend_on_what_was_done_with_it_before() -> None:
+    text = "a: &b {c: [1, {d: 2}]}\ne: *b\n---\n- f\n"
+    (first, other) = documents(text)
+    first["a"]["c"][1]["d"] = first["g"] = 3
+    other.append(4)
+    assert list(documents(text)) == [{"a": {"c": [1, {"d": 2}]}, "e": {"c": [1, {"d": 2}]}}, ["f"]]
+
+
+def test_few_lines_that_name_millions_of_values_are_read_at_once() -> None:
+    lines = ["v0: &v0 [x, x]", *(f"v{n}: &v{n} [*v{n - 1}, *v{n - 1}]" for n in range(1, 60))]
+    (found,) = documents("\n".join(lines))
+    assert found["v59"][0] is found["v59"][1] is found["v58"]

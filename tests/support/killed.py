@@ -8,6 +8,7 @@ only.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -122,6 +123,8 @@ class KilledRun:
 
     def _be_copy(self, plain: Any, copy: Path, answer: Path, killed: int, parent: int) -> None:
         try:
+            # A collection would write to each inherited object, whose memory is shared until then.
+            gc.freeze()
             wait_until_stopped(parent)
             failure = ""
             try:

@@ -16,6 +16,7 @@ from typing import Any
 import botocore.client
 import botocore.hooks
 import botocore.loaders
+import botocore.parsers
 import botocore.session
 
 
@@ -30,6 +31,11 @@ def install() -> None:
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     _share_clients()
     _share_event_names()
+    _copy_handlers_at_once()
+    # A time is read with dateutil, in a quarter of a millisecond; most are read many times.
+    parsers: Any = botocore.parsers
+    parse = functools.lru_cache(maxsize=10_000, typed=True)(parsers.DEFAULT_TIMESTAMP_PARSER)
+    parsers.DEFAULT_TIMESTAMP_PARSER = parse
 
 
 class SharedFiles(botocore.loaders.JSONFileLoader):
@@ -142,3 +148,21 @@ def _share_event_names() -> None:
             self._alias_name_cache = names
 
     aliaser.__init__ = aliaser_of_known_names
+
+
+def _copy_handlers_at_once() -> None:
+    """Copy the tree of a client's event handlers, which each new client has, without copy.copy."""
+    hooks: Any = botocore.hooks
+    kinds = hooks.NodeList
+
+    def copied(self: Any, node: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: self._recursive_copy(value)
+            if type(value) is dict
+            else kinds(*map(list, value))
+            if type(value) is kinds
+            else value
+            for key, value in node.items()
+        }
+
+    hooks._PrefixTrie._recursive_copy = copied

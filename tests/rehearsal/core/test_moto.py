@@ -41,6 +41,28 @@ def test_all_sessions_share_what_is_read_of_botocores_files(
     assert endpoints[0] is endpoints[1]
 
 
+def test_types_and_what_is_offered_of_them_are_filtered_as_moto_does(cloud: RehearsalCloud) -> None:
+    from moto.ec2.models import instance_types as moto_types
+
+    ec2 = backend("ec2", "us-east-1")
+    of_zone, kind = {"location": ["us-east-1a"]}, "availability-zone"
+    zones: Any = moto_types.INSTANCE_TYPE_OFFERINGS[kind]
+    for filters in (of_zone, {"instance-type": ["t3.micro", "r5.xlarge", "x9.none"]}):
+        for both in (filters, filters | of_zone):
+            found = ec2.describe_instance_type_offerings(kind, both)
+            rows = zones["us-east-1"]
+            expected = [row for row in rows if ec2.matches_filters(row, both, kind)]
+            assert found
+            assert sorted(map(str, found)) == sorted(map(str, expected))
+    every = moto_types.InstanceTypeBackend.instance_types
+    for names in (["t3.micro", "r5.xlarge"], ["t3.*"], ["x9.none"]):
+        filters = {"instance-type": names, "current-generation": ["true"]}
+        types = ec2.describe_instance_types(filters=filters)
+        wanted = moto_types.generic_filter(filters, every)
+        assert sorted(map(str, types)) == sorted(map(str, wanted))
+        assert bool(types) == (names != ["x9.none"])
+
+
 def test_the_key_of_the_disks_is_symmetric(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     made = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, Encrypted=True)
