@@ -73,7 +73,7 @@ def sample(cliffs: Sequence[Cliff], number: int) -> list[Cliff]:
 
 
 @contextmanager
-def _world() -> Iterator[World]:
+def open_world() -> Iterator[World]:
     """Yield a world in a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="trust-"))
     try:
@@ -108,7 +108,7 @@ def _known(plan: Plan, results: Path, cliff: Cliff, state: str) -> str | None:
 def cliffs(plan: Plan, results: Path) -> int:
     """Try what can happen at each write of each command."""
     done, failures = _done(results), 0
-    with _world() as made:
+    with open_world() as made:
         from tests.trust import story
 
         phases = [phase for phase in story.STORY if phase.name in plan.story]
@@ -178,7 +178,7 @@ def _try(made: World, wanted: Sequence[Cliff], expected: Undisturbed, tries: Tri
 def pairs(plan: Plan, results: Path) -> int:
     """Run pairs of commands at once, each with several seeds."""
     done, failures = _done(results), 0
-    with _world() as made:
+    with open_world() as made:
         from tests.trust.pairs import PAIRS, run_pairs
 
         wanted = range(plan.seed, plan.seed + plan.seeds)
@@ -196,7 +196,7 @@ def others(plan: Plan, results: Path) -> int:
     if plan.shard != plan.shards - 1:
         return 0
     done, failures = _done(results), 0
-    with _world() as made:
+    with open_world() as made:
         from tests.trust.others import destroy_elsewhere, run_story
 
         began = time.monotonic()
@@ -212,7 +212,7 @@ def others(plan: Plan, results: Path) -> int:
 def hostile(plan: Plan, results: Path) -> int:
     """Run commands in hostile worlds: a full disk, a wrong clock, no home, and so on."""
     done, failures = _done(results), 0
-    with _world() as made:
+    with open_world() as made:
         from tests.trust.hostile import CASES, run_cases
 
         mine = [case for case in plan.share(CASES) if str(case) not in done]
