@@ -20,12 +20,6 @@ SERVE = [sys.executable, "-m", "aws_setup.rehearsal", "serve"]
 ROOT = Path(__file__).parents[2]
 
 
-def served(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*SERVE, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
-    )
-
-
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     folder = tmp_path / "state"
@@ -44,8 +38,11 @@ def server(state: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_serves_until_ctrl_c(
-    server: subprocess.Popen[str], state: Path, monkeypatch: pytest.MonkeyPatch
+def test_serves_on_loopback_until_ctrl_c(
+    server: subprocess.Popen[str],
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert server.stdout
     lines: list[str] = []
@@ -60,9 +57,13 @@ def test_serves_until_ctrl_c(
     assert refused(ec2.describe_vpcs) == "InternalError"
     ec2.create_vpc(CidrBlock="10.0.0.0/16")
     port = int(os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2])
-    taken = served("--port", str(port))
-    assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
-    assert str(port) in taken.stderr
+    assert f"http://127.0.0.1:{port}" in lines[0]
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", port))  # in use if the server listened on every address
+    assert main(["serve", "--port", str(port)]) == 2
+    taken = capsys.readouterr()
+    assert taken.err.count("\n") == 1
+    assert str(port) in taken.err
     server.send_signal(signal.SIGINT)
     assert server.wait(timeout=20) == 0
     calls = json.loads((state / "calls.json").read_text())
@@ -98,12 +99,3 @@ def test_bad_port_and_speed() -> None:
     assert main(["serve", "--speed", "-1"]) == 2
     with pytest.raises(SystemExit, match="2"):
         main(["serve", "--speed", "fast"])
-
-
-def test_listens_on_loopback_only(server: subprocess.Popen[str]) -> None:
-    assert server.stdout
-    url = server.stdout.readline().split()[5]
-    host, port = url.removeprefix("http://").split(":")
-    assert host == "127.0.0.1"
-    with socket.socket() as other:
-        other.bind(("127.0.0.2", int(port)))  # in use if the server listened on every address
