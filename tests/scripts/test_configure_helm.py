@@ -20,7 +20,8 @@ from aws_setup.engine.wait import Pending
 from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import release_of
-from tests.support.cluster import Lab, helms, lab
+from tests.support.cluster import ConfiguredLab, Lab, configured_lab, helms, lab
+from tests.support.copies import SHARED
 from tests.support.kube import connect
 
 pytestmark = pytest.mark.timeout(240)
@@ -106,48 +107,6 @@ def gone(zoo: Lab) -> None:
     assert zoo.objects("persistentvolumes", "") == []
 
 
-@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
-def test_configure_reinstalls_a_partly_uninstalled_release(
-    zoo: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    zoo.run("configure")
-    with monkeypatch.context() as patch:
-        kill_helm(zoo, patch, "DELETE", "statefulsets")
-        zoo.run("destroy", code=3)
-    assert release_of(zoo)["status"] == "uninstalling"
-    zoo.run("configure")
-    assert "found an interrupted helm operation (uninstalling)" in zoo.stderr
-    assert release_of(zoo)["status"] == "deployed"
-
-
-@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
-def test_an_upgrade_overwrites_fields_that_were_edited_by_hand(zoo: Lab) -> None:
-    zoo.run("configure")
-    v1 = CoreV1Api(connect(zoo.api, token=f"{PREFIX}any"))
-    edit = {"data": {"whisk_api_host_name": "by-hand.example.com", "whisk_action_memory_max": "1m"}}
-    v1.patch_namespaced_config_map("owdev-whisk.config", "openwhisk", edit)
-    file = zoo.folder / "mine.yaml"
-    file.write_text(
-        yaml.safe_dump({"whisk": {"limits": {"actions": {"memory": {"max": "9000m"}}}}})
-    )
-    zoo.save(openwhisk_values=str(file))
-    zoo.run("configure")
-    data = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
-    assert data["whisk_action_memory_max"] == "9000m"
-    zoo.run("configure")
-
-
-@pytest.mark.parametrize("zoo", ["4.3"], indirect=True)
-def test_destroy_without_helm_completes_an_interrupted_uninstallation(
-    zoo: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    zoo.run("configure")
-    with monkeypatch.context() as patch:
-        kill_helm(zoo, patch, "DELETE", "statefulsets")
-        zoo.run("destroy", code=3)
-    without_helm(zoo)
-
-
 def test_destroy_without_helm_deletes_every_kind_of_the_chart(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,3 +163,55 @@ def slow_helm(zoo: Lab, patch: pytest.MonkeyPatch, process: subprocess.Popen[byt
 
     patch.setattr(zoo.api, "answer", answer)
     patch.setattr("aws_setup.openwhisk.release.Pending", pending)
+
+
+@pytest.fixture(scope=SHARED)
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredLab]:
+    """A cluster that was configured with helm 4, of which each of the next tests has a copy."""
+    with configured_lab(tmp_path_factory.mktemp("world") / "laptop", helm="4.3") as made:
+        yield made
+
+
+@pytest.fixture
+def configured_zoo(configured: ConfiguredLab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setattr("aws_setup.openwhisk.release.OTHER_RUN", 0.2)
+    return configured.enter_lab(monkeypatch)
+
+
+def test_configure_reinstalls_a_partly_uninstalled_release(
+    configured_zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = configured_zoo
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "DELETE", "statefulsets")
+        zoo.run("destroy", code=3)
+    assert release_of(zoo)["status"] == "uninstalling"
+    zoo.run("configure")
+    assert "found an interrupted helm operation (uninstalling)" in zoo.stderr
+    assert release_of(zoo)["status"] == "deployed"
+
+
+def test_an_upgrade_overwrites_fields_that_were_edited_by_hand(configured_zoo: Lab) -> None:
+    zoo = configured_zoo
+    v1 = CoreV1Api(connect(zoo.api, token=f"{PREFIX}any"))
+    edit = {"data": {"whisk_api_host_name": "by-hand.example.com", "whisk_action_memory_max": "1m"}}
+    v1.patch_namespaced_config_map("owdev-whisk.config", "openwhisk", edit)
+    file = zoo.folder / "mine.yaml"
+    file.write_text(
+        yaml.safe_dump({"whisk": {"limits": {"actions": {"memory": {"max": "9000m"}}}}})
+    )
+    zoo.save(openwhisk_values=str(file))
+    zoo.run("configure")
+    data = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")["data"]
+    assert data["whisk_action_memory_max"] == "9000m"
+    zoo.run("configure")
+
+
+def test_destroy_without_helm_completes_an_interrupted_uninstallation(
+    configured_zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = configured_zoo
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "DELETE", "statefulsets")
+        zoo.run("destroy", code=3)
+    without_helm(zoo)

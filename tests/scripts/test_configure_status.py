@@ -15,21 +15,25 @@ import configure_eks_cluster
 from aws_setup.cli.app import script_command
 from aws_setup.eks.node_labels import GROUP_LABEL
 from aws_setup.eks.node_launch_template import ROLE_LABEL
-from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
-from tests.support.cluster import Lab, lab
+from tests.support.cluster import ConfiguredLab, Lab, configured_lab
+from tests.support.copies import SHARED
 from tests.support.eks import instances
 
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """Yield a cluster that is configured already."""
-    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as made:
-        made.run("configure")
+@pytest.fixture(scope=SHARED)
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredLab]:
+    """A cluster that is configured, of which each test has a copy."""
+    with configured_lab(tmp_path_factory.mktemp("world") / "laptop", full=True) as made:
         yield made
+
+
+@pytest.fixture
+def zoo(configured: ConfiguredLab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    return configured.enter_lab(monkeypatch)
 
 
 def shown(zoo: Lab) -> str:

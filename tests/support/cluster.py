@@ -36,6 +36,7 @@ from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
 from aws_setup.rehearsal.openwhisk.server import serve as serve_whisk
 from tests.support import eks
+from tests.support.copies import World, shared_cloud
 from tests.support.kube import tool
 from tests.support.scripts import register_key
 
@@ -204,6 +205,35 @@ def lab(
         result = Lab(cloud, api, whisk, folder, hooks, dict(CONFIG))
         result.save(openwhisk_chart=str(chart), openwhisk_api_port=int(url.rsplit(":", 1)[1]))
         yield result
+
+
+@dataclass(frozen=True)
+class ConfiguredLab(World):
+    """A lab in which the second script has run, for all tests of a file."""
+
+    lab: Lab
+    home: Path
+    """The operator's home folder, in which the run has left files."""
+
+    def enter_lab(self, patch: pytest.MonkeyPatch) -> Lab:
+        """Point a test's environment to the lab, and return it; the test's home gets the files."""
+        self.enter(patch)
+        shutil.copytree(self.home, os.environ["HOME"], dirs_exist_ok=True)
+        return self.lab
+
+
+@contextmanager
+def configured_lab(
+    folder: Path, *, full: bool = False, helm: str = "3.17"
+) -> Iterator[ConfiguredLab]:
+    """Yield a lab with a cloud of its own, as `lab` does, after a run of the second script."""
+    with (
+        shared_cloud() as cloud,
+        pytest.MonkeyPatch.context() as patch,
+        lab(cloud, folder, patch, full=full, helm=helm) as made,
+    ):
+        made.run("configure")
+        yield ConfiguredLab(cloud, folder, made, Path(os.environ["HOME"]))
 
 
 def helms() -> list[int]:
