@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -47,3 +48,32 @@ def _state(task: Path) -> str:
         return (task / "stat").read_text().rpartition(") ")[2][0]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that it and its children have started, in that order.
+
+    It is asked at each turn of two runs: a `Path` for each process of the computer takes longer
+    than what it reads.
+    """
+    children: dict[int, list[int]] = {}
+    with os.scandir("/proc") as entries:
+        for name in (entry.name for entry in entries if entry.name.isdigit()):
+            children.setdefault(_parent(name), []).append(int(name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, ())
+    return found
+
+
+def _parent(pid: str) -> int:
+    """Return the process that has started another one; 0 where it is not known."""
+    try:
+        handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+        try:
+            state = os.read(handle, 1024)
+        finally:
+            os.close(handle)
+    except OSError:
+        return 0
+    return int(state.rpartition(b") ")[2].split()[1])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import random
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 from tests.trust import snapshot, story
+from tests.trust.groups import AGAIN
 from tests.trust.snapshot import Snapshot
 from tests.trust.story import ACTIONS, WHISK, Phase
 from tests.trust.turns import Turns
@@ -57,55 +59,78 @@ PAIRS = (
 
 
 @dataclass(frozen=True)
-class End:
-    """How commands ended: exit codes, the world, and the world after a destroy.
+class Left:
+    """What commands left: the world, the world after a destroy, and the digest of its state."""
 
-    `refused` are the places of those that the run lock refused.
-    """
-
-    codes: tuple[int, ...]
+    state: str
     world: Snapshot
     destroyed: Snapshot
+
+
+@dataclass(frozen=True)
+class End:
+    """How commands ended: exit codes, what they left, and the places of those that were refused."""
+
+    codes: tuple[int, ...]
+    left: Left
     refused: tuple[int, ...] = ()
     output: str = ""
 
 
 @dataclass
-class SerialEnds:
-    """How the commands of a pair end one after the other, or alone; each is tried when needed."""
+class Ends:
+    """How the commands of the pairs ended, so that no equal state is destroyed each time."""
 
     world: World
-    pair: Pair
-    _known: dict[tuple[str, ...], End] = field(default_factory=dict)
+    _left: dict[str, Left] = field(default_factory=dict)
+    _serial: dict[tuple[str, ...], End] = field(default_factory=dict)
 
-    def of(self, order: Sequence[int]) -> End:
-        """Return the end of an order of places, from a copy of the world."""
-        phases = [self.pair.phases[place] for place in order]
-        names = tuple(phase.name for phase in phases)
-        if names not in self._known:
-            self._known[names] = self.world.fork(lambda: self._run(phases))
-        found = self._known[names]
+    def serial(self, pair: Pair, order: Sequence[int]) -> End:
+        """Return how the commands of a pair end one after the other, in a copy of the world."""
+        phases = [pair.phases[place] for place in order]
+        names = (pair.after, *(phase.name for phase in phases))
+        if names not in self._serial:
+            self._serial[names] = self.fork(lambda: self._run(phases))
+        found = self._serial[names]
         codes = dict(zip(order, found.codes, strict=True))
         return replace(found, codes=tuple(codes[place] for place in sorted(order)))
 
     def _run(self, phases: Sequence[Phase]) -> End:
         codes = tuple(story.act(self.world, phase) for phase in phases)
+        return End(codes, self.left(again=False))
+
+    def fork(self, act: Callable[[], End]) -> End:
+        """Return the end of what is done in a copy of the world."""
+        end = self.world.fork(act)
+        self._left[end.left.state] = end.left
+        return end
+
+    def left(self, *, again: bool) -> Left:
+        """Return what is left in the world, and after a destroy.
+
+        A later run sees no difference between equal states: such a state is destroyed only once,
+        and when `again` is true.
+        """
+        state = story.state(self.world)
+        if state in self._left and not again:
+            return self._left[state]
         found = story.take(self.world)
         story.advance(self.world, story.DESTROY)
-        return End(codes, found, story.take(self.world, locks=True))
+        return Left(state, found, story.take(self.world, locks=True))
 
 
-def attempt(world: World, pair: Pair, serial: SerialEnds, seed: int) -> str:
+def attempt(pair: Pair, ends: Ends, seed: int) -> str:
     """Run both at once in a copy of the world; return '' or what is wrong with the end."""
     try:
-        end = world.fork(lambda: _at_once(world, pair, seed))
-        why = _judge(end, serial)
+        end = ends.fork(lambda: _at_once(ends, pair, seed))
+        why = _judge(end, pair, ends)
         return f"{why}\n{end.output}" if why else ""
     except Failed as failure:
         return str(failure)
 
 
-def _at_once(world: World, pair: Pair, seed: int) -> End:
+def _at_once(ends: Ends, pair: Pair, seed: int) -> End:
+    world = ends.world
     world.tap.arm(None)
     runs = [
         world.start(phase.script, *phase.words, name=f"run-{place}")
@@ -123,26 +148,28 @@ def _at_once(world: World, pair: Pair, seed: int) -> End:
     refused = tuple(
         place for place, (run, code) in enumerate(ended) if code == 2 and REFUSED in run.stderr
     )
-    found = story.take(world)
+    for run in runs:
+        for ending in ("out", "err"):
+            (run.folder / f"{run.name}.{ending}").unlink()
+    again = random.Random(f"{pair} {seed}").randrange(AGAIN) == 0
     try:
-        story.advance(world, story.DESTROY)
+        return End(tuple(codes), ends.left(again=again), refused, output)
     except Failed as failure:
         raise Failed(f"{failure}\n{output}") from None
-    return End(tuple(codes), found, story.take(world, locks=True), refused, output)
 
 
-def _judge(end: End, serial: SerialEnds) -> str:
+def _judge(end: End, pair: Pair, ends: Ends) -> str:
     """Return '' where the end is a serial one of the commands that were not refused."""
     worked = [place for place in range(len(end.codes)) if place not in end.refused]
     if not worked:
         return "each was refused because of the other"
     codes, texts = tuple(end.codes[place] for place in worked), []
     for order in permutations(worked):
-        expected = serial.of(order)
+        expected = ends.serial(pair, order)
         if expected.codes == codes:
-            texts.append(snapshot.differences(expected.world, end.world))
+            texts.append(snapshot.differences(expected.left.world, end.left.world))
             if not texts[-1]:
-                left = snapshot.differences(expected.destroyed, end.destroyed)
+                left = snapshot.differences(expected.left.destroyed, end.left.destroyed)
                 return f"destroyed: not empty\n{left}" if left else ""
     return min(texts, key=len) if texts else f"exit codes {end.codes}: no serial order has these"
 
@@ -154,13 +181,15 @@ def run_pairs(
 
     `done` names those of an earlier call: "PAIR, seed SEED".
     """
+    # Each copy of the world would make the clients of snapshots anew.
+    story.take(world)
+    ends = Ends(world)
     left = {pair: [seed for seed in seeds if f"{pair}, seed {seed}" not in done] for pair in pairs}
     for name in ("", *story.PHASES):
         if name:
             story.advance(world, story.PHASES[name])
         for pair in [pair for pair in pairs if pair.after == name and left[pair]]:
-            ends = SerialEnds(world, pair)
             for seed in left.pop(pair):
-                yield pair, seed, attempt(world, pair, ends, seed)
+                yield pair, seed, attempt(pair, ends, seed)
         if not any(left.values()):
             return

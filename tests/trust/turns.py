@@ -14,7 +14,8 @@ import threading
 from collections.abc import Sequence
 
 from tests.support.script_runs import Run
-from tests.trust.cliffs import Tap, children
+from tests.support.signals import family
+from tests.trust.cliffs import Tap
 
 LENGTHS = (1, 3, 10, 40, 150)
 """Mean lengths of a turn in requests; a seed has one of them."""
@@ -89,6 +90,6 @@ class Turns:
 
 def _signal(pid: int, number: int) -> None:
     """Send a signal to a run and to the programs that it has started."""
-    for one in (pid, *children(pid)):
+    for one in family(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(one, number)
