@@ -6,9 +6,11 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from aws_setup.config import Config, file_warnings, load_config, lock_warnings
 from aws_setup.config.lock_file import read_lock
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import visible
+from aws_setup.engine.temporary_files import delete_abandoned
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.report import Report
 
@@ -49,6 +52,8 @@ class Invocation:
 def run_guarded(invocation: Invocation, work: Work) -> int:
     """Run a command, print its errors, and return the exit code."""
     _end_as_with_ctrl_c()
+    with suppress(OSError):
+        delete_abandoned(Path(tempfile.gettempdir()))
     options = invocation.options
     if options.verbose:
         _log_to_stderr()

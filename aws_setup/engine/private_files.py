@@ -13,6 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from aws_setup.engine.temporary_files import owned_prefix
 from aws_setup.engine.wait import SystemClock
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -50,7 +51,8 @@ def write_private(path: Path, content: str | bytes) -> None:
     make_private_folder(path.parent)
     if path.exists() and not (path.is_file() or path.is_symlink()):
         raise _refusal(path, "it is not a regular file")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    prefix = owned_prefix(path.parent, f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +21,7 @@ from aws_setup.engine.deadline import remaining, within
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
 from aws_setup.kube.connection import ClusterConnection, ClusterEndpoint
@@ -211,8 +211,8 @@ class KubeClient:
             yield self._connection.settings()
             return
         settings = copy.copy(self._connection.settings())
-        with TemporaryDirectory(prefix="lambda-fs-") as folder:
-            authority = Path(folder, "ca.pem")
+        with temporary_folder() as folder:
+            authority = folder / "ca.pem"
             authority.write_text(self.endpoint.authority, encoding="utf-8", newline="\n")
             settings.ssl_ca_cert = str(authority)
             yield settings

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.session import error_code
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import open_file
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.errors import Refused
 from aws_setup.namenodes.request import DEFAULT_JAR
 
@@ -189,8 +189,8 @@ def local_copy(spec: str, stores: JarStores) -> Iterator[Path]:
     if not scheme:
         yield expanded(spec)
         return
-    with TemporaryDirectory(prefix="lambda-fs-jar-") as folder:
-        path = Path(folder) / "namenode.jar"
+    with temporary_folder() as folder:
+        path = folder / "namenode.jar"
         fetch = _from_s3 if scheme == "s3" else _from_machine
         fetch(spec, stores, path)
         yield path

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from aws_setup.config.regular_files import open_file, read_file
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.errors import Problem, SetupError
 from aws_setup.namenodes.jar import Jar, read_jar
 from aws_setup.namenodes.jar_configuration import (
@@ -81,8 +81,8 @@ def _configured_copy(path: Path, original: Jar, *, main_class: str, facts: Facts
     differences = tuple(found.differences(known))
     if copy is data:
         return PreparedJar(original, (), differences, found.missing)
-    with TemporaryDirectory(prefix="lambda-fs-jar-") as folder:
-        new = Path(folder) / "namenode.jar"
+    with temporary_folder() as folder:
+        new = folder / "namenode.jar"
         new.write_bytes(copy)
         jar = read_jar(new, source=f"{source}, configured", main_class=main_class)
     jar = replace(jar, original_sha256=hashlib.sha256(data).hexdigest())

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from aws_setup.config import Config
 from aws_setup.config.chart_source import ENCRYPTED, is_git_url
 from aws_setup.config.paths import expanded
 from aws_setup.engine.private_files import make_private_folder
+from aws_setup.engine.temporary_files import unnamed_folder
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk import helm, local_program
 
@@ -195,7 +195,7 @@ def _unreachable(error: SetupError) -> SetupError:
 def _fetch(config: Config, commit: str, root: Path) -> None:
     """Fetch one commit into the cache, completely or not at all."""
     make_private_folder(root.parent)
-    work, url = Path(tempfile.mkdtemp(dir=root.parent, prefix=".fetch-")), config.openwhisk_chart
+    work, url = unnamed_folder(root.parent, ".fetch-"), config.openwhisk_chart
     try:
         _git("init", "--quiet", str(work))
         _git("-C", str(work), "fetch", "--quiet", "--depth", "1", "--", url, commit)

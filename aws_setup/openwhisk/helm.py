@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import yaml
 
 from aws_setup.engine.decoding import Undecodable
+from aws_setup.engine.temporary_files import temporary_file
 from aws_setup.engine.write_guard import before_write
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.local_program import ProgramFailed, run
@@ -25,6 +23,12 @@ OLDEST = (3, 8)
 
 CONFLICT_MESSAGE = "Apply failed with"
 """Message of helm 4, which uses server-side apply, about fields that others have set."""
+
+VALUES = ("--values", "-")
+"""helm reads them from its standard input: they contain keys and passwords.
+
+helm 3 and 4 do so: https://github.com/helm/helm/blob/main/pkg/cli/values/options.go (readFile).
+"""
 
 HINT_INSTALL_HELM = "install it: https://helm.sh/docs/intro/install/ (macOS: `brew install helm`)"
 
@@ -84,18 +88,6 @@ def find_git() -> str:
     return path
 
 
-@contextlib.contextmanager
-def private_file(text: str, *, suffix: str) -> Iterator[Path]:
-    """Yield a file with `text` that only its owner may read; it is deleted afterwards."""
-    handle, name = tempfile.mkstemp(prefix="lambda-fs-", suffix=suffix)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
 @dataclass(frozen=True)
 class Helm:
     """helm, for one release in one namespace of one cluster.
@@ -111,28 +103,23 @@ class Helm:
     arguments: tuple[str, ...] = ()
 
     def upgrade(self, chart: Path, values: Mapping[str, Any], *, description: str) -> None:
-        """Install the release, or upgrade it; returns without waiting for pods.
-
-        Values are passed in a file that only its owner may read: they contain keys and passwords.
-        """
-        with private_file(yaml.safe_dump(dict(values)), suffix=".yaml") as file:
-            self._run_over_conflicts(
-                "upgrade",
-                self.release,
-                str(chart),
-                "--install",
-                "--values",
-                str(file),
-                "--description",
-                description,
-                "--history-max",
-                "5",
-            )
+        """Install the release, or upgrade it; returns without waiting for pods."""
+        self._run_over_conflicts(
+            "upgrade",
+            self.release,
+            str(chart),
+            "--install",
+            *VALUES,
+            "--description",
+            description,
+            "--history-max",
+            "5",
+            values=values,
+        )
 
     def rendered(self, chart: Path, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the objects that the chart renders from the values."""
-        with private_file(yaml.safe_dump(dict(values)), suffix=".yaml") as file:
-            text = self._run("template", self.release, str(chart), "--values", str(file))
+        text = self._run("template", self.release, str(chart), *VALUES, values=values)
         return parse_documents(text)
 
     def uninstall(self) -> None:
@@ -143,24 +130,26 @@ class Helm:
             if "not found" not in str(error):
                 raise
 
-    def _run_over_conflicts(self, *command: str) -> None:
+    def _run_over_conflicts(self, *command: str, values: Mapping[str, Any]) -> None:
         """Run a command; it overwrites fields that were edited by hand, as helm 3 does."""
         try:
-            self._run(*command)
+            self._run(*command, values=values)
         except ProgramFailed as error:
             if CONFLICT_MESSAGE not in error.output:
                 raise
-            self._run(*command, "--force-conflicts")
+            self._run(*command, "--force-conflicts", values=values)
 
-    def _run(self, *command: str) -> str:
+    def _run(self, *command: str, values: Mapping[str, Any] | None = None) -> str:
         if command[0] in ("upgrade", "uninstall"):
             before_write()
         arguments = [self.path, *command, "--namespace", self.namespace, *self.arguments]
+        text = "" if values is None else yaml.safe_dump(dict(values))
         if self.kubeconfig is None:
             # The user's kubeconfig may start a program that calls AWS for a token.
-            return run(arguments, aws=True, secrets=True)
-        with private_file(self.kubeconfig(), suffix=".kubeconfig") as file:
-            return run([*arguments, "--kubeconfig", str(file)])
+            return run(arguments, given=text, aws=True, secrets=True)
+        # helm reads a kubeconfig more than once, and so not from a pipe.
+        with temporary_file(self.kubeconfig(), suffix=".kubeconfig") as file:
+            return run([*arguments, "--kubeconfig", str(file)], given=text)
 
 
 def _not_helm(what: str, why: str) -> SetupError:

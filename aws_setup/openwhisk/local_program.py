@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -24,6 +25,9 @@ TIMEOUT_SECONDS = 900.0
 
 OPEN_OUTPUT_SECONDS = 5.0
 """Seconds for which what a program has started may keep its output open after its end."""
+
+MESSAGE_END = 64 * 1024
+"""Characters at the beginning, and at the end, of what a failed program printed that are read."""
 
 UNREACHABLE_MESSAGES = (
     "cluster unreachable",
@@ -60,6 +64,7 @@ class ProgramFailed(SetupError):
 def run(
     command: Sequence[str],
     *,
+    given: str = "",
     environ: Mapping[str, str] | None = None,
     aws: bool = False,
     secrets: bool = False,
@@ -72,6 +77,7 @@ def run(
 
     Args:
         command: the program and its arguments.
+        given: what it reads from its standard input.
         environ: variables to set in addition.
         aws: whether it needs AWS's credentials from the environment.
         secrets: whether it may need other secrets from the environment.
@@ -83,7 +89,7 @@ def run(
     limit = remaining(TIMEOUT_SECONDS)
     env = child_environment(os.environ, aws=aws, secrets=secrets, more=environ)
     try:
-        done = _completed(command, env, seconds=limit)
+        done = _completed(command, env, given, seconds=limit)
     except OSError as error:
         raise SetupError(
             f"cannot start {command[0]}", str(error), f"install {command[0]}, or repair it"
@@ -96,7 +102,7 @@ def run(
         ) from error
     output, dropped = done.output.text(), done.output.dropped + done.errors.dropped
     if done.code:
-        shown_output = redact(" ".join((done.errors.text() or output).split()))
+        shown_output = redact(" ".join(message_ends(done.errors.text() or output).split()))
         why = _failure_reason(done.code, shown_output)
         raise ProgramFailed(f"{shown} failed", why, hint_for(shown_output), output=shown_output)
     if done.output.dropped:
@@ -117,22 +123,25 @@ class _Completed:
     errors: KeptOutput
 
 
-def _completed(command: Sequence[str], env: Mapping[str, str], *, seconds: float) -> _Completed:
+def _completed(
+    command: Sequence[str], env: Mapping[str, str], given: str, *, seconds: float
+) -> _Completed:
     """Run a program to its end; at the deadline kill its session, and raise TimeoutExpired.
 
     A program that it has started, such as `aws eks get-token`, would otherwise keep its output
     open, and reading that would not end. Each stream is closed by the thread that reads it: on
     Windows closing a pipe waits for a read of it in another thread.
     """
-    process = subprocess.Popen(
-        list(command),
-        bufsize=0,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **own_session(windows=os.name == "nt"),
-    )
+    with _input(given) as stdin:
+        process = subprocess.Popen(
+            list(command),
+            bufsize=0,
+            env=dict(env),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **own_session(windows=os.name == "nt"),
+        )
     kept = (KeptOutput(), KeptOutput())
     readers = [
         threading.Thread(target=_drain, args=(stream, into), daemon=True)
@@ -152,6 +161,22 @@ def _completed(command: Sequence[str], env: Mapping[str, str], *, seconds: float
         end_session(process, windows=os.name == "nt")
         _join(readers)
     return _Completed(code, *kept)
+
+
+@contextlib.contextmanager
+def _input(text: str) -> Iterator[IO[bytes] | int]:
+    """Yield what a program reads its input from: a file without a name, or nothing.
+
+    It is complete before the program starts: of a pipe, whose writer may be killed, the program
+    would take a part for the whole. Nobody has to delete it.
+    """
+    if not text:
+        yield subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        yield file
 
 
 def _join(readers: Sequence[threading.Thread]) -> None:
@@ -191,6 +216,18 @@ def own_session(*, windows: bool) -> dict[str, Any]:
     if windows:
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200)}
     return {"start_new_session": True}
+
+
+def message_ends(text: str) -> str:
+    """Return beginning and end of a text of MiB, of which a string for each word takes 20 times it.
+
+    A word that is cut is left out: of a URL with a password only a whole one is recognised.
+    """
+    if len(text) <= 2 * MESSAGE_END:
+        return text
+    head = text[:MESSAGE_END].rsplit(maxsplit=1)
+    tail = text[-MESSAGE_END:].split(maxsplit=1)
+    return " … ".join((head[0] if head[1:] else "", tail[-1] if tail[1:] else ""))
 
 
 def _failure_reason(code: int, output: str) -> str:

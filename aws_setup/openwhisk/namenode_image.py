@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from aws_setup.config import bounded_yaml
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import json_of
 from aws_setup.engine.private_files import make_private_folder
+from aws_setup.engine.temporary_files import unnamed_folder
 from aws_setup.errors import Refused
 from aws_setup.openwhisk.chart import Chart, cache
 from aws_setup.openwhisk.values import merge
@@ -100,7 +100,7 @@ def _no_runtimes(why: str) -> Refused:
 def _copy(source: Path, target: Path, name: str, text: str) -> None:
     """Copy the chart into the cache, completely or not at all, and add the file."""
     make_private_folder(target.parent)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".copy-"))
+    work = unnamed_folder(target.parent, ".copy-")
     try:
         shutil.copytree(source, work, dirs_exist_ok=True, symlinks=True)
         (work / name).write_text(text, encoding="utf-8", newline="\n")

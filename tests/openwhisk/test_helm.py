@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from aws_setup.aws.context import Context
+from aws_setup.config.chart_source import redact
 from aws_setup.engine import deadline
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk import helm, helm_connection, local_program
@@ -25,7 +27,7 @@ from aws_setup.openwhisk.helm import (
 )
 from aws_setup.openwhisk.helm_connection import retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import immutable_changes
-from aws_setup.openwhisk.local_program import ProgramFailed
+from aws_setup.openwhisk.local_program import ProgramFailed, message_ends
 from tests.support.openwhisk import QuickClock
 
 
@@ -39,15 +41,16 @@ class FakeRun:
 
     answers: list[str | Exception] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, command: Sequence[str], **_: Any) -> str:
+    def __call__(self, command: Sequence[str], *, given: str = "", **_: Any) -> str:
         self.commands.append(list(command))
-        for flag in ("--values", "--kubeconfig"):
-            if flag in command:
-                path = Path(command[list(command).index(flag) + 1])
-                self.files[flag] = path.read_text(encoding="utf-8")
-                self.files["mode"] = oct(path.stat().st_mode & 0o777)
+        self.given.append(given)
+        if "--kubeconfig" in command:
+            path = Path(command[list(command).index("--kubeconfig") + 1])
+            self.files["--kubeconfig"] = path.read_text(encoding="utf-8")
+            self.files["mode"] = oct(path.stat().st_mode & 0o777)
         answer = self.answers.pop(0) if self.answers else ""
         if isinstance(answer, Exception):
             raise answer
@@ -72,17 +75,17 @@ def test_uninstalling_a_missing_release_is_fine(fake: FakeRun) -> None:
         OWDEV.uninstall()
 
 
-def test_values_are_passed_in_a_private_file_that_is_deleted_afterwards(fake: FakeRun) -> None:
+def test_values_are_passed_on_standard_input_and_a_token_in_a_private_file(fake: FakeRun) -> None:
     OWDEV.upgrade(Path("chart"), {"auth": "secret"}, description="lambda-fs 0123")
     (command,) = fake.commands
     assert command[1:5] == ["upgrade", "owdev", "chart", "--install"]
     assert command[command.index("--namespace") + 1] == "openwhisk"
     assert command[command.index("--description") + 1] == "lambda-fs 0123"
     assert not any("secret" in word for word in command)
-    assert yaml.safe_load(fake.files["--values"]) == {"auth": "secret"}
+    assert command[command.index("--values") + 1] == "-"
+    assert yaml.safe_load(fake.given[0]) == {"auth": "secret"}
     assert fake.files["--kubeconfig"] == "kind: Config\n"
     assert fake.files["mode"] == "0o600"
-    assert not Path(command[command.index("--values") + 1]).exists()
     assert not Path(command[command.index("--kubeconfig") + 1]).exists()
 
 
@@ -90,8 +93,9 @@ def test_conflicts_with_edits_by_hand_are_overwritten_and_other_errors_are_not(
     fake: FakeRun,
 ) -> None:
     fake.answers = [failure("Error: Apply failed with 1 conflict: .data.user_memory"), ""]
-    OWDEV.upgrade(Path("chart"), {}, description="new")
+    OWDEV.upgrade(Path("chart"), {"size": 1}, description="new")
     assert ["--force-conflicts" in command for command in fake.commands] == [False, True]
+    assert fake.given == ["size: 1\n"] * 2
     fake.answers = [failure("Error: field is immutable")]
     with pytest.raises(ProgramFailed):
         OWDEV.upgrade(Path("chart"), {}, description="new")
@@ -279,7 +283,7 @@ def test_a_program_and_what_it_started_end_at_the_deadline_of_the_wait_around_it
         wait_ended(int(ids.read_text()))
 
 
-FLOOD = "import sys; sys.stdout.write('begin' + 'x' * 10_000_000 + 'end'); sys.stdout.flush(); "
+FLOOD = "import sys; sys.stdout.write('begin' + ' xy' * 4_000_000 + ' end'); sys.stdout.flush(); "
 
 
 @pytest.mark.kind("C4")
@@ -288,11 +292,41 @@ def test_of_much_output_of_a_program_beginning_and_end_are_kept(tmp_path: Path) 
         local_program.run([sys.executable, "-c", FLOOD])
     errors = FLOOD.replace("stdout", "stderr")
     assert local_program.run([sys.executable, "-c", errors + "print('done')"]) == "done\n"
-    with pytest.raises(ProgramFailed) as caught:
-        local_program.run([sys.executable, "-c", errors + "sys.exit(3)"])
-    assert caught.value.output.startswith("begin")
-    assert caught.value.output.endswith("end")
-    assert len(caught.value.output) < 9_000_000
+    for flood in (FLOOD, errors):
+        tracemalloc.start()
+        with pytest.raises(ProgramFailed) as caught:
+            local_program.run([sys.executable, "-c", flood + "sys.exit(3)"])
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert caught.value.output.startswith("begin xy")
+        assert caught.value.output.endswith("xy end")
+        assert most < 50_000_000, "with a string for each word it is 250 MB"
+
+
+@pytest.mark.kind("C1")
+def test_no_part_of_a_password_in_a_url_is_shown_of_much_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wherever the text is cut: only a whole URL is recognised."""
+    url = "https://user:canary@git.example.org/chart "
+    for cut in range(len(url)):
+        monkeypatch.setattr(local_program, "MESSAGE_END", 1000 + cut)
+        shown = redact(message_ends(url * 900))
+        assert "canary" not in shown
+        assert "user" not in shown
+        assert len(shown) < 2200
+        assert message_ends("x" * 90_000) == " … "
+
+
+@pytest.mark.kind("C1")
+def test_what_a_program_reads_is_complete_and_has_no_name(tmp_path: Path) -> None:
+    """A run that is killed meanwhile leaves nothing, and no part is taken for the whole."""
+    values = "".join(f"key{number}: value\n" for number in range(20_000))
+    read = "import os, sys; print(os.fstat(0).st_nlink); print(sys.stdin.read(), end='')"
+    answer = local_program.run([sys.executable, "-c", read], given=values)
+    assert answer == f"0\n{values}"
+    nothing = "import sys; print(repr(sys.stdin.read()))"
+    assert local_program.run([sys.executable, "-c", nothing]) == "''\n"
 
 
 @pytest.mark.kind("C4")

@@ -1,0 +1,96 @@
+"""Temporary files and folders: what a killed run leaves of them, a later run deletes.
+
+They hold secrets: a token of the cluster, a key that is half written, a jar with its configuration.
+A run deletes its own, unless it is killed (SIGKILL, power cut). So their names say which process
+made them, and whoever makes the next one, or starts a run, deletes those of ended processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from aws_setup.engine.processes import ProcessId, is_running, this_process
+
+PREFIX = "lambda-fs-"
+"""How the names in the computer's temporary folder begin."""
+
+UNKNOWN_SECONDS = 24 * 3600.0
+"""Age at which a file is deleted of which nobody can say whether its process still runs."""
+
+_OWNER = re.compile(r"(?P<computer>[0-9a-f]{16})-(?P<pid>\d{1,10})-(?P<started>\d*)-")
+
+
+@contextlib.contextmanager
+def temporary_file(text: str, *, suffix: str) -> Iterator[Path]:
+    """Yield a file with `text` that only its owner may read; it is deleted afterwards."""
+    folder = Path(tempfile.gettempdir())
+    handle, name = tempfile.mkstemp(prefix=owned_prefix(folder, PREFIX), suffix=suffix, dir=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder for its owner only; it is deleted afterwards."""
+    folder = Path(tempfile.gettempdir())
+    prefix = owned_prefix(folder, PREFIX)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
+        yield Path(name)
+
+
+def unnamed_folder(parent: Path, before: str) -> Path:
+    """Make a folder that gets its name when it is complete; the caller renames or deletes it."""
+    return Path(tempfile.mkdtemp(prefix=owned_prefix(parent, before), dir=parent))
+
+
+def owned_prefix(folder: Path, before: str) -> str:
+    """Return how a temporary name of this process begins; those of ended processes are deleted.
+
+    Args:
+        folder: where the name will be.
+        before: what all names of this kind begin with.
+    """
+    delete_abandoned(folder, before)
+    me = this_process()
+    return f"{before}{me.computer}-{me.pid}-{me.started}-"
+
+
+def delete_abandoned(folder: Path, before: str = PREFIX) -> None:
+    """Delete what ended processes of this user have left; what cannot be deleted stays."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(before):
+                owner = _OWNER.match(entry.name, len(before))
+                if owner and _is_abandoned(entry, owner):
+                    _delete(entry)
+
+
+def _is_abandoned(entry: os.DirEntry[str], owner: re.Match[str]) -> bool:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        return False
+    process = ProcessId(owner["computer"], int(owner["pid"]), owner["started"])
+    running = is_running(process)
+    return time.time() - found.st_mtime > UNKNOWN_SECONDS if running is None else not running
+
+
+def _delete(entry: os.DirEntry[str]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(entry.path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            Path(entry.path).unlink()
