@@ -133,17 +133,17 @@ def test_the_helm_of_a_killed_run_continues_and_the_next_run_waits_for_it(
     with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
         script = Path(configure_eks_cluster.__file__)
         command = [sys.executable, str(script), "-y", "config_aws.yaml", "--yes"]
+        temporary = tmp_path / "temporary"
+        temporary.mkdir()
+        monkeypatch.setenv("TMPDIR", str(temporary))
+        monkeypatch.setattr("tempfile.tempdir", str(temporary))
         with (
             subprocess.Popen(command, cwd=zoo.folder, stderr=subprocess.DEVNULL) as process,
             monkeypatch.context() as patch,
         ):
-            temporary = tmp_path / "temporary"
-            temporary.mkdir()
-            patch.setenv("TMPDIR", str(temporary))
             slow_helm(zoo, patch, process)
             assert process.wait(timeout=200) == -signal.SIGKILL
             assert [path.suffix for path in temporary.iterdir()] == [".kubeconfig"]
-            patch.setattr("tempfile.tempdir", str(temporary))
             zoo.run("configure")
             assert list(temporary.iterdir()) == [], "the next run deletes the token"
         assert "pending-install: waiting for another run to end" in zoo.stderr
