@@ -44,9 +44,10 @@ with temporary_file("token", suffix=".kubeconfig"), temporary_folder() as jar:
 
 
 def names(folder: Path) -> list[str]:
-    """Return the names in a folder without what names the process."""
+    """Return the names in a folder without what names the process, and what is not a run's."""
     me = f"{this_process().computer}-"
-    return sorted(path.name.partition(me)[0] for path in folder.iterdir())
+    found = sorted(path.name.partition(me)[0] for path in folder.iterdir())
+    return [name for name in found if not name.startswith("script-runs-")]
 
 
 @pytest.fixture
@@ -69,14 +70,16 @@ def test_the_files_of_a_killed_run_are_deleted_by_the_next_one(
     kept.mkdir()
     command = [sys.executable, "-c", RUN, str(kept)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        left = ["lambda-fs-", "lambda-fs-"]
-        assert names(temporary) == left
-        run_script(script, folder=tmp_path, environment=os.environ)
-        write_private(kept / "lambda-fs.whisk", "new key")
-        assert names(temporary) == left, "the run still works"
-        process.kill()
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+            left = ["lambda-fs-", "lambda-fs-"]
+            assert names(temporary) == left
+            run_script(script, folder=tmp_path, environment=os.environ)
+            write_private(kept / "lambda-fs.whisk", "new key")
+            assert names(temporary) == left, "the run still works"
+        finally:
+            process.kill()
     assert names(kept) == [".fetch-", ".lambda-fs.whisk.", "lambda-fs.whisk"]
     run = run_script(script, folder=tmp_path, environment=os.environ)
     assert run.returncode == 2, "it has no configuration"
