@@ -267,6 +267,7 @@ class Machine:
                 raise RemoteError(str(self), f"open {path}", code=1, output=str(error)) from None
             with file:
                 file.settimeout(_CHANNEL_TIMEOUT)
+                _end_prefetch_quietly(file)
                 file.prefetch(min(file.stat().st_size or 0, limit))
                 try:
                     yield BoundedFile(
@@ -332,3 +333,17 @@ class Machine:
         except (paramiko.SSHException, EOFError, OSError):
             transport.close()
             return self.connect().open_session(timeout=_CHANNEL_TIMEOUT)
+
+
+def _end_prefetch_quietly(file: paramiko.SFTPFile) -> None:
+    """Let the thread that asks for a file's parts end with its connection, without a traceback.
+
+    The reader may stop before all parts are asked for; where the connection breaks, it knows.
+    """
+    ask: Callable[..., None] = file._prefetch_thread  # type: ignore[attr-defined]
+
+    def ask_while_connected(*arguments: object) -> None:
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            ask(*arguments)
+
+    vars(file)["_prefetch_thread"] = ask_while_connected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,26 @@ def test_a_download_ends_at_its_limit(machine: Machine) -> None:
         machine.fetch("/tmp/large", limit=3_000_000, timeout=-1) as file,
     ):
         file.read()
+
+
+@needs_machines
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_download_that_ends_early_prints_no_traceback(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    """The reader stops, or the connection breaks, before all parts of the file are asked for."""
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    machine.run("truncate -s 4G /tmp/sparse")
+    before = {*threading.enumerate(), machine.connect()}
+    with machine.fetch("/tmp/sparse", limit=1 << 32) as file:
+        asking = [thread for thread in threading.enumerate() if thread not in before]
+        assert file.read(10) == bytes(10)
+        if broken:
+            machine.close()
+    assert len(asking) == 1
+    asking[0].join()
+    assert failures == []
 
 
 def test_a_stream_keeps_its_beginning_and_its_end() -> None:
