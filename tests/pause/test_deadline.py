@@ -21,7 +21,6 @@ from tests.pause.deployment import (
     act,
     client,
     deploy,
-    forget_clients,
     instances,
     shape,
 )
@@ -61,22 +60,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-def deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> RehearsalCloud:
-    """The cloud with the deployment of this file."""
-    forget_clients()
-    return world.enter(monkeypatch)
-
-
-@pytest.fixture
 def clock(deployed: RehearsalCloud) -> Calendar:
     """The clock of that cloud."""
     assert isinstance(deployed.clock, Calendar)
     return deployed.clock
-
-
-@pytest.fixture
-def folder(world: World, deployed: RehearsalCloud) -> Path:
-    return world.folder
 
 
 def pass_time(cloud: RehearsalCloud, clock: Calendar, hours: float) -> None:

@@ -18,7 +18,6 @@ from tests.pause.deployment import (
     act,
     client,
     deploy,
-    forget_clients,
     instances,
     receipt,
     shape,
@@ -31,17 +30,6 @@ from tests.support.scripts import prepare, run
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with shared_cloud() as cloud, EksApiServers(cloud):
         yield World(cloud, deploy(tmp_path_factory.mktemp("world") / "work"))
-
-
-@pytest.fixture
-def deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> RehearsalCloud:
-    forget_clients()
-    return world.enter(monkeypatch)
-
-
-@pytest.fixture
-def folder(world: World, deployed: RehearsalCloud) -> Path:
-    return world.folder
 
 
 def state_names() -> set[str]:
