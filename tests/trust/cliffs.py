@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, TypeVar
 
 from aws_setup.rehearsal.core import protocol
@@ -29,6 +28,7 @@ from aws_setup.rehearsal.openwhisk.store import OpenWhiskError
 from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
 from aws_setup.software.clients import remote_files
 from aws_setup.ssh import files
+from tests.support.signals import family
 
 T = TypeVar("T")
 
@@ -173,21 +173,10 @@ class Tap:
             os.kill(self.pid, signal.SIGSTOP)
         with self.lock:
             self.dead = True
-            for pid in (*children(self.pid), self.pid):
+            for pid in reversed(family(self.pid)):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         raise Cut
-
-
-def children(parent: int) -> list[int]:
-    """Return the processes that a process has started, and those that they have."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                if int((folder / "stat").read_text().rpartition(") ")[2].split()[1]) == parent:
-                    found.append(int(folder.name))
-    return [*found, *(pid for child in found for pid in children(child))]
 
 
 THROTTLED_CODES = {"ec2": "RequestLimitExceeded", "eks": "TooManyRequestsException"}

@@ -27,8 +27,8 @@ from typing import Any, NoReturn, TypeVar
 
 from aws_setup.rehearsal.core import loopback
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
-from tests.support.signals import wait_until_stopped
-from tests.trust.cliffs import Cliff, children
+from tests.support.signals import family, wait_until_stopped
+from tests.trust.cliffs import Cliff
 from tests.trust.world import Failed, World
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class KeptWorlds:
             return
         run = self.world.tap.pid
         assert run, "a run makes its first request long after its process has a number"
-        stopped = [run, *children(run)]
+        stopped = family(run)
         for pid in stopped:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)

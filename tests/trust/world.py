@@ -33,6 +33,7 @@ from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import InProcessServices
 from tests.support.script_runs import Request, Run, Zygote
 from tests.support.signals import wait_until_stopped
+from tests.trust import snapshot
 from tests.trust.cliffs import Tap
 
 T = TypeVar("T")
@@ -75,8 +76,13 @@ class Follower:
             self.thread.join()
 
     def _follow(self) -> None:
+        seen, polls = -1, 0
         while not self.stopped.wait(POLL_SECONDS):
-            self.sync.sync()
+            answered, polls = len(self.sync.cloud.calls), polls + 1
+            # What Kubernetes does changes EC2 without a call: it is looked for less often.
+            if answered != seen or polls % 10 == 0:
+                seen = answered
+                self.sync.sync()
 
 
 @dataclass
@@ -202,4 +208,6 @@ def world(zygote: Zygote, folder: Path, **config: Any) -> Iterator[World]:
         tap = Tap(environment)
         stack.callback(follower.stop)
         follower.start()
+        # The clients that this makes are made for all copies of the world.
+        snapshot.take(environment, folder)
         yield World(zygote, folder, environment, variables, follower, tap)
