@@ -11,7 +11,7 @@ import platform
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.support.units import (
     file_of,
     known_seconds,
     longest_first,
+    shared_worlds_last,
     shares,
 )
 
@@ -161,16 +162,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--live-limit", type=float, metavar="USD", help="most that --live may cost")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start what takes longest first.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    """Start what takes longest first, whichever order other plug-ins have drawn.
 
     Without --live the tests on a real account are not even skipped.
     """
+    yield
     if not config.getoption("--live"):
         items[:] = [item for item in items if not item.get_closest_marker("live")]
     elif not config.getoption("--live-limit"):
         raise pytest.UsageError("--live requires --live-limit USD")
     longest_first(items)
+    shared_worlds_last(items)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.support import units
-from tests.support.units import file_of, longest_first, unit
-
-
-def shared(item: pytest.Item) -> bool:
-    """Return whether a fixture of a test is made once for its file, as pytest knows it."""
-    info = getattr(item, "_fixtureinfo", None)
-    found = info.name2fixturedefs.values() if info else ()
-    return any(fixture[-1].scope in {"module", "class"} for fixture in found if fixture)
+from tests.support.units import (
+    file_of,
+    longest_first,
+    shared_worlds_last,
+    shares_fixture,
+    unit,
+)
 
 
 def test_tests_that_share_a_fixture_are_one_unit(request: pytest.FixtureRequest) -> None:
     for item in request.session.items:
-        if shared(item):
+        if shares_fixture(item):
             assert unit(item.nodeid) == file_of(item.nodeid)
 
 
@@ -41,4 +41,20 @@ def test_the_order_keeps_every_test(request: pytest.FixtureRequest) -> None:
     before = list(request.session.items)
     after = before.copy()
     longest_first(after)
+    shared_worlds_last(after)
     assert Counter(map(id, after)) == Counter(map(id, before))
+
+
+def test_a_file_s_world_is_made_after_the_clouds_of_single_tests(
+    request: pytest.FixtureRequest,
+) -> None:
+    drawn = list(request.session.items)
+    random.Random(1).shuffle(drawn)
+    shared_worlds_last(drawn)
+    for items in (drawn, request.session.items):
+        begun = set()
+        for item in items:
+            if shares_fixture(item):
+                begun.add(item.path)
+            else:
+                assert item.path not in begun, f"{item.nodeid} replaces the cloud of its file"

@@ -65,6 +65,25 @@ def longest_first(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -seconds(item))
 
 
+def shared_worlds_last(items: list[pytest.Item]) -> None:
+    """Put the tests of each file that share one of its fixtures after its other tests.
+
+    moto has one state in a process: a cloud of a test's own would replace that of the file.
+    """
+    files: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        files[file_of(item.nodeid)].append(item)
+    ordered = {file: iter(sorted(tests, key=shares_fixture)) for file, tests in files.items()}
+    items[:] = [next(ordered[file_of(item.nodeid)]) for item in items]
+
+
+def shares_fixture(item: pytest.Item) -> bool:
+    """Return whether a fixture of a test is made once for its file, as pytest knows it."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.values() if info else ()
+    return any(fixture[-1].scope in {"module", "class"} for fixture in found if fixture)
+
+
 def by_unit(config: pytest.Config, log: Any) -> Any:
     """Return a scheduler that gives each worker the next unit when it starts its last test."""
     scheduler: Any = LoadScopeScheduling(config, log)
