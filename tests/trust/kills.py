@@ -84,13 +84,11 @@ class KeptWorlds:
             Failed: the text of an exception of the work.
         """
         moment = self.moments.pop(cliff)
-        self.world.follower.stop()
         os.write(moment.begin, b"!")
         os.close(moment.begin)
         # The copy, which has the same sockets, continues this process when it has ended.
         os.kill(os.getpid(), signal.SIGSTOP)
         os.waitpid(moment.pid, 0)
-        self.world.follower.start()
         if not moment.answer.exists():
             raise Failed("the copy of the world ended without an answer")
         failure, result = pickle.loads(moment.answer.read_bytes())
@@ -112,9 +110,7 @@ class KeptWorlds:
             wait_until_stopped(pid)
         try:
             self._wait_until_accepted()
-            self.world.follower.stop()
             self.moments[cliff] = self._fork(cliff)
-            self.world.follower.start()
         finally:
             for pid in reversed(stopped):
                 with contextlib.suppress(ProcessLookupError):
@@ -185,7 +181,6 @@ class KeptWorlds:
         machines.transports.clear()
         loopback.serve_in_fork()
         machines.serve_in_fork()
-        world.follower.start()
         world.settle()
 
 

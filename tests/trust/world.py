@@ -16,13 +16,15 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aws_setup.rehearsal.core import loopback
+from aws_setup.rehearsal.core import loopback, protocol
+from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.core.types import AwsError
 from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
 from aws_setup.rehearsal.environment import Environment
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
@@ -48,41 +50,49 @@ SMALL: dict[str, Any] = {
 }
 """A deployment with every kind of resource, and few of each."""
 
-POLL_SECONDS = 0.02
-
 
 class Failed(AssertionError):
     """An attempt did not end as it must; the text says what differs."""
 
 
-@dataclass
-class Follower:
-    """The thread that brings the machines to the state of EC2; it can be paused for a fork."""
+CHANGES = frozenset(
+    {"DescribeInstances", "DescribeAutoScalingGroups", "DescribeAutoScalingInstances"}
+)
+"""Reads after which the emulated cloud shows machines in their next state."""
 
-    sync: Ec2Sync
-    stopped: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Follow EC2 until `stop`."""
-        self.stopped.clear()
-        self.thread = threading.Thread(target=self._follow, daemon=True)
-        self.thread.start()
+class MachinesFollow:
+    """Brings the machines to the state of EC2 before AWS answers: what it shows as running runs.
 
-    def stop(self) -> None:
-        """Return when the thread has ended."""
-        self.stopped.set()
-        if self.thread:
-            self.thread.join()
+    A thread that polls the cloud would come later than runs without pauses, which then find no
+    machine.
+    """
 
-    def _follow(self) -> None:
-        seen, polls = -1, 0
-        while not self.stopped.wait(POLL_SECONDS):
-            answered, polls = len(self.sync.cloud.calls), polls + 1
-            # What Kubernetes does changes EC2 without a call: it is looked for less often.
-            if answered != seen or polls % 10 == 0:
-                seen = answered
-                self.sync.sync()
+    def __init__(self, cloud: RehearsalCloud, machines: InProcessVmPool) -> None:
+        """Install it in the cloud."""
+        self._sync, self._mutex = Ec2Sync(cloud, machines), threading.Lock()
+        in_aws = cloud.handle
+
+        def handle(request: HttpRequest) -> HttpAnswer:
+            answer = in_aws(request)
+            if _may_change_machines(request):
+                self.sync()
+            return answer
+
+        cloud.handle = handle  # type: ignore[method-assign]
+
+    def sync(self) -> None:
+        """Bring the machines to the state of EC2."""
+        with self._mutex:
+            self._sync.sync()
+
+
+def _may_change_machines(request: HttpRequest) -> bool:
+    try:
+        call = protocol.decode(request)
+    except AwsError:
+        return False
+    return call.service in ("ec2", "autoscaling") and (not call.reads or call.action in CHANGES)
 
 
 @dataclass
@@ -93,7 +103,7 @@ class World:
     folder: Path
     environment: Environment
     variables: Mapping[str, str]
-    follower: Follower
+    follow: MachinesFollow
     tap: Tap
     output: str = ""
     """What the last run has printed."""
@@ -127,7 +137,7 @@ class World:
 
     def settle(self) -> None:
         """Bring the machines to the state of EC2."""
-        self.follower.sync.sync()
+        self.follow.sync()
 
     def fork(self, act: Callable[[], T]) -> T:
         """Return what `act` returns in a copy of the world; this one stays as it is.
@@ -135,7 +145,6 @@ class World:
         Raises:
             Failed: the text of an exception of `act`.
         """
-        self.follower.stop()
         self.settle()
         kept = self.folder.with_name(f"{self.folder.name}.kept-{os.getpid()}")
         shutil.copytree(self.folder, kept, symlinks=True)
@@ -150,7 +159,6 @@ class World:
         os.waitpid(child, 0)
         shutil.rmtree(self.folder)
         kept.rename(self.folder)
-        self.follower.start()
         if not answer.exists():
             raise Failed("the copy of the world ended without an answer")
         failure, result = pickle.loads(answer.read_bytes())
@@ -169,7 +177,6 @@ class World:
                 machines = self.environment.machines
                 assert isinstance(machines, InProcessVmPool)
                 machines.serve_in_fork()
-                self.follower.start()
                 outcome = ("", act())
             except Failed as failure:
                 outcome = (str(failure), None)  # type: ignore[assignment]
@@ -204,10 +211,8 @@ def world(zygote: Zygote, folder: Path, **config: Any) -> Iterator[World]:
         (folder / "namenode.jar").rename(folder / "second.jar")
         workspace.build_jar(1)
         variables = workspace.environment(environment, os.environ)
-        follower = Follower(Ec2Sync(cloud, machines))
+        follow = MachinesFollow(cloud, machines)
         tap = Tap(environment)
-        stack.callback(follower.stop)
-        follower.start()
         # The clients that this makes are made for all copies of the world.
         snapshot.take(environment, folder)
-        yield World(zygote, folder, environment, variables, follower, tap)
+        yield World(zygote, folder, environment, variables, follow, tap)
