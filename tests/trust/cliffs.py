@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from aws_setup.rehearsal.core import protocol
 from aws_setup.rehearsal.core.faults import ConnectionDropped
@@ -26,11 +26,11 @@ from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.rehearsal.openwhisk import server as openwhisk_server
 from aws_setup.rehearsal.openwhisk.store import OpenWhiskError
 from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
+from aws_setup.software import cluster_ssh_keys
 from aws_setup.software.clients import remote_files
+from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files
 from tests.support.signals import family
-
-T = TypeVar("T")
 
 
 class Kind(StrEnum):
@@ -49,9 +49,13 @@ PERSISTENT = (Kind.THROTTLED, Kind.DENIED, Kind.INTERNAL)
 """From the write on, every write of that name fails: it lasts longer than any retries."""
 
 
+READ = "read "
+"""How the name of a request begins that writes nothing."""
+
+
 @dataclass(frozen=True)
 class Cliff:
-    """One write of one run, and what happens at it."""
+    """One write (or read) of one run, and what happens at it."""
 
     phase: str
     write: str
@@ -77,6 +81,8 @@ class Tap:
     reached: bool = False
     dead: bool = False
     names: list[str] = field(default_factory=list)
+    """The writes of the run, one after the other; `reads` are its other requests."""
+    reads: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     lock: threading.RLock = field(default_factory=threading.RLock)
     phase: str = ""
@@ -99,6 +105,7 @@ class Tap:
         self.phase = phase
         self.cliff, self.reached, self.dead = cliff, False, False
         self.names.clear()
+        self.reads.clear()
         self.counts.clear()
 
     def restart(self) -> None:
@@ -107,12 +114,18 @@ class Tap:
         self.at_write, self.pid = None, 0
         self.arm(None)
 
-    def read(self, execute: Callable[[], T]) -> T:
-        """Return the answer to a request that writes nothing."""
-        if self.at_write is None:
-            return execute()
-        with self.lock:
-            return execute()
+    def read(self, name: str, execute: Callable[[], Any], fail: Callable[[Kind], Any]) -> Any:
+        """Carry out a request that writes nothing; as `write`, but no run is killed at it."""
+        if self.at_write is not None:
+            with self.lock:
+                return execute()
+        kind = self._kind(f"{READ}{name}", self.reads)
+        if kind in PERSISTENT:
+            return fail(kind)
+        answer = execute()
+        if kind is None:
+            return answer
+        raise Cut
 
     def write(self, name: str, execute: Callable[[], Any], fail: Callable[[Kind], Any]) -> Any:
         """Carry out a write, unless it is the one that goes wrong.
@@ -127,7 +140,7 @@ class Tap:
         """
         if self.at_write is not None:
             return self._observed(name, execute, self.at_write)
-        kind = self._kind(name)
+        kind = self._kind(name, self.names)
         if kind in PERSISTENT:
             return fail(kind)
         if kind is Kind.KILLED_BEFORE:
@@ -143,7 +156,7 @@ class Tap:
         self, name: str, execute: Callable[[], Any], at_write: Callable[[Cliff], None]
     ) -> Any:
         with self.lock:
-            self._kind(name)
+            self._kind(name, self.names)
             number = self.counts[name]
             at_write(Cliff(self.phase, name, number, Kind.KILLED_BEFORE))
             try:
@@ -151,12 +164,12 @@ class Tap:
             finally:
                 at_write(Cliff(self.phase, name, number, Kind.KILLED_AFTER))
 
-    def _kind(self, name: str) -> Kind | None:
+    def _kind(self, name: str, names: list[str]) -> Kind | None:
         with self.lock:
             if self.dead:
                 raise Cut
             self.counts[name] += 1
-            self.names.append(name)
+            names.append(name)
             cliff = self.cliff
             if cliff is None or name != cliff.write:
                 return None
@@ -213,11 +226,9 @@ def _tap_aws(tap: Tap) -> None:
         if tap.dead:
             raise ConnectionDropped
         tap.gate()
-        if call.reads:
-            return tap.read(lambda: in_aws(request))
+        name, carry_out = f"aws {call.service}.{call.action}", tap.read if call.reads else tap.write
         try:
-            name = f"aws {call.service}.{call.action}"
-            return tap.write(name, lambda: in_aws(request), lambda kind: fail(call, kind))
+            return carry_out(name, lambda: in_aws(request), lambda kind: fail(call, kind))
         except Cut:
             raise ConnectionDropped from None
 
@@ -242,12 +253,11 @@ def _tap_kubernetes(tap: Tap) -> None:
         tap.gate()
         verb, plural, agent = request.fault_key
         reviews = plural.endswith("reviews")
-        if request.method == "GET" or request.dry_run or not plural or reviews:
-            return tap.read(lambda: original(self, request))
+        reads = request.method == "GET" or request.dry_run or not plural or reviews
         who = "helm" if agent.startswith("Helm") else "kubernetes"
-        name = f"{who} {verb} {plural}"
+        carry_out = tap.read if reads else tap.write
         try:
-            return tap.write(name, lambda: original(self, request), fail)
+            return carry_out(f"{who} {verb} {plural}", lambda: original(self, request), fail)
         except Cut:
             raise ConnectionDropped from None
 
@@ -255,21 +265,26 @@ def _tap_kubernetes(tap: Tap) -> None:
 
 
 SSH_WRITES = {remote_files.REPLACE: "replace", files.WRITE: "write"}
+"""Scripts that write a file -> the name of that."""
+
+OTHER_WRITES = {cluster_ssh_keys.GENERATE_KEY: "generate key", zk.FORGET_OLD_PID: "forget old pid"}
 SSH_READS = {"true", "echo", "hostname"}
 
 
 def _command(line: str) -> str:
-    """Return the name of a command that changes a machine; '' of one that reads."""
+    """Return the name of a command on a machine; it begins with READ where nothing changes."""
     import shlex
 
     words = shlex.split(line)
     words = words[3:] if words[:3] == ["sudo", "-n", "--"] else words
     if words[:2] == ["sh", "-c"]:
-        if words[2] in SSH_WRITES:
-            return f"{SSH_WRITES[words[2]]} {words[4]}"
-        return "" if words[2] in SCRIPTS else "script"
+        script = words[2]
+        if script in SSH_WRITES:
+            return f"{SSH_WRITES[script]} {words[4]}"
+        known = OTHER_WRITES.get(script)
+        return known or (f"{READ}{SCRIPTS[script].__name__}" if script in SCRIPTS else "script")
     if words[0] in SSH_READS or words[-1] == "status":
-        return ""
+        return f"{READ}{words[0]}"
     return " ".join(words[:2] if words[0] != "mkdir" else ("mkdir", words[-1]))
 
 
@@ -289,12 +304,10 @@ def _tap_ssh(tap: Tap) -> None:
         except ConnectionDropped:
             return CommandResult(255)
         name = _command(line)
-        if not name:
-            return tap.read(lambda: original(self, line, stdin))
+        carry_out = tap.read if name.startswith(READ) else tap.write
+        shown = f"ssh {name.removeprefix(READ)}"
         try:
-            found: CommandResult = tap.write(
-                f"ssh {name}", lambda: original(self, line, stdin), fail
-            )
+            found: CommandResult = carry_out(shown, lambda: original(self, line, stdin), fail)
         except Cut:
             machines = tap.environment.machines
             for vm in machines.vms.values():  # type: ignore[union-attr]
@@ -330,10 +343,9 @@ def _tap_openwhisk(tap: Tap) -> None:
         if tap.dead:
             raise ConnectionResetError
         tap.gate()
-        if self.command not in ("PUT", "DELETE"):
-            return tap.read(lambda: original(self, store, path, query, put))
+        carry_out = tap.write if self.command in ("PUT", "DELETE") else tap.read
         try:
-            return tap.write(
+            return carry_out(
                 f"openwhisk {self.command} {path[1]}",
                 lambda: original(self, store, path, query, put),
                 fail,

@@ -116,7 +116,7 @@ def cliffs(plan: Plan, results: Path) -> int:
         for at, phase in enumerate(phases):
             if phase.name in plan.phases:
                 expected = story.undisturbed(made, phase)
-                every = list(story.cliffs(phase.name, expected.writes))
+                every = list(story.cliffs(phase.name, expected, seed=plan.seed))
                 wanted = plan.select(every, done)
                 failures += _try(made, wanted, expected, Tries(plan, results, len(every)))
             if not set(plan.phases) & set(names[at + 1 :]):

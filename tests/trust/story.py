@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.trust import snapshot
-from tests.trust.cliffs import Cliff, Kind
+from tests.trust.cliffs import PERSISTENT, Cliff, Kind
 from tests.trust.kills import KeptWorlds
 from tests.trust.snapshot import Snapshot
 from tests.trust.world import Failed, World
@@ -55,13 +56,14 @@ class Undisturbed:
     destroyed_before: Snapshot
     """What is left where the phase has not run: files of the user, such as ~/.kube/config."""
     writes: tuple[str, ...]
+    reads: tuple[str, ...]
 
 
 def act(world: World, phase: Phase, cliff: Cliff | None = None) -> int:
     """Run a phase, with a cliff or undisturbed, and return its exit code."""
     world.tap.arm(cliff)
-    persistent = cliff is None or cliff.kind is not Kind.LOST
-    code = world.run(phase.script, *phase.words, **(ONCE if persistent else {}))
+    once = cliff is not None and cliff.kind in PERSISTENT
+    code = world.run(phase.script, *phase.words, **(ONCE if once else {}))
     world.settle()
     return code
 
@@ -77,9 +79,9 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
         world.settle()
         if code != 0:
             raise Failed(f"{phase.name}, undisturbed: exit code {code}\n{world.output}")
-        writes = tuple(world.tap.names)
+        writes, reads = tuple(world.tap.names), tuple(world.tap.reads)
         after = take(world, locks=phase is DESTROY)
-        return Undisturbed(before, after, _destroyed(world), destroyed, writes)
+        return Undisturbed(before, after, _destroyed(world), destroyed, writes, reads)
 
     return world.fork(attempt)
 
@@ -101,19 +103,26 @@ def take(world: World, *, locks: bool = False) -> Snapshot:
     return snapshot.take(world.environment, world.folder, locks=locks)
 
 
-def cliffs(phase: str, writes: tuple[str, ...]) -> Iterator[Cliff]:
-    """Yield every cliff of a phase.
+SAMPLED_READS = 4
+"""So many reads of each command are drawn, by their names."""
+
+
+def cliffs(phase: str, requests: Undisturbed, *, seed: int) -> Iterator[Cliff]:
+    """Yield every cliff of a phase: at each write, and at some reads that a seed draws.
 
     A kind that lasts to the run's end begins at the first or at the last write of a name: one
     that begins between them leaves what the others leave, and a killed run leaves it too.
     """
-    counts = Counter(writes)
-    for name in dict.fromkeys(writes):
+    counts = Counter(requests.writes)
+    for name in counts:
         for number in range(1, counts[name] + 1):
             for kind in Kind:
-                lasting = kind in (Kind.THROTTLED, Kind.DENIED, Kind.INTERNAL)
-                if not lasting or number in (1, counts[name]):
+                if kind not in PERSISTENT or number in (1, counts[name]):
                     yield Cliff(phase, name, number, kind)
+    names = sorted(set(requests.reads))
+    for name in random.Random(f"{seed} {phase}").sample(names, min(SAMPLED_READS, len(names))):
+        for kind in (Kind.LOST, *PERSISTENT):
+            yield Cliff(phase, name, 1, kind)
 
 
 @dataclass(frozen=True)
