@@ -141,16 +141,19 @@ def client_token(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def remembered_tokens(what: str) -> SetupError:
-    """Return the error of a create for each of whose tokens AWS answers with what was deleted.
+def remembered_tokens(what: str, *, tokens: int) -> SetupError:
+    """Return the error of a create whose answers never became visible, one for each token.
 
-    A token is valid for at least 24 hours after the end of an instance:
+    AWS answers a token that it remembers with what it made then, for at least 24 hours after the
+    end of an instance, for example:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html
     """
     return SetupError(
         f"{what} cannot be created",
-        "for each request that a run may send, AWS answers with one that was deleted earlier today",
-        "run `create` again tomorrow, or choose another deployment_name",
+        f"AWS has answered {tokens} requests, and shows nothing with the tags of this step: it may "
+        "have answered with what was deleted earlier today, or something removes the tags",
+        "look in the AWS console for new ones without tags, and delete those; then run `create` "
+        "again, tomorrow or with another deployment_name",
     )
 
 
@@ -178,6 +181,27 @@ def retry_not_found(
         should_retry=is_not_found,
         note=lambda _: note("waiting for AWS to become consistent"),
     )
+
+
+def use_created(ctx: RunContext, what: str, act: Callable[[], T]) -> T:
+    """Do something with what was just created, again while AWS does not know that yet.
+
+    Only this part of a step's create is repeated: from its start, a second one would be made.
+
+    Raises:
+        SetupError: AWS still does not know it after 31 seconds.
+        botocore.exceptions.ClientError: AWS refused for another reason.
+    """
+    try:
+        return retry_not_found(act, clock=ctx.clock, note=ctx.note)
+    except ClientError as error:
+        if not is_not_found(error):
+            raise
+        raise SetupError(
+            f"AWS has created the {what}, and does not know it yet",
+            " ".join(str(error).split()),
+            "run the same command again: it continues with what was created",
+        ) from error
 
 
 def wait_visible(

@@ -39,6 +39,8 @@ EXPIRES = 180.0
 LONGEST = 3600.0
 """Seconds that a lock may claim for itself; a longer time is read as this one."""
 
+RUN_ID_BYTES = 8
+
 EXISTS = frozenset({"ParameterAlreadyExists", "TooManyUpdates"})
 """Error codes of a create that another run has won, or is about to."""
 
@@ -151,7 +153,7 @@ def new_holder(aws: Aws, verb: str) -> LockHolder:
     """Return this run as a holder; `since` is AWS's time, whatever this computer's clock says."""
     now = datetime.now(UTC) - timedelta(seconds=aws.clock_skew or 0.0)
     return LockHolder(
-        run=secrets.token_hex(8),
+        run=secrets.token_hex(RUN_ID_BYTES),
         owner=_harmless(f"{_user()}@{socket.gethostname()}"),
         verb=_harmless(verb),
         since=now.strftime("%Y-%m-%d %H:%M UTC"),
@@ -250,6 +252,15 @@ def _generations(page: Mapping[str, Any], path: str) -> Iterator[Generation]:
             yield Generation(int(number), int(item["Version"]), age, _holder(item["Value"]))
 
 
+def _run_id(value: object) -> str:
+    """Return what identifies a run, compared and never shown; '' where it is no such id.
+
+    It may look like an account id: of the ids one in a hundred has twelve digits in a row.
+    """
+    text = str(value)
+    return text if re.fullmatch(rf"[0-9a-f]{{{2 * RUN_ID_BYTES}}}", text) else ""
+
+
 def _holder(value: str) -> LockHolder:
     """Return what a parameter says; one that cannot be read is held by an unknown run."""
     try:
@@ -258,7 +269,7 @@ def _holder(value: str) -> LockHolder:
         document = {}
     pid, expires = document.get("pid"), document.get("expires_seconds")
     return LockHolder(
-        run=_harmless(document.get("run", "")),
+        run=_run_id(document.get("run")),
         owner=_harmless(document.get("owner") or "an unknown user"),
         verb=_harmless(document.get("verb") or "an unknown command"),
         since=_harmless(document.get("since") or "an unknown time"),
@@ -269,5 +280,5 @@ def _holder(value: str) -> LockHolder:
         ),
         held=document.get("state") != "free",
         expires=min(LONGEST, max(0.0, expires)) if isinstance(expires, int | float) else EXPIRES,
-        first_run=_harmless(document.get("first_run", "")),
+        first_run=_run_id(document.get("first_run")),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
@@ -12,6 +13,7 @@ from aws_setup.cli.deadline import end_with_deadline, report_deadline
 from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import check_readiness
+from aws_setup.cli.receipt_place import may_be_of
 from aws_setup.cli.run_lock import report_lock, warn_of_other_runs
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.cli.script import Script, Story
@@ -235,13 +237,20 @@ def execute_steps(
 def write_run_receipt(run: ScriptRun, found: Mapping[str, Found], *, steps: Sequence[Step]) -> None:
     """Write the receipt; the entries of steps other than `steps`, as another script's, are kept.
 
-    A create keeps those of steps that are switched off, too: it deletes nothing of them.
+    Those of another account are not: a destroy there has to know which account this one is of. A
+    create keeps those of steps that are switched off, too: it deletes nothing of them.
     """
     config = run.ctx.config
     known = {step.name for step in steps}
     gone = run.script.owns_deployment and not found
     head = {"deployment_name": config.deployment_name, "aws_region": run.ctx.aws.region}
-    write_receipt(receipt_path(config), head, found, known=None if gone else known)
+    write_receipt(
+        receipt_path(config),
+        head,
+        found,
+        known=None if gone else known,
+        keep=partial(may_be_of, run.ctx.aws.identity.account),
+    )
 
 
 def confirm_writes(run: ScriptRun, action: str, *, word: str = "") -> None:

@@ -7,6 +7,7 @@ import re
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.decoding import Undecodable, json_object
+from aws_setup.engine.safe_text import json_text
 from aws_setup.errors import Problem
 
 ARN_ACCOUNT = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
@@ -36,6 +37,12 @@ def of_another_place(ctx: Context) -> Problem | None:
         what = f"{name} was created in {region}, and this run looks in {ctx.aws.region}"
         return Problem(what, kept, f"{REGION_HINT} {region}")
     return None
+
+
+def may_be_of(account: str, entry: object) -> bool:
+    """Return whether an entry of a receipt can be one of an account: it names no other one."""
+    accounts = set(ARN_ACCOUNT.findall(json_text(entry, default=str)))
+    return not accounts or account in accounts
 
 
 def is_elsewhere(step: Step, place: Problem | None) -> bool:

@@ -1,8 +1,11 @@
-"""The receipt: what a run found and created, a file for people and scripts; no run reads it."""
+"""The receipt: what a run found and created, a file for people and scripts.
+
+A run reads in it only where its deployment is, and what that has cost so far.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ def write_receipt(
     found: Mapping[str, Found],
     *,
     known: Collection[str] | None = None,
+    keep: Callable[[Any], bool] = lambda _: True,
 ) -> None:
     """Write the receipt; without any step and any cost an existing receipt is removed.
 
@@ -38,8 +42,10 @@ def write_receipt(
         found: what the run found and created.
         known: the steps of this script; the existing receipt's other steps are kept, as another
             script wrote them. None: nothing of the existing receipt is kept.
+        keep: whether an entry of those is kept.
     """
     others = {} if known is None else _other_steps(path, known)
+    others = {name: entry for name, entry in others.items() if keep(entry)}
     steps = dict(sorted((others | entries(found)).items()))
     cost = read_costs(path)
     if steps and cost.get("ended"):

@@ -2,7 +2,8 @@
 
 They hold secrets: a token of the cluster, a key that is half written, a jar with its configuration.
 A run deletes its own, unless it is killed (SIGKILL, power cut). So their names say which process
-made them, and whoever makes the next one, or starts a run, deletes those of ended processes.
+made them, and whoever makes the next one, or starts a run, deletes those of ended processes. Where
+nobody can say whether a process runs (on Windows, after a restart), they stay for a day.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ PREFIX = "lambda-fs-"
 
 UNKNOWN_SECONDS = 24 * 3600.0
 """Age at which a file is deleted of which nobody can say whether its process still runs."""
+
+FOR_PROGRAM = ".for-program"
+"""How the name of a file ends that a program reads, which may outlive a killed run."""
+
+OUTLIVING_SECONDS = 16 * 60.0
+"""Age up to which such a file is kept: the program may go on for 15 minutes, the longest that one
+gets, and may read it more than once."""
 
 _OWNER = re.compile(r"(?P<computer>[0-9a-f]{16})-(?P<pid>\d{1,10})-(?P<started>\d*)-")
 
@@ -84,8 +92,10 @@ def _is_abandoned(entry: os.DirEntry[str], owner: re.Match[str]) -> bool:
     if hasattr(os, "getuid") and found.st_uid != os.getuid():
         return False
     process = ProcessId(owner["computer"], int(owner["pid"]), owner["started"])
-    running = is_running(process)
-    return time.time() - found.st_mtime > UNKNOWN_SECONDS if running is None else not running
+    running, age = is_running(process), time.time() - found.st_mtime
+    if running is None:
+        return age > UNKNOWN_SECONDS
+    return not running and not (entry.name.endswith(FOR_PROGRAM) and age < OUTLIVING_SECONDS)
 
 
 def _delete(entry: os.DirEntry[str]) -> None:

@@ -114,7 +114,7 @@ class AmiCopy(Step):
             image = wait_visible(lambda image_id=image_id: _image(ctx, image_id), clock=ctx.clock)  # type: ignore[misc]
             if image is not None and image["State"] not in ("deregistered", "failed"):
                 return _found(image)
-        raise remembered_tokens(f"the {self.name}")
+        raise remembered_tokens(f"the {self.name}", tokens=MAX_TOKEN_GENERATIONS)
 
     def _request(self, ctx: Context) -> Any:
         name = f"{ctx.config.deployment_name} {DEFAULT_AMIS[self.key].name} {self.source}"

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import create_once, delete_with_retry, retry_not_found, wait_visible
+from aws_setup.aws.idempotency import create_once, delete_with_retry, use_created, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
@@ -69,10 +69,7 @@ class InternetGateway(Ec2Tagged, Step):
         gateway = create_once(
             ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx)
         )
-        # Only this part is retried: a retry from the start would create a second gateway.
-        return retry_not_found(
-            lambda: self._ensure_attached(ctx, gateway), clock=ctx.clock, note=ctx.note
-        )
+        return use_created(ctx, self.name, lambda: self._ensure_attached(ctx, gateway))
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Attach a gateway that an earlier run did not attach."""

@@ -21,7 +21,7 @@ from aws_setup.aws.idempotency import (
     create_once,
     delete_with_retry,
     remembered_tokens,
-    retry_not_found,
+    use_created,
     wait_visible,
 )
 from aws_setup.aws.inventory import Item
@@ -100,10 +100,7 @@ class Vpc(Ec2Tagged, Step):
         vpc: Item = create_once(
             ctx, find=lambda: self._current(ctx), create=lambda: self._create(ctx)
         )
-        # Only this part is retried: a retry from the start would create a second VPC.
-        return retry_not_found(
-            lambda: self._ensure_single(ctx, vpc["VpcId"]), clock=ctx.clock, note=ctx.note
-        )
+        return use_created(ctx, self.name, lambda: self._ensure_single(ctx, vpc["VpcId"]))
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Complete a VPC that an earlier run did not complete."""
@@ -140,9 +137,9 @@ class Vpc(Ec2Tagged, Step):
 def ensure_marker(ctx: Context, vpc_id: str) -> str:
     """Return the VPC that has the deployment's private route table; create it if necessary.
 
-    All runs of the deployment send the same tokens, and those after a destroy others. Where there
-    is no run lock AWS may still remember a token from a VPC that has been deleted: then no owned
-    table becomes visible, and the next token of the series decides.
+    All runs send the same first token, also one that has no run lock. AWS may still remember it
+    from a VPC that has been deleted: then no owned table becomes visible, and the next token
+    decides, which runs after a destroy have not sent yet.
     """
     for generation in range(MAX_TOKEN_GENERATIONS):
         for table in _markers(ctx):
@@ -151,18 +148,17 @@ def ensure_marker(ctx: Context, vpc_id: str) -> str:
         visible = _visible_marker(ctx)
         if visible:
             return visible
-    raise remembered_tokens(f"the {MARKER_GROUP}")
+    raise remembered_tokens(f"the {MARKER_GROUP}", tokens=MAX_TOKEN_GENERATIONS)
 
 
 def _create_marker(ctx: Context, vpc_id: str, *, generation: int) -> None:
     """Request the marker; afterwards it is decided which VPC has it."""
+    series = (generation, ctx.first_run) if generation and ctx.first_run else (generation,)
     table_tags = tags(ctx.config, MARKER_GROUP, name="LambdaFS-PrivateRouteTable")
     try:
         ctx.aws.ec2.create_route_table(
             VpcId=vpc_id,
-            ClientToken=client_token(
-                ctx.config.deployment_name, MARKER_GROUP, ctx.first_run, generation
-            ),
+            ClientToken=client_token(ctx.config.deployment_name, MARKER_GROUP, *series),
             TagSpecifications=specification("route-table", table_tags),
         )
     except ClientError as error:

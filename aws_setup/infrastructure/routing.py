@@ -67,7 +67,7 @@ class RouteTable(Ec2Tagged, Step):
                 return found
             self._request(ctx, generation=generation)
             found = wait_visible(lambda: self._current(ctx), clock=ctx.clock)
-        raise remembered_tokens(f"the {self.name}")
+        raise remembered_tokens(f"the {self.name}", tokens=MAX_TOKEN_GENERATIONS)
 
     def _current(self, ctx: Context) -> Found | None:
         items = ctx.inventory.of_step("route tables", self.name, fresh=True)

@@ -96,7 +96,7 @@ def launch_instances(
             raise _translate_error(group, error) from error
         if not any(item["State"]["Name"] in TERMINATED_STATES for item in instances):
             return instances
-    raise remembered_tokens(f"the {group.step}")
+    raise remembered_tokens(f"the {group.step}", tokens=MAX_TOKEN_GENERATIONS)
 
 
 def _run(ctx: Context, launch: LaunchRequest, request: Any) -> list[Item]:

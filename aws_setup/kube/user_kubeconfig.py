@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from kubernetes import config
+from kubernetes.client.api_client import ApiClient
+from kubernetes.client.configuration import Configuration
 from kubernetes.config import kube_config
 from kubernetes.config.exec_provider import ExecProvider
 
@@ -13,6 +19,7 @@ from aws_setup.config import bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.child_environment import child_environment
 from aws_setup.engine.decoding import read_bytes
+from aws_setup.engine.temporary_files import PREFIX, unnamed_folder
 from aws_setup.errors import SetupError
 
 HINT_USABLE = "correct kubeconfig_path and kube_context, or remove both keys"
@@ -31,7 +38,10 @@ def open_kubeconfig(path: str | None, context: str | None) -> Any:
     if path:
         _check_readable(Path(path))
     try:
-        api = config.new_client_from_config(path, context)
+        settings = type.__call__(Configuration)  # not a copy of the library's default
+        # The library writes keys and certificates of the file to files of their own.
+        config.load_kube_config(path, context, settings, temp_file_path=_own_folder())
+        api = ApiClient(settings)
     except Exception as error:  # the library raises any class
         known = isinstance(error, (config.ConfigException, OSError))
         kind = "" if known else f"{type(error).__name__}: "
@@ -41,6 +51,14 @@ def open_kubeconfig(path: str | None, context: str | None) -> Any:
     if why:
         raise SetupError(f"the kubeconfig {path or ''} is not secure", why, HINT_SECURE)
     return api
+
+
+@functools.cache
+def _own_folder() -> str:
+    """Return a temporary folder that is deleted with this process, or by a run after a kill."""
+    folder = unnamed_folder(Path(tempfile.gettempdir()), PREFIX)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return str(folder)
 
 
 def _check_readable(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from aws_setup.engine.decoding import Undecodable
-from aws_setup.engine.temporary_files import temporary_file
+from aws_setup.engine.temporary_files import FOR_PROGRAM, temporary_file
 from aws_setup.engine.write_guard import before_write
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.local_program import ProgramFailed, run
@@ -148,7 +148,7 @@ class Helm:
             # The user's kubeconfig may start a program that calls AWS for a token.
             return run(arguments, given=text, aws=True, secrets=True)
         # helm reads a kubeconfig more than once, and so not from a pipe.
-        with temporary_file(self.kubeconfig(), suffix=".kubeconfig") as file:
+        with temporary_file(self.kubeconfig(), suffix=FOR_PROGRAM) as file:
             return run([*arguments, "--kubeconfig", str(file)], given=text)
 
 

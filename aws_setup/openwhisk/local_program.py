@@ -11,12 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from aws_setup.config.chart_source import redact
 from aws_setup.config.child_environment import child_environment
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.kept_output import KeptOutput
+from aws_setup.engine.temporary_files import PREFIX, owned_prefix
 from aws_setup.errors import SetupError
 from aws_setup.openwhisk.helm_hints import hint_for
 
@@ -49,7 +51,7 @@ UNREACHABLE_MESSAGES = (
 
 
 class ProgramFailed(SetupError):
-    """A program ended with an error; `output` is all that it printed about it."""
+    """A program ended with an error; `output` is beginning and end of what it printed about it."""
 
     def __init__(self, what: str, why: str, hint: str, *, output: str) -> None:
         super().__init__(what, why, hint)
@@ -168,15 +170,36 @@ def _input(text: str) -> Iterator[IO[bytes] | int]:
     """Yield what a program reads its input from: a file without a name, or nothing.
 
     It is complete before the program starts: of a pipe, whose writer may be killed, the program
-    would take a part for the whole. Nobody has to delete it.
+    would take a part for the whole. Nobody has to delete it; on Windows it has a name.
+
+    Raises:
+        SetupError: it cannot be written.
     """
     if not text:
         yield subprocess.DEVNULL
         return
-    with tempfile.TemporaryFile() as file:
+    try:
+        file = _input_file(text)
+    except OSError as error:
+        raise SetupError(
+            "the input of a program cannot be written to the temporary folder",
+            str(error),
+            "free space there, or set TMPDIR to a folder that has some",
+        ) from error
+    with file:
+        yield file
+
+
+def _input_file(text: str) -> IO[bytes]:
+    folder = Path(tempfile.gettempdir())
+    with contextlib.ExitStack() as unfinished:
+        file = unfinished.enter_context(
+            tempfile.TemporaryFile(prefix=owned_prefix(folder, PREFIX), dir=folder)
+        )
         file.write(text.encode())
         file.seek(0)
-        yield file
+        unfinished.pop_all()
+        return file
 
 
 def _join(readers: Sequence[threading.Thread]) -> None:

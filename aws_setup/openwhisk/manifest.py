@@ -21,14 +21,28 @@ def documents(text: str) -> Iterator[Any]:
         Undecodable: it is not YAML, a value is not what its tag says, or it is nested too deep.
     """
     try:
-        # What aliases share in the text the copies share, too: a few lines can name millions.
-        values = _copied(_read(text), {})
+        values = _values(text)
     except (yaml.YAMLError, *SHAPE_ERRORS) as error:
         raise Undecodable(" ".join(str(error).split())) from None
     yield from values
 
 
-@functools.lru_cache(maxsize=64)
+KEPT_CHARACTERS = 4 << 20
+"""Length of the longest text whose value is kept."""
+
+
+def _values(text: str) -> list[Any]:
+    if len(text) > KEPT_CHARACTERS:
+        return _read.__wrapped__(text)
+    try:
+        # What aliases share in the text the copies share, too: a few lines can name millions.
+        copied: list[Any] = _copied(_read(text), {})
+    except RecursionError:
+        return _read.__wrapped__(text)
+    return copied
+
+
+@functools.lru_cache(maxsize=16)
 def _read(text: str) -> list[Any]:
     """Read a text once: several steps of a run read the manifests of the same few revisions."""
     return list(yaml.load_all(text, Loader=_LOADER))  # a safe loader, whichever

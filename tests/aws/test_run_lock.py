@@ -235,6 +235,20 @@ def test_without_permission_there_is_no_lock_and_no_failure(
     assert "permission" in lock.unavailable
 
 
+@pytest.mark.parametrize("drawn", ["1234567890123abc", "1234567890123456", "abcdef0123456789"])
+def test_a_run_knows_its_own_lock_whatever_was_drawn_for_it(
+    aws: Aws, locks: list[RunLock], monkeypatch: pytest.MonkeyPatch, drawn: str
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _: drawn)
+    lock = observed(aws, locks)
+    lock.acquire()
+    lock._renew()
+    lock.check()
+    found = lock.store.read().current
+    assert found is not None
+    assert (found.holder.run, found.holder.first_run) == (drawn, drawn)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", '{"pid": "x", "expires_seconds": "never"}', '{"pid": 1e400}'],

@@ -13,6 +13,7 @@ import pytest
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.processes import this_process
 from aws_setup.engine.temporary_files import (
+    OUTLIVING_SECONDS,
     UNKNOWN_SECONDS,
     delete_abandoned,
     temporary_file,
@@ -35,7 +36,7 @@ def stop(*_):
     print("ready", flush=True)
     time.sleep(600)
 private_files._replace = stop
-with temporary_file("token", suffix=".kubeconfig"), temporary_folder() as jar:
+with temporary_file("token", suffix=".for-program"), temporary_folder() as jar:
     (jar / "namenode.jar").write_text("password")
     unnamed_folder(folder, ".fetch-")
     private_files.write_private(folder / "lambda-fs.whisk", "key")
@@ -74,6 +75,7 @@ def test_the_files_of_a_killed_run_are_deleted_by_the_next_one(
             assert process.stdout
             assert process.stdout.readline() == b"ready\n"
             left = ["lambda-fs-", "lambda-fs-"]
+            (token,) = temporary.glob("*.for-program")
             assert names(temporary) == left
             run_script(script, folder=tmp_path, environment=os.environ)
             write_private(kept / "lambda-fs.whisk", "new key")
@@ -83,6 +85,10 @@ def test_the_files_of_a_killed_run_are_deleted_by_the_next_one(
     assert names(kept) == [".fetch-", ".lambda-fs.whisk.", "lambda-fs.whisk"]
     run = run_script(script, folder=tmp_path, environment=os.environ)
     assert run.returncode == 2, "it has no configuration"
+    assert list(temporary.glob("lambda-fs-*")) == [token], "a helm of the killed run may read it"
+    long_ago = time.time() - OUTLIVING_SECONDS - 1
+    os.utime(token, (long_ago, long_ago))
+    run_script(script, folder=tmp_path, environment=os.environ)
     assert names(temporary) == []
     write_private(kept / "lambda-fs.whisk", "new key")
     assert names(kept) == [".fetch-", "lambda-fs.whisk"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from aws_setup.engine.processes import this_process
 from aws_setup.errors import SetupError
+from aws_setup.kube import user_kubeconfig
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.openwhisk.certificate import self_signed
@@ -51,7 +54,6 @@ def test_an_insecure_connection_is_refused(
 
 
 def test_another_host_has_to_present_a_certificate_of_the_clusters_ca(tmp_path: Path) -> None:
-    from base64 import b64encode
     from datetime import UTC, datetime
 
     def encoded(text: str) -> str:
@@ -68,3 +70,19 @@ def test_another_host_has_to_present_a_certificate_of_the_clusters_ca(tmp_path: 
         ({"server": "https://t", "certificate-authority-data": encoded(api.ca_pem)}, ""),
     ):
         assert client(tmp_path, **cluster).points_to_other_cluster(endpoint) == leads
+
+
+def test_its_keys_are_written_where_a_later_run_deletes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    user_kubeconfig._own_folder.cache_clear()
+    authority = b64encode(b"certificate").decode()
+    client(tmp_path, **{"server": OWN, "certificate-authority-data": authority})
+    user_kubeconfig._own_folder.cache_clear()
+    me = this_process()
+    (folder,) = temporary.iterdir()
+    assert folder.name.startswith(f"lambda-fs-{me.computer}-{me.pid}-")
+    assert [path.read_bytes() for path in folder.iterdir()] == [b"certificate"]

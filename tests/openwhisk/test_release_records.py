@@ -53,3 +53,10 @@ def test_few_lines_that_name_millions_of_values_are_read_at_once() -> None:
     lines = ["v0: &v0 [x, x]", *(f"v{n}: &v{n} [*v{n - 1}, *v{n - 1}]" for n in range(1, 60))]
     (found,) = documents("\n".join(lines))
     assert found["v59"][0] is found["v59"][1] is found["v58"]
+
+
+def test_a_manifest_may_be_nested_as_deep_as_its_parser_allows() -> None:
+    (value,) = documents("[" * 450 + "]" * 450)
+    for _ in range(449):
+        (value,) = value
+    assert value == []

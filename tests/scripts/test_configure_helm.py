@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import yaml
 from kubernetes.client import CoreV1Api
 
 import configure_eks_cluster
+from aws_setup.engine.temporary_files import OUTLIVING_SECONDS
 from aws_setup.engine.wait import Pending
 from aws_setup.kube.eks_token import PREFIX
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -143,13 +145,16 @@ def test_the_helm_of_a_killed_run_continues_and_the_next_run_waits_for_it(
         ):
             slow_helm(zoo, patch, process)
             assert process.wait(timeout=200) == -signal.SIGKILL
-            assert [path.suffix for path in temporary.iterdir()] == [".kubeconfig"]
+            assert [path.suffix for path in temporary.iterdir()] == [".for-program"]
             zoo.run("configure")
-            assert list(temporary.iterdir()) == [], "the next run deletes the token"
         assert "pending-install: waiting for another run to end" in zoo.stderr
         assert "cleaning up" not in zoo.stderr
         assert release_of(zoo)["status"] == "deployed"
+        (token,) = temporary.iterdir()
+        long_ago = time.time() - OUTLIVING_SECONDS - 1
+        os.utime(token, (long_ago, long_ago))
         assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+        assert list(temporary.iterdir()) == [], "that helm has ended: its token is deleted"
 
 
 def slow_helm(zoo: Lab, patch: pytest.MonkeyPatch, process: subprocess.Popen[bytes]) -> None:

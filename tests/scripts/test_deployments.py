@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.rehearsal.core.settings import Image
+from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Image
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.scripts import prepare, run, write_config
@@ -295,16 +296,36 @@ def test_machines_that_were_all_terminated_by_hand_are_replaced(
         assert of_deployment(cloud, "lambda-fs")["instance", "zookeeper"] == 3
 
 
-def test_each_create_of_a_day_sends_tokens_that_aws_does_not_remember(
-    cloud: RehearsalCloud, folder: Path
-) -> None:
-    requests = []
-    for _ in range(3):
+def tokens(cloud: RehearsalCloud, *, since: int) -> list[str]:
+    """Return the client tokens of the private route table, which decides between two VPCs."""
+    made = [call for call in cloud.calls[since:] if call.action == "CreateRouteTable"]
+    return [call.params["ClientToken"] for call in made]
+
+
+def test_of_the_tokens_of_a_day_aws_remembers_one(cloud: RehearsalCloud, folder: Path) -> None:
+    sent = []
+    for lock in (True, True, True, False):
+        if not lock:
+            cloud.settings.deny.append(DeniedPermission(action="ssm:*"))
         before = len(cloud.calls)
         assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0
-        requests.append([call.action for call in cloud.calls[before:]].count("CreateRouteTable"))
-        assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
-    assert requests == [1, 1, 1], "each more waits 12 seconds for a table that is deleted"
+        sent.append(tokens(cloud, since=before))
+        assert run(SCRIPT, folder, "destroy", "--yes").exit_code in (0, 3)
+    assert [len(each) for each in sent[:3]] == [1, 2, 2], "each more waits 12 seconds for nothing"
+    assert len({each[0] for each in sent}) == 1, "a run without the lock is in the same race"
+
+
+def test_the_receipt_keeps_nothing_of_another_account(cloud: RehearsalCloud, folder: Path) -> None:
+    assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0
+    (receipt,) = (folder / "receipts").glob("*.json")
+    document = json.loads(receipt.read_text(encoding="utf-8"))
+    own, other = ({"id": f"arn:aws:iam::{account}:role/x"} for account in (ACCOUNT, "9" * 12))
+    document["steps"] |= {"node role": own, "ebs csi role": other, "core-nodes": {"id": "nodes"}}
+    receipt.write_text(json.dumps(document), encoding="utf-8")
+    assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0
+    kept = json.loads(receipt.read_text(encoding="utf-8"))["steps"].keys()
+    assert kept >= {"node role", "core-nodes"}
+    assert "ebs csi role" not in kept, "a destroy there would delete our files"
 
 
 def test_without_a_token_that_aws_does_not_remember_the_fix_is_named(

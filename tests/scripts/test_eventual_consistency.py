@@ -88,6 +88,33 @@ def test_a_lost_answer_and_late_visibility_create_nothing_twice(
     assert {step: made[step] for step in once} == dict.fromkeys(once, 1)
 
 
+@pytest.mark.parametrize(
+    ("action", "listed", "kind", "code"),
+    [
+        (
+            "AttachInternetGateway",
+            "DescribeInternetGateways",
+            "internet gateway",
+            "InvalidInternetGatewayID.NotFound",
+        ),
+        ("ModifyVpcAttribute", "DescribeVpcs", "vpc", "InvalidVpcID.NotFound"),
+    ],
+)
+def test_what_stays_unknown_is_not_created_again(
+    cloud: RehearsalCloud, folder: Path, action: str, listed: str, kind: str, code: str
+) -> None:
+    cloud.faults.add({"fault": "stale-read", "action": listed, "seconds": 5000})
+    fault = {"fault": "fail", "code": code, "status": 400, "calls": list(range(1, 100))}
+    cloud.faults.add(fault | {"action": action})
+    ended = run(SCRIPT, folder, "--yes", "--json", "--only", "public route")
+    assert ended.exit_code == 1
+    assert "does not know it yet" in ended.document["problems"][0]["what"]
+    assert kinds(cloud)[(kind.replace(" ", "-"), kind)] == 1
+    cloud.faults.clear()
+    assert run(SCRIPT, folder, "--yes", "--only", "public route").exit_code == 0
+    assert kinds(cloud)[(kind.replace(" ", "-"), kind)] == 1
+
+
 def test_a_retry_ends_when_the_resource_is_visible() -> None:
     answers = iter([refusal("InvalidVpcID.NotFound"), refusal("NatGatewayNotFound"), None])
 
