@@ -164,7 +164,11 @@ def other_defaults(names: Sequence[str]) -> Problem:
 
 @dataclass(frozen=True)
 class StorageProbe(Step):
-    """A test of volumes: a 1 GiB claim and a pod that binds it, both deleted afterwards."""
+    """A test of volumes: a 1 GiB claim and a pod that binds it, both deleted afterwards.
+
+    It is requested while the nodes start: a volume is made when its pod has a node.
+    https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode
+    """
 
     name: str = "storage probe"
     needs: tuple[str, ...] = ("gp3 storage class", "ebs csi service account")

@@ -45,6 +45,7 @@ class PublicAddress(Step):
 
     Drift is changed in place. With openwhisk_internal there is none, and an existing one goes. It
     is created ahead of the release, for its host name, and leads to no pod until then.
+    https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors
     """
 
     name: str = NAME

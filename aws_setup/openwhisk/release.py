@@ -62,6 +62,7 @@ class HelmRelease(Step):
     """The release with chart and values of the configuration; drift is fixed by an upgrade.
 
     It is installed while the nodes start: its pods are Pending until they join.
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
     """
 
     name: str = "openwhisk release"

@@ -93,6 +93,9 @@ class Tap:
     """Called before and after each write, with the kill that would be there; no other request is
     worked on meanwhile."""
 
+    before_write: Callable[[str], None] = lambda _: None
+    """Called before each write, with its name."""
+
     def __post_init__(self) -> None:
         """Install the tap in the emulated world."""
         _tap_aws(self)
@@ -138,6 +141,7 @@ class Tap:
         Raises:
             Cut: the connection breaks.
         """
+        self.before_write(name)
         if self.at_write is not None:
             return self._observed(name, execute, self.at_write)
         kind = self._kind(name, self.names)

@@ -62,13 +62,20 @@ class Plan:
 
 
 def sample(cliffs: Sequence[Cliff], number: int) -> list[Cliff]:
-    """Return so many cliffs, in turn one of each kind, and of each kind of system."""
-    groups: dict[tuple[str, str], list[Cliff]] = {}
+    """Return so many cliffs, in turn one of each kind, and of those in turn of each system."""
+    kinds: dict[Kind, dict[str, list[Cliff]]] = {}
     for cliff in cliffs:
-        groups.setdefault((cliff.write.partition(" ")[0], cliff.kind), []).append(cliff)
+        system = cliff.write.partition(" ")[0]
+        kinds.setdefault(cliff.kind, {}).setdefault(system, []).append(cliff)
     found: list[Cliff] = []
     while len(found) < min(number, len(cliffs)):
-        found += [group.pop() for group in groups.values() if group]
+        for systems in kinds.values():
+            if systems:
+                system, group = next(iter(systems.items()))
+                del systems[system]
+                found.append(group.pop())
+                if group:
+                    systems[system] = group
     return found[:number]
 
 

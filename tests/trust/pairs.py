@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 
+from aws_setup.rehearsal.aws.parameters import Parameters
 from tests.trust import snapshot, story
 from tests.trust.groups import AGAIN
 from tests.trust.snapshot import Snapshot
@@ -119,26 +121,54 @@ class Ends:
         return Left(state, found, story.take(self.world, locks=True))
 
 
-def attempt(pair: Pair, ends: Ends, seed: int) -> str:
-    """Run both at once in a copy of the world; return '' or what is wrong with the end."""
+def attempt(pair: Pair, ends: Ends, seed: int, *, first: str = "") -> str:
+    """Run both at once in a copy of the world; return '' or what is wrong with the end.
+
+    `first` is Python that both execute before, to show what is noticed.
+    """
     try:
-        end = ends.fork(lambda: _at_once(ends, pair, seed))
+        end = ends.fork(lambda: _at_once(ends, pair, seed, first))
         why = _judge(end, pair, ends)
         return f"{why}\n{end.output}" if why else ""
     except Failed as failure:
         return str(failure)
 
 
-def _at_once(ends: Ends, pair: Pair, seed: int) -> End:
+class LockWatch:
+    """Sees at each write of two runs that one run has the lock, and not both or none."""
+
+    def __init__(self, world: World) -> None:
+        """Watch the writes of a world from now on."""
+        self._world = world
+        self.unlocked: list[str] = []
+        world.tap.before_write = self._see
+
+    def _see(self, name: str) -> None:
+        parameters = self._world.cloud.store_of(Parameters).items()
+        locks = [json.loads(it.value) for (_, key), it in parameters if snapshot.LOCK.search(key)]
+        held = [lock["owner"] for lock in locks if lock["state"] == "held"]
+        if len(held) != 1 and not name.startswith("aws ssm."):
+            self.unlocked.append(f"{name}, where {len(held)} runs have the lock")
+
+    def stop(self) -> str:
+        """End, and return '' or what was written without the lock."""
+        self._world.tap.before_write = lambda _: None
+        return "; ".join(dict.fromkeys(self.unlocked[:5]))
+
+
+def _at_once(ends: Ends, pair: Pair, seed: int, first: str) -> End:
     world = ends.world
     world.tap.arm(None)
+    watch = LockWatch(world)
     runs = [
-        world.start(phase.script, *phase.words, name=f"run-{place}")
+        world.start(phase.script, *phase.words, name=f"run-{place}", first=first)
         for place, phase in enumerate(pair.phases)
     ]
     turns = Turns(world.tap, f"{pair} {seed}")
     codes = turns.play(runs)
     world.settle()
+    if unlocked := watch.stop():
+        raise Failed(f"written without the run lock: {unlocked}")
     ended = list(zip(runs, codes, strict=True))
     output = "\n".join(
         f"$ {run.name}: exit code {code}, {turns.switches} turns\n"

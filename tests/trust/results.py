@@ -150,9 +150,10 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def line(results: Sequence[Result]) -> str:
-    """Return all results in one sentence, for the README."""
+    """Return all results in a sentence and a table, for the README."""
     tried = [result for result in results if result.reached and result.group != "fuzz"]
-    return f"In tests {_share(tried)} disturbed runs [ended well](docs/trust.md)."
+    head = f"In tests {_share(tried)} disturbed runs [ended well](docs/trust.md)"
+    return f"{head}, on the emulated cloud:\n\n{summary(results)}"
 
 
 def _matrix(head: str, columns: Sequence[str], results: Sequence[Result]) -> str:

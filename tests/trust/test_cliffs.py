@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.trust.cliffs import Kind
+from aws_setup.rehearsal.vms.fake_shell import SCRIPTS
+from aws_setup.software.clients import remote_files
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.ssh import files, survey
+from tests.trust.cliffs import OTHER_WRITES, SSH_WRITES, Kind
 from tests.trust.groups import Plan, cliffs
 from tests.trust.results import read, table
 
@@ -19,6 +23,12 @@ tests/scripts/test_namenodes_interrupt.py.
 """
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
+
+
+def test_each_script_on_machines_changes_something_or_is_known_to_read() -> None:
+    reads = {survey.SURVEY, survey.RUN, zk.SRVR, zk.LIST, remote_files.READ}
+    reads |= {files.READ, files.DIGEST, files.FACTS}
+    assert {*SSH_WRITES, *OTHER_WRITES} == set(SCRIPTS) - reads
 
 
 @linux_only

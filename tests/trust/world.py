@@ -113,9 +113,11 @@ class World:
         """The emulated AWS."""
         return self.environment.cloud
 
-    def start(self, script: str, *words: str, name: str = "run", **variables: str) -> Run:
-        """Start a run of a script."""
-        request = Request(script, words, self.folder, {**self.variables, **variables})
+    def start(
+        self, script: str, *words: str, name: str = "run", first: str = "", **variables: str
+    ) -> Run:
+        """Start a run of a script; `first` is Python that it executes before."""
+        request = Request(script, words, self.folder, {**self.variables, **variables}, first)
         return self.zygote.start(request, name=name)
 
     def run(self, script: str, *words: str, **variables: str) -> int:
