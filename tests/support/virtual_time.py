@@ -100,6 +100,8 @@ class ScriptClock:
 
     time: VirtualTime
     pace: float = 1.0
+    stops_at: float = math.inf
+    """Virtual seconds from which on each sleep raises Interrupted, as after Ctrl-C."""
     _stopped: bool = False
 
     def now(self) -> float:
@@ -112,7 +114,7 @@ class ScriptClock:
 
     def sleep(self, seconds: float) -> None:
         """Sleep in virtual time."""
-        if self._stopped:
+        if self._stopped or self.time.now() >= self.stops_at:
             raise Interrupted
         self.time.sleep(max(seconds, 0.02))
 
@@ -149,27 +151,30 @@ class VirtualWorld:
     folder: Path
     seconds: dict[str, float] = field(default_factory=dict)
     """Verb -> virtual seconds of its last run."""
+    stops_at: float = math.inf
+    """When the present run is stopped."""
 
-    def run(self, script: Any, verb: str, *options: str, code: int = 0) -> Any:
-        """Run a script to its end and return its JSON document."""
+    def run(self, script: Any, verb: str, *options: str, stop: float = math.inf) -> Any:
+        """Run a script and return its JSON document; `stop` ends it after so many seconds."""
         self.time.advance(BETWEEN_COMMANDS)
         began = self.time.now()
+        self.stops_at = began + stop
         ended = scripts.run(script.SCRIPT, self.folder, verb, *options, "--yes", "--json")
-        assert ended.exit_code == code, ended.stdout + ended.stderr
+        assert ended.exit_code == (0 if stop == math.inf else 130), ended.stdout + ended.stderr
         self.seconds[verb] = self.time.now() - began
         return ended.document
 
-    def create(self) -> Any:
+    def create(self, *options: str, stop: float = math.inf) -> Any:
         """Run the first script's create."""
-        return self.run(create_aws_infrastructure, "create")
+        return self.run(create_aws_infrastructure, "create", *options, stop=stop)
 
-    def configure(self) -> Any:
+    def configure(self, *, stop: float = math.inf) -> Any:
         """Run the second script's configure."""
-        return self.run(configure_eks_cluster, "configure")
+        return self.run(configure_eks_cluster, "configure", stop=stop)
 
-    def destroy(self) -> Any:
+    def destroy(self, *, stop: float = math.inf) -> Any:
         """Run the first script's destroy."""
-        return self.run(create_aws_infrastructure, "destroy")
+        return self.run(create_aws_infrastructure, "destroy", stop=stop)
 
     def records(self) -> Sequence[RunRecord]:
         """Return the runs in the event log."""
@@ -214,6 +219,6 @@ def virtual_world(folder: Path, patch: Patch, *, helm: Path) -> Iterator[Virtual
         scripts.prepare(folder, openwhisk_chart=str(CHART), openwhisk_api_port=frontend.port)
         made = VirtualWorld(cloud, hooks, time, folder)
         patch(socket, "getaddrinfo", made.resolve)
-        patch(aws_commands, "SystemClock", lambda: ScriptClock(time))
+        patch(aws_commands, "SystemClock", lambda: ScriptClock(time, stops_at=made.stops_at))
         patch(graph, "wait", time.wait)
         yield made
