@@ -16,6 +16,7 @@ from aws_setup.cli.costs import RemovalCost
 from aws_setup.cli.receipt_place import is_elsewhere, of_another_place
 from aws_setup.cli.run_lock import remove_lock
 from aws_setup.cli.run_recorder import Mode
+from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.plan import Row, dependants, inspect_all, refusals
 from aws_setup.engine.runner import removable
 from aws_setup.engine.step import Action
@@ -118,6 +119,9 @@ def _report_removal(run: ScriptRun, chosen: Collection[str], *, files: bool, del
         steps = [*run.story.table(config), *run.story.removal(config)]
         write_run_receipt(run, run.ctx.found if run.only else {}, steps=steps)
         run.story.local_files(run.ctx, chosen)
+        if not run.only:
+            # A run may have been killed after it wrote the key, and before AWS had the certificate.
+            tls_pair_path(config).unlink(missing_ok=True)
     name = run.ctx.config.deployment_name
     scope = name if run.script.owns_deployment else f"{name} that {run.script.name} created"
     scope = f"{name} ({', '.join(sorted(chosen))})" if run.only else scope

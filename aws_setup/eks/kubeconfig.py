@@ -22,6 +22,7 @@ from aws_setup.config.regular_files import read_file
 from aws_setup.eks import kubeconfig_text
 from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.temporary_files import HIDDEN, delete_abandoned
 from aws_setup.errors import Refused, SetupError
 
 LISTS = (("clusters", "cluster"), ("users", "user"), ("contexts", "context"))
@@ -264,6 +265,7 @@ class Kubeconfig(Step):
     def find(self, ctx: Context) -> Found | None:
         """Return the entry, compared with the cluster where it exists, else found by its name."""
         path, name = kubeconfig_path(ctx), _arn(ctx)
+        delete_abandoned(path.parent, HIDDEN)
         try:
             document = load(path)
         except Refused as error:

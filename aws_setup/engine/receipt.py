@@ -14,6 +14,7 @@ from aws_setup.engine.decoding import json_object
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.safe_text import json_text
 from aws_setup.engine.step import Found
+from aws_setup.engine.temporary_files import HIDDEN, delete_abandoned
 
 
 def entries(found: Mapping[str, Found]) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def read_costs(path: Path) -> Mapping[str, Any]:
 def _write(
     path: Path, head: Mapping[str, Any], steps: Mapping[str, Any], cost: Mapping[str, Any]
 ) -> None:
+    delete_abandoned(path.parent, HIDDEN)
     if not steps and not cost:
         path.unlink(missing_ok=True)
         return

@@ -32,7 +32,10 @@ OUTLIVING_SECONDS = 16 * 60.0
 """Age up to which such a file is kept: the program may go on for 15 minutes, the longest that one
 gets, and may read it more than once."""
 
-_OWNER = re.compile(r"(?P<computer>[0-9a-f]{16})-(?P<pid>\d{1,10})-(?P<started>\d*)-")
+HIDDEN = "."
+"""How the names of files begin that are not complete yet, beside those that they will replace."""
+
+_OWNER = re.compile(r"(?<=[.-])(?P<computer>[0-9a-f]{16})-(?P<pid>\d{1,10})-(?P<started>\d*)-")
 
 
 @contextlib.contextmanager
@@ -65,11 +68,14 @@ def unnamed_folder(parent: Path, before: str) -> Path:
 def owned_prefix(folder: Path, before: str) -> str:
     """Return how a temporary name of this process begins; those of ended processes are deleted.
 
+    Of files that are not complete, those of all kinds are: a destroy, which writes the last one,
+    leaves none.
+
     Args:
         folder: where the name will be.
         before: what all names of this kind begin with.
     """
-    delete_abandoned(folder, before)
+    delete_abandoned(folder, HIDDEN if before.startswith(HIDDEN) else before)
     me = this_process()
     return f"{before}{me.computer}-{me.pid}-{me.started}-"
 
@@ -79,7 +85,7 @@ def delete_abandoned(folder: Path, before: str = PREFIX) -> None:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(before):
-                owner = _OWNER.match(entry.name, len(before))
+                owner = _OWNER.search(entry.name, len(before))
                 if owner and _is_abandoned(entry, owner):
                     _delete(entry)
 

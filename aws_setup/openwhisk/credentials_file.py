@@ -13,6 +13,7 @@ from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import read_bytes, read_text
 from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.temporary_files import HIDDEN, delete_abandoned
 from aws_setup.errors import Refused, SetupError
 from aws_setup.openwhisk.secrets import require_secrets
 
@@ -64,6 +65,8 @@ class CredentialsFile(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the file, compared with the cluster's Secret and the API's address."""
+        if ctx.config.write_wskprops:
+            delete_abandoned(Path.home(), HIDDEN)
         current = read_credentials(ctx.config)
         if current is None:
             return None

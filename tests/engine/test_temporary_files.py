@@ -90,10 +90,8 @@ def test_the_files_of_a_killed_run_are_deleted_by_the_next_one(
     os.utime(token, (long_ago, long_ago))
     run_script(script, folder=tmp_path, environment=os.environ)
     assert names(temporary) == []
-    write_private(kept / "lambda-fs.whisk", "new key")
-    assert names(kept) == [".fetch-", "lambda-fs.whisk"]
-    delete_abandoned(kept, ".fetch-")
-    assert names(kept) == ["lambda-fs.whisk"]
+    write_private(kept / "lambda-fs.json", "{}")
+    assert names(kept) == ["lambda-fs.json", "lambda-fs.whisk"], "also what is written no more"
 
 
 def test_only_what_certainly_nobody_uses_is_deleted(temporary: Path, tmp_path: Path) -> None:

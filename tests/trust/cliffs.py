@@ -49,6 +49,12 @@ PERSISTENT = (Kind.THROTTLED, Kind.DENIED, Kind.INTERNAL)
 """From the write on, every write of that name fails: it lasts longer than any retries."""
 
 
+LOCAL_KINDS = (Kind.KILLED_BEFORE, Kind.KILLED_AFTER, Kind.INTERNAL)
+"""What can happen when a file on the operator's computer is written: its disk is full."""
+
+LOCAL = "local "
+"""How the name of such a write begins; the process of the run itself lets it go wrong."""
+
 READ = "read "
 """How the name of a request begins that writes nothing."""
 

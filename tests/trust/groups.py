@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.trust.cliffs import ENDS_RUN, Cliff, Kind
+from tests.trust.cliffs import ENDS_RUN, LOCAL, Cliff, Kind
 from tests.trust.results import Result, read, record
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class Tries:
     def is_observed(self, cliff: Cliff) -> bool:
         """Whether the kill is one of those that share an observed run."""
         drawn = random.Random(f"{self.plan.seed} killed {cliff}").randrange(REAL)
-        return cliff.kind in ENDS_RUN and drawn > 0
+        local = cliff.write.startswith(LOCAL)
+        return cliff.kind in ENDS_RUN and drawn > 0 and not local
 
 
 def _try(made: World, wanted: Sequence[Cliff], expected: Undisturbed, tries: Tries) -> int:

@@ -409,9 +409,11 @@ def _actions(environment: Environment) -> Iterator[str]:
 
 
 RECORDS = re.compile(
-    r"\.(out|err|log|jsonl|html|1)$|\.before\.yaml$|infrastructure_json/[^.]*\.(json|lock\.yaml)$"
+    r"\.(out|err|log|jsonl|html|1|prices)$|\.before\.yaml$|"
+    r"infrastructure_json/[^.]*\.(json|lock\.yaml)$"
 )
-"""Local files that record what runs did: outputs, logs, receipt, versions, replaced documents."""
+"""Local files that record what runs did: outputs, logs, prices of the day, receipt, versions,
+replaced documents."""
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from tests.support import disturbed
 from tests.trust import snapshot
-from tests.trust.cliffs import PERSISTENT, Cliff, Kind
+from tests.trust.cliffs import LOCAL, LOCAL_KINDS, PERSISTENT, Cliff, Kind
 from tests.trust.kills import KeptWorlds
 from tests.trust.snapshot import Snapshot
 from tests.trust.world import Failed, World
@@ -57,15 +58,39 @@ class Undisturbed:
     """What is left where the phase has not run: files of the user, such as ~/.kube/config."""
     writes: tuple[str, ...]
     reads: tuple[str, ...]
+    files: tuple[str, ...]
+    """The names of the operator's files that were written, one after the other."""
 
 
 def act(world: World, phase: Phase, cliff: Cliff | None = None) -> int:
     """Run a phase, with a cliff or undisturbed, and return its exit code."""
+    if cliff and cliff.write.startswith(LOCAL):
+        return _act_on_file(world, phase, cliff)
     world.tap.arm(cliff)
     once = cliff is not None and cliff.kind in PERSISTENT
     code = world.run(phase.script, *phase.words, **(ONCE if once else {}))
     world.settle()
     return code
+
+
+def _act_on_file(world: World, phase: Phase, cliff: Cliff) -> int:
+    """Run a phase in which a file on the operator's computer cannot be written."""
+    world.tap.arm(None)
+    where = f"{cliff.write.removeprefix(LOCAL)}|{cliff.number}|{cliff.kind}"
+    code = world.run(phase.script, *phase.words, **{disturbed.LOCAL: where})
+    world.settle()
+    world.tap.reached = (world.folder / disturbed.REACHED).exists()
+    _written(world)
+    return code
+
+
+def _written(world: World) -> tuple[str, ...]:
+    """Return the files that the last run has written, and forget them."""
+    log = world.folder / disturbed.WRITTEN
+    names = tuple(log.read_text().splitlines()) if log.exists() else ()
+    log.unlink(missing_ok=True)
+    (world.folder / disturbed.REACHED).unlink(missing_ok=True)
+    return names
 
 
 def undisturbed(world: World, phase: Phase) -> Undisturbed:
@@ -75,13 +100,14 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
         before = take(world)
         destroyed = before if phase is DESTROY else world.fork(lambda: _destroyed(world))
         world.tap.arm(None)
-        code = world.run(phase.script, *phase.words)
+        code = world.run(phase.script, *phase.words, **{disturbed.LOCAL: "|0|"})
         world.settle()
+        files = _written(world)
         if code != 0:
             raise Failed(f"{phase.name}, undisturbed: exit code {code}\n{world.output}")
         writes, reads = tuple(world.tap.names), tuple(world.tap.reads)
         after = take(world, locks=phase is DESTROY)
-        return Undisturbed(before, after, _destroyed(world), destroyed, writes, reads)
+        return Undisturbed(before, after, _destroyed(world), destroyed, writes, reads, files)
 
     return world.fork(attempt)
 
@@ -119,6 +145,9 @@ def cliffs(phase: str, requests: Undisturbed, *, seed: int) -> Iterator[Cliff]:
             for kind in Kind:
                 if kind not in PERSISTENT or number in (1, counts[name]):
                     yield Cliff(phase, name, number, kind)
+    for name, number in Counter(requests.files).items():
+        for each in range(1, number + 1):
+            yield from (Cliff(phase, f"{LOCAL}{name}", each, kind) for kind in LOCAL_KINDS)
     names = sorted(set(requests.reads))
     for name in random.Random(f"{seed} {phase}").sample(names, min(SAMPLED_READS, len(names))):
         for kind in (Kind.LOST, *PERSISTENT):

@@ -29,11 +29,15 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Answer one request, or drop the connection for a fault."""
         length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client was killed while it sent the request
+            self.close_connection = True
+            return
         request = HttpRequest(
             method=self.command,
             target=self.path,
             headers={key.lower(): value for key, value in self.headers.items()},
-            body=self.rfile.read(length),
+            body=body,
         )
         try:
             self._send(self._route(request))
