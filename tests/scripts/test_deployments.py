@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.processes import this_process
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Image
 from create_aws_infrastructure import SCRIPT
@@ -337,3 +338,17 @@ def test_without_a_token_that_aws_does_not_remember_the_fix_is_named(
     (problem,) = made.document["problems"]
     assert problem["what"] == "vpc: the private route table cannot be created"
     assert "another deployment_name" in problem["hint"]
+
+
+def test_destroy_deletes_what_a_killed_run_left_on_this_computer(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0
+    receipts, computer = folder / "receipts", this_process().computer
+    key = receipts / "lambda-fs.tls.pem"
+    key.write_text("a private key, whose certificate AWS does not have")
+    unfinished = receipts / f".lambda-fs.wskprops.{computer}-1-1-abcd"
+    unfinished.write_text("a key of OpenWhisk")
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert not key.exists()
+    assert not unfinished.exists()
