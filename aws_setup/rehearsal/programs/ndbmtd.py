@@ -107,10 +107,13 @@ def listening(port: str | None) -> Iterator[None]:
         yield
         return
     with socket.create_server(("", int(port)), backlog=64) as server:
-        threading.Thread(target=accept_and_close, args=(server,), daemon=True).start()
+        thread = threading.Thread(target=accept_and_close, args=(server,), daemon=True)
+        thread.start()
         yield
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)
+        # While it still waits for a connection, the port is in use for the next start.
+        thread.join()
 
 
 def accept_and_close(server: socket.socket) -> None:
