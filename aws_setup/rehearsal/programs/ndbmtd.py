@@ -37,6 +37,9 @@ ATTEMPTS = 24
 PAUSE = 0.25
 """Attempts to reach the manager and seconds between two; ndbmtd's own are 12 and 5."""
 
+ATTEMPTS_AGAIN = 240
+"""Attempts of a node that restarts: a minute, as ndbmtd's own, also on a busy computer."""
+
 
 def main() -> None:
     """Connect to the manager, continue in the background, and start; a second start fails."""
@@ -67,13 +70,15 @@ def join(address: str, *, initial: bool) -> None:
         with listening(answer["figures"].get("ServerPort")):
             run_node(connection, node_id)
         initial = False
-        answer, connection = request_start(address, initial=False)
+        answer, connection = request_start(address, initial=False, attempts=ATTEMPTS_AGAIN)
 
 
-def request_start(address: str, *, initial: bool) -> tuple[dict[str, Any], Any]:
+def request_start(
+    address: str, *, initial: bool, attempts: int = ATTEMPTS
+) -> tuple[dict[str, Any], Any]:
     """Return the manager's answer and the connection; exits when it rejects or does not answer."""
     files = any(NODE_DATA.glob("ndb_*_fs"))
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         if attempt:
             time.sleep(PAUSE)
         connection = connect_manager(address)
