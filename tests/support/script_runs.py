@@ -44,6 +44,9 @@ SERVICES = (
 MAIN = "aws_setup.__main__"
 """It is run, not imported."""
 
+TEMPORARY = tempfile.gettempdir()
+"""Where the server's socket is: a test's own folder has too long a path for it (unix(7), 108)."""
+
 LARGEST = 1 << 20
 """Bytes of the largest request: arguments and environment variables."""
 
@@ -218,7 +221,7 @@ def _exit_code(connection: socket.socket) -> int:
 @functools.cache
 def _server() -> Path:
     """Start the server of this process, and return the address of its socket."""
-    folder = Path(tempfile.mkdtemp(prefix="script-runs-"))
+    folder = Path(tempfile.mkdtemp(prefix="script-runs-", dir=TEMPORARY))
     address = folder / "socket"
     neutral = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     server = subprocess.Popen(
