@@ -305,6 +305,7 @@ def _be_the_run(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["environment"])
         time.tzset()
+        tempfile.tempdir = None  # found anew, from the run's variables
         sys.argv = list(request["words"])
         code = _execute(request["program"])
         threading._shutdown()  # type: ignore[attr-defined]
