@@ -32,6 +32,8 @@ def install() -> None:
     """Disturb this process as its variables say."""
     from aws_setup.openwhisk import release
 
+    # As in a terminal: a program that nohup started would pass on that it ignores SIGHUP.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # For a killed run's helm that may still work: its processes end with it here.
     release.OTHER_RUN = 0.2
     if FILE_SIZE in os.environ:
