@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -144,3 +144,13 @@ def command_line(command: str | Sequence[str], *, sudo: bool = False) -> str:
     """Return a command quoted for the login shell, whatever blanks and quotes it contains."""
     words = ["sh", "-c", command] if isinstance(command, str) else list(command)
     return shlex.join(["sudo", "-n", "--", *words] if sudo else words)
+
+
+@contextlib.contextmanager
+def closing_channel(channel: paramiko.Channel) -> Iterator[None]:
+    """Close a channel at the end; a connection that breaks then takes nothing from its result."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            channel.close()

@@ -21,6 +21,7 @@ from aws_setup.ssh.exchange import (
     CommandTimeout,
     Exchange,
     OutputListener,
+    closing_channel,
     command_line,
     label_of,
 )
@@ -188,7 +189,7 @@ class Machine:
             raise RemoteError(str(self), f"query port {port}", code=1, output="", why=why)
         if isinstance(channel, PortState):
             return None
-        with channel:
+        with closing_channel(channel):
             until = time.monotonic() + remaining(timeout)
             answer = b""
             with contextlib.suppress(OSError):
@@ -294,7 +295,7 @@ class Machine:
                 channel.exec_command(line)  # nosec B601
             except (paramiko.SSHException, EOFError, OSError):
                 raise ConnectionLost(str(self), shown) from None
-            with channel:
+            with closing_channel(channel):
                 return self._exchange(channel, shown, stdin=stdin, timeout=timeout, output=output)
 
     def _exchange(

@@ -86,7 +86,8 @@ def test_a_run_fails_at_a_lasting_outage_and_the_next_run_resumes(
     zoo.api.faults.add(down)
     result = zoo.run("configure", code=1)
     what = [problem["what"] for problem in result["problems"]]
-    assert any("openwhisk keys: the cluster's API server does not answer" in text for text in what)
+    # Which of the parallel steps meets the outage first is not certain.
+    assert any("the cluster's API server does not answer" in text for text in what)
     for timer in timers:
         timer.cancel()
         timer.function(*timer.args)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paramiko import Channel, SSHException
 
 from aws_setup.engine.deadline import within
 from aws_setup.engine.kept_output import KeptOutput
@@ -49,6 +50,19 @@ def test_a_command_ends_at_its_deadline_whatever_it_prints(machine: Machine, com
     with pytest.raises(RemoteError, match="did not end within 1 s"):
         machine.run(command, timeout=1)
     assert machine.run("echo alive").stdout == "alive\n"
+
+
+@needs_machines
+@pytest.mark.parametrize("error", [EOFError(), OSError("broken pipe"), SSHException("closed")])
+def test_a_connection_that_breaks_when_all_is_read_takes_nothing_from_the_result(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def close(_: Channel) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Channel, "close", close)
+        assert machine.run("echo alive").stdout == "alive\n"
 
 
 @needs_machines
