@@ -153,7 +153,15 @@ def line(results: Sequence[Result]) -> str:
     """Return all results in a sentence and a table, for the README."""
     tried = [result for result in results if result.reached and result.group != "fuzz"]
     head = f"In tests {_share(tried)} disturbed runs [ended well](docs/trust.md)"
-    return f"{head}, on the emulated cloud:\n\n{summary(results)}"
+    rest = "Not all writes of all commands were tried: [of how many](docs/trust.md#results)."
+    partial = any(len(rows) < rows[0].of for rows in _by_command(results))
+    shown = f"{head}, on the emulated cloud:\n\n{summary(results)}"
+    return f"{shown}\n\n{rest}" if partial else shown
+
+
+def _by_command(results: Sequence[Result]) -> list[list[Result]]:
+    mine = [result for result in results if result.of]
+    return [[r for r in mine if r.row == row] for row in {result.row for result in mine}]
 
 
 def _matrix(head: str, columns: Sequence[str], results: Sequence[Result]) -> str:
