@@ -23,15 +23,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from aws_setup.rehearsal.core import loopback
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from tests.support.signals import family, wait_until_stopped
 from tests.trust.cliffs import Cliff
 from tests.trust.world import Failed, World
-
-T = TypeVar("T")
 
 MOST = 64
 """Copies of the world that are kept at a time: each has its own memory for what differs."""
@@ -62,20 +60,12 @@ class KeptWorlds:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep the wanted copies of the run in this block; discard those left when it ends."""
+        """Keep the wanted copies of the run in this block; those left end with this process."""
         self.world.tap.at_write = self._at_write
         try:
             yield
         finally:
             self.world.tap.at_write = None
-
-    def discard(self) -> None:
-        """End the copies that have not gone on."""
-        for moment in self.moments.values():
-            os.close(moment.begin)
-            os.kill(moment.pid, signal.SIGKILL)
-            os.waitpid(moment.pid, 0)
-        self.moments.clear()
 
     def go_on(self, cliff: Cliff) -> Any:
         """Return what the work returns in the copy of one write.
