@@ -36,15 +36,20 @@ def record_start() -> None:
 
 
 def daemonise(pid_file: Path) -> None:
-    """Continue in the background; the caller gets exit code 0."""
+    """Continue in the background; the caller gets exit code 0 when the PID file is written."""
     sys.stdout.flush()
+    written, write = os.pipe()
     if os.fork():
+        os.close(write)
+        os.read(written, 1)
         os._exit(0)
+    os.close(written)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+    os.close(write)
 
 
 def is_running(pid_file: Path, name: str) -> bool:

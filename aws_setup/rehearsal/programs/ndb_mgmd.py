@@ -29,6 +29,8 @@ from aws_setup.rehearsal.programs.manager_client import (
 FREE_PORT = 37213
 """Port of data nodes without ServerPort: the kernel chooses one of the ephemeral ports."""
 
+NO_FREE_ID = "No free node id found"
+
 VERSION = "mysql-8.0.26 ndb-8.0.26"
 
 
@@ -82,7 +84,7 @@ class ManagementServer:
         with self.lock:
             node_id = self._id_for(request)
             if node_id is None:
-                return f"No free node id found for {request['kind']} at {request['host']}"
+                return f"{NO_FREE_ID} for {request['kind']} at {request['host']}"
             data = request["kind"] == "ndbd"
             started = [node for node in self.nodes.values() if node.state == "started"]
             holders = [node for node in started if node.kind == "ndbd"]
@@ -206,13 +208,13 @@ def keep_node_connected(
     """Keep a node in the cluster until its connection ends."""
     node = management.join(connection, request)
     if isinstance(node, str):
-        send(connection, {"error": node})
+        send(connection, {"error": node, "again": node.startswith(NO_FREE_ID)})
         return
     send(connection, {"id": node.id, "figures": management.figures()})
     try:
-        while node.kind == "ndbd" and not management.may_start():
+        while node.kind == "ndbd" and not management.may_start() and node.state == "starting":
             time.sleep(0.05)
-        if node.kind == "ndbd":
+        if node.kind == "ndbd" and node.state == "starting":
             send(connection, {"go": True})
         for text in connection.makefile("r", encoding="utf-8"):
             node.state = json.loads(text)["state"]
@@ -242,6 +244,7 @@ def restart(management: ManagementServer, connection: socket.socket, node_id: in
     if node is None:
         send(connection, {"error": f"Node {node_id}: not connected"})
         return
-    send(node.connection, {"restart": True})
+    # Before the message: a node that joins again at once must find its id free.
     management.leave(node)
+    send(node.connection, {"restart": True})
     send(connection, {"text": f"Node {node_id} is being restarted"})

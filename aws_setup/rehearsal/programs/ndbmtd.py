@@ -88,9 +88,12 @@ def request_start(
         answer = send_request(connection, request)
         if not answer:
             continue
-        if "error" in answer:
+        if "error" not in answer:
+            return answer, connection
+        # ConfigRetriever::allocNodeId (NDB's sources, ConfigRetriever.cpp): an id that is not
+        # free is asked for again, because the manager may not have noticed yet that it became so.
+        if not answer["again"] or attempt == attempts - 1:
             fail(answer["error"], 255)
-        return answer, connection
     fail(f"Unable to connect with connect string: nodeid=0,{address}:1186", 1)
     raise AssertionError
 

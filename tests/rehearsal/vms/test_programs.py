@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from aws_setup.rehearsal.programs.manager_client import connect_string
 from aws_setup.rehearsal.programs.mysql import with_innodb
+from aws_setup.rehearsal.programs.ndb_mgmd import ManagementServer, restart
 
 
 @pytest.mark.parametrize(
@@ -72,3 +75,23 @@ def test_programs_that_run_at_each_poll_import_little(program: str) -> None:
         [sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True
     )
     assert set(slow) & set(json.loads(done.stdout)) == set()
+
+
+def test_a_data_node_that_joins_again_at_once_finds_its_id_free() -> None:
+    """The message of a restart may reach the node before the manager's next line runs."""
+    sections = [("ndbd", {"NodeId": str(id), "HostName": f"10.0.1.{id}"}) for id in (2, 3)]
+    management = ManagementServer(sections)
+    joined: list[Any] = []
+
+    class JoinsAtOnce:
+        def sendall(self, data: bytes) -> None:
+            assert json.loads(data) == {"restart": True}
+            joined.append(management.join(cast(socket.socket, self), request))
+
+    request = {"kind": "ndbd", "host": "10.0.1.2", "files": True, "initial": False}
+    management.join(cast(socket.socket, JoinsAtOnce()), request)
+    asker, manager = socket.socketpair()
+    with asker, manager:
+        restart(management, manager, 2)
+        assert json.loads(asker.recv(100))["text"] == "Node 2 is being restarted"
+    assert [management.nodes[2]] == joined
