@@ -1,15 +1,22 @@
-"""Canaries in every secret, and where they may not be: what a whole story showed and stored."""
+"""Canaries in every secret of a run, and the search for them where none may be.
+
+Every run of the harness has them. After each run all files of the operator and all temporary files
+of the runs are searched; while it works, requests to AWS, commands on machines, and, when helm
+works, the command lines and environments of all processes of this world.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aws_setup.rehearsal.environment import Environment
+from tests.support.signals import family
 
 VARIABLES = {
     "LAMBDA_FS_NDB_USER": "canary_user",
@@ -20,98 +27,118 @@ VARIABLES = {
     "GITHUB_TOKEN": "canary-git-token",
     "KUBE_TOKEN": "canary-kube-token",
 }
-"""Secrets that the user has in the environment, each with a value of its own."""
+"""Secrets that the user has in the environment, each with a value of its own (a user's name is
+none)."""
 
-HELM = """#!/bin/sh
-{ env; tr '\\0' '\\n' < /proc/$$/cmdline; tr '\\0' '\\n' < /proc/$PPID/cmdline; } >> @FOLDER@/seen
-for word in "$@"; do
-  case $word in
-    */lambda-fs-*) stat -c '%a %n' "$word" >> @FOLDER@/modes; cat "$word" >> @FOLDER@/private ;;
-  esac
-done
-exec @HELM@ "$@"
-"""
-"""helm, which records its environment, its command line and its parent's, and its files."""
+PRIVATE = re.compile(r"\.pem\b|wskprops|kubeconfig|^lambda-fs-[0-9a-f]{16}-")
+"""Names of the files that are there to hold a secret, temporary ones of a run too; nobody else may
+read them."""
 
-PRIVATE = re.compile(r"key\.pem|\.tls\.pem|\.wskprops|whisk|\.hosts|kubeconfig|ndb-password")
-"""Names of the files that are there to hold a secret; nobody else may read them."""
+_CANARY = re.compile(rb"canary-[a-z-]+")
+
+
+def _encoded(text: bytes) -> list[bytes]:
+    """Return what base64 shows of a text, at each of the three places where it can begin."""
+    return [
+        base64.b64encode(bytes(skipped) + text)[first : (skipped + len(text)) * 8 // 6]
+        for skipped, first in enumerate((0, 2, 3))
+    ]
+
+
+_ENCODED = _encoded(b"canary-")
 
 
 @dataclass
-class Seen:
-    """What the runs showed and stored, and the secrets that it may not contain."""
+class Search:
+    """Searches a world for secrets: canaries, private keys, and OpenWhisk's keys."""
 
     folder: Path
-    """The folder of the runs."""
-    environment: Environment | None
-    helm: Path
-    """The folder of the recording helm."""
-    commands: list[str] = field(default_factory=list)
-    secrets: dict[str, str] = field(default_factory=dict)
+    """The folder of the operator."""
+    temporary: Path
+    """The folder for temporary files of the runs."""
+    environment: Environment | None = None
+    root: int = field(default_factory=os.getpid)
+    """The process whose descendants are the runs, and what they have started."""
+    holders: set[str] = field(default_factory=set)
+    """Names of the private files in which a secret was."""
+    processes: int = 0
+    """How many processes were looked at."""
+    _learned: dict[bytes, str] = field(default_factory=dict)
+    _found: list[str] = field(default_factory=list)
+    _clean: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    """File without a secret -> its time and size."""
 
-    def learn(self) -> None:
-        """Add the secrets that exist by now: keys of the operator, of TLS, of OpenWhisk, tokens."""
-        for name, value in VARIABLES.items():
-            if "USER" not in name:
-                self.secrets[name] = value
-        for path in self.folder.rglob("*.pem"):
-            if b"PRIVATE KEY" in path.read_bytes():
-                self.secrets[path.name] = path.read_text().splitlines()[1]
-        private = self.helm / "private"
-        if private.exists():
-            for number, token in enumerate(
-                set(re.findall(r"k8s-aws-v1\.([\w-]+)", text_of(private)))
-            ):
-                self.secrets[f"token {number}"] = token
+    def see(self, place: str, content: bytes) -> None:
+        """Search what a run has sent somewhere."""
+        self._found += [f"{secret} in {place}" for secret in self._secrets(content)]
+
+    def look(self) -> None:
+        """Search the processes of this world, and the temporary files that they use."""
+        for pid in family(self.root):
+            for name in ("cmdline", "environ"):
+                with contextlib.suppress(OSError):
+                    content = Path(f"/proc/{pid}/{name}").read_bytes()
+                    self.see(f"the {name} of a process", content)
+            self.processes += 1
+        self._found += self._in_files(self.temporary)
+
+    def leaks(self) -> list[str]:
+        """Return where a secret was that it may not be, since the last call."""
+        self._learn()
+        found = [*self._found, *self._in_files(self.folder), *self._in_files(self.temporary)]
+        self._found.clear()
+        return sorted(set(found))
+
+    def _learn(self) -> None:
+        """Add the secrets that exist by now: keys of the operator, of TLS, and of OpenWhisk."""
+        known = dict(self._learned)
+        for path in (*self.folder.glob("*.pem"), *self.folder.glob("infrastructure_json/*.pem")):
+            _, _, key = path.read_bytes().partition(b"PRIVATE KEY-----\n")
+            if key:
+                self._learned[key.splitlines()[0]] = path.name
         for api in self.environment.hooks.apis.values() if self.environment else ():
             for (plural, _, name), item in list(api.state.objects.items()):
                 if plural == "secrets" and name == "owdev-whisk.auth":
                     for key, value in item["data"].items():
-                        decoded = base64.b64decode(value).decode()
-                        self.secrets[f"OpenWhisk {key}"] = decoded.partition(":")[2]
+                        whole = base64.b64decode(value)
+                        self._learned[whole.partition(b":")[2]] = f"OpenWhisk {key}"
+        if known != self._learned:
+            self._clean.clear()
 
-    def leaks(self) -> list[str]:
-        """Return where a secret is that it may not be."""
-        self.learn()
-        shown = {f"{path}": text_of(path) for path in self._texts()}
-        shown["commands on machines"] = "\n".join(self.commands)
-        return [
-            f"{secret} in {place}"
-            for place, text in shown.items()
-            for secret, value in self.secrets.items()
-            if value in text
-        ] + [f"{path} has mode {path.stat().st_mode & 0o777:o}" for path in self._open_files()]
+    def _secrets(self, content: bytes) -> list[str]:
+        """Return the names of the secrets in a text."""
+        found = [name for secret, name in self._learned.items() if secret in content]
+        if b"canary-" in content:
+            found += sorted({match.decode() for match in _CANARY.findall(content)})
+        if any(part in content for part in _ENCODED):
+            found.append("canary in base64")
+        return found
 
-    def _texts(self) -> Iterator[Path]:
-        yield self.helm / "seen"
-        for path in self._files():
-            if not PRIVATE.search(path.name):
-                yield path
-
-    def _open_files(self) -> Iterator[Path]:
-        """Yield the files with a secret that others may read."""
-        for path in self._files():
-            text = text_of(path)
-            held = any(value in text for value in self.secrets.values())
-            if held and path.stat().st_mode & 0o077:
-                yield path
-
-    def _files(self) -> Iterator[Path]:
-        for root, folders, names in os.walk(self.folder):
-            # The disks of the emulated machines, and charts.
-            folders[:] = [name for name in folders if name not in ("machines", "cache")]
-            yield from (Path(root) / name for name in names if name != "namenode.jar")
+    def _in_files(self, folder: Path) -> Iterator[str]:
+        """Yield the files with a secret that are not there to hold it, or that others may read."""
+        for path in _files(folder):
+            # A run that works deletes its temporary files meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                version = (status.st_mtime_ns, status.st_size)
+                if self._clean.get(path) == version:
+                    continue
+                secrets = self._secrets(path.read_bytes())
+                if not secrets:
+                    self._clean[path] = version
+                elif not PRIVATE.search(path.name):
+                    yield from (f"{secret} in {path}" for secret in secrets)
+                elif status.st_mode & 0o077:
+                    yield f"{path} has mode {status.st_mode & 0o777:o}"
+                else:
+                    self.holders.add(path.name)
 
 
-def text_of(path: Path) -> str:
-    """Return the content of a file; '' where there is none."""
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+SKIPPED: Sequence[str] = ("machines",)
+"""Folders that are not the operator's: the disks of the emulated machines."""
 
 
-def stand_in(folder: Path, helm: Path) -> Path:
-    """Put a helm that records what it is given into a folder; return that folder."""
-    folder.mkdir(mode=0o700)
-    text = HELM.replace("@FOLDER@", str(folder)).replace("@HELM@", str(helm))
-    (folder / "helm").write_text(text)
-    (folder / "helm").chmod(0o700)
-    return folder
+def _files(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in SKIPPED]
+        yield from (Path(root) / name for name in names if not Path(root, name).is_socket())

@@ -101,6 +101,10 @@ class Tap:
 
     before_write: Callable[[str], None] = lambda _: None
     """Called before each write, with its name."""
+    sent: Callable[[str, bytes], None] = lambda place, content: None
+    """Called with what is sent to AWS, and with each command on a machine."""
+    helm: Callable[[], None] = lambda: None
+    """Called when helm writes, so that its process is there."""
 
     def __post_init__(self) -> None:
         """Install the tap in the emulated world."""
@@ -236,6 +240,7 @@ def _tap_aws(tap: Tap) -> None:
         if tap.dead:
             raise ConnectionDropped
         tap.gate()
+        tap.sent(f"the request {call.service}.{call.action}", request.body)
         name, carry_out = f"aws {call.service}.{call.action}", tap.read if call.reads else tap.write
         try:
             return carry_out(name, lambda: in_aws(request), lambda kind: fail(call, kind))
@@ -266,6 +271,8 @@ def _tap_kubernetes(tap: Tap) -> None:
         reads = request.method == "GET" or request.dry_run or not plural or reviews
         who = "helm" if agent.startswith("Helm") else "kubernetes"
         carry_out = tap.read if reads else tap.write
+        if who == "helm" and plural == "secrets" and not reads:
+            tap.helm()
         try:
             return carry_out(f"{who} {verb} {plural}", lambda: original(self, request), fail)
         except Cut:
@@ -313,6 +320,7 @@ def _tap_ssh(tap: Tap) -> None:
             tap.gate()
         except ConnectionDropped:
             return CommandResult(255)
+        tap.sent("a command on a machine", line.encode())
         name = _command(line)
         carry_out = tap.read if name.startswith(READ) else tap.write
         shown = f"ssh {name.removeprefix(READ)}"

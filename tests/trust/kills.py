@@ -167,6 +167,7 @@ class KeptWorlds:
         shutil.rmtree(world.folder)
         files.rename(world.folder)
         world.output = world.shown("killed", name="run")
+        world.check_secrets()
         world.tap.restart()
         machines.transports.clear()
         loopback.serve_in_fork()

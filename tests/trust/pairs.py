@@ -178,6 +178,8 @@ def _at_once(ends: Ends, pair: Pair, seed: int, first: str) -> End:
     refused = tuple(
         place for place, (run, code) in enumerate(ended) if code == 2 and REFUSED in run.stderr
     )
+    world.output = output
+    world.check_secrets()
     for run in runs:
         for ending in ("out", "err"):
             (run.folder / f"{run.name}.{ending}").unlink()

@@ -36,6 +36,7 @@ from aws_setup.rehearsal.vms.services import InProcessServices
 from tests.support.script_runs import Request, Run, Zygote
 from tests.support.signals import wait_until_stopped
 from tests.trust import snapshot
+from tests.trust.canaries import VARIABLES, Search
 from tests.trust.cliffs import Tap
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ class World:
     variables: Mapping[str, str]
     follow: MachinesFollow
     tap: Tap
+    search: Search
     output: str = ""
     """What the last run has printed."""
 
@@ -127,7 +129,17 @@ class World:
         code = run.wait()
         self.tap.pid = 0
         self.output = self.shown(f"$ {script}.py {' '.join(words)}", name=run.name)
+        self.check_secrets()
         return code
+
+    def check_secrets(self) -> None:
+        """Search what the runs have shown and left.
+
+        Raises:
+            Failed: a secret is where it may not be.
+        """
+        if leaks := self.search.leaks():
+            raise Failed("\n".join(["secrets were shown or left:", *leaks, self.output]))
 
     def shown(self, title: str, *, name: str) -> str:
         """Return the end of what a run has printed so far, under a title."""
@@ -201,7 +213,9 @@ def world(zygote: Zygote, folder: Path, **config: Any) -> Iterator[World]:
     folder.mkdir()
     with ExitStack() as stack:
         cloud = stack.enter_context(serve(settings))
-        hooks = stack.enter_context(EksApiServers(cloud))
+        hooks = stack.enter_context(
+            EksApiServers(cloud, secrets=[VARIABLES["AWS_SECRET_ACCESS_KEY"]])
+        )
         frontend = stack.enter_context(serve_openwhisk(cloud, hooks))
         gateway = Gateway(frontend.port, frontend.connect_from_vm)
         machines = stack.enter_context(InProcessVmPool(folder / "machines", gateway=gateway))
@@ -212,9 +226,13 @@ def world(zygote: Zygote, folder: Path, **config: Any) -> Iterator[World]:
         workspace.build_jar(2)
         (folder / "namenode.jar").rename(folder / "second.jar")
         workspace.build_jar(1)
+        temporary = folder.with_name(f"{folder.name}.tmp")
+        temporary.mkdir()
         variables = workspace.environment(environment, os.environ)
+        variables |= {**VARIABLES, "TMPDIR": str(temporary)}
         follow = MachinesFollow(cloud, machines)
-        tap = Tap(environment)
+        tap, search = Tap(environment), Search(folder, temporary, environment)
+        tap.sent, tap.helm = search.see, search.look
         # The clients that this makes are made for all copies of the world.
         snapshot.take(environment, folder)
-        yield World(zygote, folder, environment, variables, follow, tap)
+        yield World(zygote, folder, environment, variables, follow, tap, search)
