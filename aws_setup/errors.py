@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-ALLOW_MY_IP = "run `create_aws_infrastructure.py allow-my-ip`"
+ALLOW_MY_IP = "run `python create_aws_infrastructure.py allow-my-ip`"
 
 
 class Place(StrEnum):

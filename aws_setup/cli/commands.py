@@ -12,7 +12,7 @@ from aws_setup.cli.command_run import CommandRun, count_actions, note_prices
 from aws_setup.cli.deadline import end_with_deadline, report_deadline
 from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
-from aws_setup.cli.readiness import check_readiness
+from aws_setup.cli.readiness import Readiness, check_readiness
 from aws_setup.cli.receipt_place import may_be_of
 from aws_setup.cli.run_lock import report_lock, warn_of_other_runs
 from aws_setup.cli.run_recorder import Mode
@@ -134,7 +134,7 @@ def _report_success(run: ScriptRun, outcome: Outcome) -> None:
     ready = None if run.only else check_readiness(lambda: run.ctx, run.ctx.config, run.clock)
     lines = list(run.story.epilogue(run.ctx))
     following = run.story.next_command(run.ctx.config)
-    if following and (ready is None or not ready.passed):
+    if following and not _says(ready, following):
         lines.append(f"Next: {following}")
     for line in lines:
         run.report.result(line)
@@ -145,6 +145,13 @@ def _report_success(run: ScriptRun, outcome: Outcome) -> None:
         run.result.more["ready"] = ready.passed
         for line in ready.lines:
             run.report.result(line)
+
+
+def _says(ready: Readiness | None, following: str) -> bool:
+    """Return whether λFS is ready, or what it lacks has the next command as its fix already."""
+    return ready is not None and (
+        ready.passed or any(line.endswith(f"run {following}") for line in ready.lines)
+    )
 
 
 def _cost_reminder(run: ScriptRun) -> Sequence[str]:

@@ -136,10 +136,14 @@ def find_config(path: str | None, folder: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    places = list(dict.fromkeys(str(candidate.absolute()) for candidate in candidates))
+    folders = [place for place in places if Path(place).is_dir()]
+    why = f"{folders[0]} is a folder" if folders else f"there is no {' and no '.join(places)}"
     raise Refused(
         "no configuration file",
-        f"{' and '.join(map(str, candidates))} cannot be found",
-        "copy sample_config_aws.yaml to config_aws.yaml and fill in its blanks, or add -y FILE",
+        why,
+        "copy sample_config_aws.yaml to config_aws.yaml and replace its placeholders, or add "
+        "-y FILE",
     )
 
 

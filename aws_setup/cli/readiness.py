@@ -71,7 +71,7 @@ def _check(ctx: Context, clock: SystemClock) -> Readiness | None:
         if verification.passed and last.status is CheckStatus.PASS:
             return Readiness(True, (_ready(chain),))
     first = next(iter(verification.broken), last)
-    fix = first.fix or "run create_aws_infrastructure.py verify, which invokes the NameNodes"
+    fix = first.fix or "run python create_aws_infrastructure.py verify, which invokes the NameNodes"
     cause = f"λFS is not ready: {first.name}: {first.cause}"
     return Readiness(False, (cause, f"  Fix: {fix}", *(f"  {text}" for text in chain.said)))
 

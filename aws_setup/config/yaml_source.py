@@ -150,7 +150,7 @@ def flow_entry(label: str, text: str) -> YamlValue:
     return YamlValue(label, Path.cwd(), value=None if node is None else _text(node))
 
 
-_COPY_SAMPLE = "copy sample_config_aws.yaml to config_aws.yaml and fill in its placeholders"
+_COPY_SAMPLE = "copy sample_config_aws.yaml to config_aws.yaml and replace its placeholders"
 
 
 def _content(path: Path) -> bytes:

@@ -241,8 +241,8 @@ def failure_of(cluster: Item) -> SetupError:
         why or "EKS gives no reason",
         fix_then(
             why,
-            "run `create_aws_infrastructure.py destroy --only 'eks cluster'` and "
-            "`create_aws_infrastructure.py create`",
+            "run `python create_aws_infrastructure.py destroy --only 'eks cluster'` and "
+            "`python create_aws_infrastructure.py create`",
         ),
     )
 

@@ -122,7 +122,7 @@ class NodeIngress(Step):
             raise SetupError(
                 f"the security group {name} does not allow the traffic of the EKS nodes",
                 drift[0].what if drift else f"VPC {cluster.facts['vpc']} has no such group",
-                drift[0].fix if drift else "run create_aws_infrastructure.py first",
+                drift[0].fix if drift else "run python create_aws_infrastructure.py first",
             )
         return Found(targets[Source.NODES], "adopted")
 

@@ -76,7 +76,7 @@ def _client(ctx: Context) -> KubeClient:
         raise Refused(
             f"the EKS cluster {ctx.config.eks_cluster_name} has no API server",
             f"its status is {cluster['status']}" if cluster else "EKS has no cluster of this name",
-            "run create_aws_infrastructure.py first",
+            "run python create_aws_infrastructure.py first",
         )
     with _LOCK:
         endpoint, known = ctx.aws.shared.get(KubeClient, ("", None))

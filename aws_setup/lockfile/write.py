@@ -24,7 +24,7 @@ from aws_setup.lockfile.document import secrets_of, without_private, written_by
 
 HEAD = """\
 # What was deployed: to cite, and to repeat with
-#   create_aws_infrastructure.py create --from THIS_FILE
+#   python create_aws_infrastructure.py create --from THIS_FILE
 # It holds no account id, no public address and no password. docs/lockfile.md explains it.
 """
 

@@ -52,10 +52,18 @@ HINTS = {
 }
 """HTTP status -> the fix."""
 
-BUSY_HINT = "check that OpenWhisk's controller runs (kubectl get pods), then run it again"
+PAUSED_HINT = (
+    "if the deployment is paused, as after its deadline, run "
+    "`python create_aws_infrastructure.py resume`"
+)
+"""A paused deployment keeps its load balancer, which has no node behind it and answers nobody."""
+BUSY_HINT = (
+    f"{PAUSED_HINT}; else check that OpenWhisk's controller runs (kubectl get pods), then run the "
+    "same command again"
+)
 UNREACHABLE_HINT = (
-    f"check address, port and network; {address_hint(Place.OPENWHISK)}; --tunnel reaches internal "
-    "load balancers"
+    f"check address, port and network; {PAUSED_HINT}; {address_hint(Place.OPENWHISK)}; --tunnel "
+    "reaches internal load balancers"
 )
 
 
@@ -64,7 +72,8 @@ class Client:
     """The API of one host; a request is retried while its failure is transient.
 
     `deadline` and `unreachable` are seconds from the first attempt; `unreachable` applies while
-    the host accepts no connection, None means the deadline. `note` receives each retry's reason.
+    the host accepts no connection, None means the deadline. `note` receives the reasons of retries,
+    each once while it stays the same.
     """
 
     connection: HttpConnection
@@ -95,7 +104,7 @@ class Client:
             return self._attempts(what, attempt)
 
     def _attempts(self, what: str, attempt: Callable[[TransientError | None], T]) -> T:
-        attempts, last = Attempts(self.clock), None
+        attempts, last, noted = Attempts(self.clock), None, ""
         while True:
             try:
                 return attempt(last)
@@ -108,7 +117,9 @@ class Client:
                     str(last),
                     UNREACHABLE_HINT if last.unreachable else BUSY_HINT,
                 ) from last
-            self.note(f"retrying: {last}")
+            if str(last) != noted:  # as of all waits: a line for each new state
+                noted = str(last)
+                self.note(f"retrying: {noted}")
 
     def _seconds(self, error: TransientError) -> float:
         """Return for how many seconds the operation is retried after this error."""

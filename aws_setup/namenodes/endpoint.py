@@ -162,7 +162,7 @@ def _check_complete(known: Mapping[str, WskProperty], sources: EndpointSources) 
         raise Refused(
             f"there is no key for the API host {host.value}",
             f"{host.source} sets the host, and no source sets a key",
-            "set WHISK_AUTH or --auth, or run configure_eks_cluster.py, which stores the key",
+            "set WHISK_AUTH or --auth, or run python configure_eks_cluster.py, which stores a key",
         )
 
 
@@ -188,5 +188,5 @@ def _no_endpoint(sources: EndpointSources) -> Refused:
     return Refused(
         "cannot determine the OpenWhisk API host",
         f"none of these sets it: {', '.join(tried)}{f'; {file}' if file else ''}",
-        "run configure_eks_cluster.py first, or set --apihost and --auth",
+        "run python configure_eks_cluster.py first, or set --apihost and --auth",
     )

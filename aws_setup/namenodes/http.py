@@ -200,7 +200,8 @@ def _certificate_error(url: str, text: str) -> SetupError | None:
         return SetupError(
             f"{url} presents another certificate than this deployment's",
             "OpenWhisk was set up again, or the connection is being intercepted",
-            "run configure_eks_cluster.py again if OpenWhisk was set up again; -i skips the check",
+            "if OpenWhisk was set up again, run python configure_eks_cluster.py again; -i skips "
+            "the check",
         )
     if "certificate" in message:
         return SetupError(

@@ -180,7 +180,7 @@ class InCluster:
             raise SetupError(
                 f"OpenWhisk's nginx is not running in the namespace {self._namespace}",
                 f"{count_of(len(pods), 'pod')} of {self._name('nginx')}, none of them running",
-                "run configure_eks_cluster.py",
+                "run python configure_eks_cluster.py",
             )
         pod = running[0]
         name, port = str(pod["metadata"]["name"]), plain_port(service, pod)
@@ -232,7 +232,7 @@ def _host(service: Mapping[str, Any]) -> str:
         raise SetupError(
             "OpenWhisk's load balancer has no address yet",
             "its Service has no ingress",
-            "wait some minutes, run configure_eks_cluster.py, which waits, or use --tunnel",
+            "wait some minutes, run python configure_eks_cluster.py, which waits, or use --tunnel",
         )
     return str(host)
 

@@ -32,6 +32,7 @@ from aws_setup.openwhisk.addresses import public_service, read_service
 from aws_setup.openwhisk.public_address import EVERYWHERE, RANGES, described, is_owned, ranges
 
 ENDPOINT = "eks cluster"
+NO_CLUSTER = "no EKS cluster of this deployment exists"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class EndpointRanges(Step):
         """Return the cluster with its ranges compared."""
         cluster = cluster_of(ctx)
         if cluster is None or not _is_owned(ctx, cluster):
-            return Found("", skipped="no EKS cluster of this deployment exists")
+            return Found("", skipped=NO_CLUSTER)
         network = cluster["resourcesVpcConfig"]
         has, wants = sorted(network.get("publicAccessCidrs") or []), access_cidrs(ctx)
         found = Found(cluster["name"], f"reachable from {described(has)}")
@@ -118,8 +119,10 @@ class OpenWhiskRanges(Step):
         config, cluster = ctx.config, cluster_of(ctx)
         if config.openwhisk_internal:
             return Found("", skipped="openwhisk_internal is True")
-        if cluster is None or not is_active(cluster):
-            return Found("", skipped="there is no active EKS cluster")
+        if cluster is None:
+            return Found("", skipped=NO_CLUSTER)
+        if not is_active(cluster):
+            return Found("", skipped="the EKS cluster is not active")
         network = cluster["resourcesVpcConfig"]
         now = network.get("publicAccessCidrs") or [EVERYWHERE]
         later = access_cidrs(ctx) if _is_owned(ctx, cluster) else now

@@ -21,9 +21,9 @@ DATABASE = "couchdb"
 """Part of the name of the database's claim."""
 
 BEGIN_AGAIN = (
-    "restore its volume from a snapshot; or, without its data, run `configure_eks_cluster.py "
-    "destroy --only 'openwhisk release'`, `configure_eks_cluster.py` and "
-    "`whisk_helper.py --create` again"
+    "restore its volume from a snapshot; or, without its data, run "
+    "`python configure_eks_cluster.py destroy --only 'openwhisk release'`, "
+    "`python configure_eks_cluster.py` and `python whisk_helper.py --create` again"
 )
 
 

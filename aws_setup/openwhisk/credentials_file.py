@@ -143,7 +143,7 @@ def read_credentials(config: Config) -> OpenWhiskCredentials | None:
     path = credentials_path(config)
     if not path.is_file():
         return None
-    hint = "remove the file, and run configure_eks_cluster.py: it writes it again"
+    hint = "remove the file, and run python configure_eks_cluster.py: it writes it again"
     found = parse(read_text(path, what="the file of OpenWhisk's credentials", hint=hint))
     if not found.get("APIHOST"):
         return None

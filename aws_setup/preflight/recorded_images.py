@@ -69,8 +69,8 @@ def _unknown(
         yield warn(
             f"{_count(count)} of {len(recorded)} could not be compared",
             "; ".join(f"{_list(names)}: {why}" for why, names in reasons.items()),
-            f"run configure_eks_cluster.py --from {lock.path.name}, which compares the digests at "
-            "its end",
+            f"run python configure_eks_cluster.py --from {lock.path.name}, which compares the "
+            "digests at its end",
         )
 
 

@@ -152,7 +152,7 @@ def connection_instructions(running: Environment, workspace: Workspace) -> str:
     lines = [
         f"The emulated AWS listens on {running.cloud.url} (Ctrl-C stops it).",
         *(
-            [f"The machines are imitated: {reason_for_inprocess_vms()}."]
+            [f"The machines are imitated: {reason_for_inprocess_vms() or '--imitate-machines'}."]
             if running.imitated
             else []
         ),

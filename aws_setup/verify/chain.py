@@ -45,9 +45,9 @@ from aws_setup.verify.check import Broken
 MANAGER = "ndb manager"
 DATA_NODES = ("ndb data nodes 1", "ndb data nodes 2")
 
-CREATE = "run create_aws_infrastructure.py"
-CONFIGURE = "run configure_eks_cluster.py"
-WHISK = "run whisk_helper.py --sync -n NUMBER"
+CREATE = "run python create_aws_infrastructure.py"
+CONFIGURE = "run python configure_eks_cluster.py"
+WHISK = "run python whisk_helper.py --sync -n NUMBER"
 
 MAX_PORT = 65535
 

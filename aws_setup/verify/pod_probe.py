@@ -93,7 +93,7 @@ def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Addres
             clock=ctx.clock,
             deadline=POD_SECONDS,
             pause=POLL_SECONDS,
-            note=ctx.note,
+            note=lambda state: ctx.note(f"the pod: {state}"),
             hint=f"check `kubectl describe job {name} -n {namespace}` while verify runs",
         )
         line = client.last_line(pod, namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from collections.abc import Iterator
@@ -221,20 +222,62 @@ def test_everything_that_was_set_by_hand_and_is_overwritten_is_copied_first(
         assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
         assert sorted(folder.glob("*.before.yaml*")) == kept
         # A revision that somebody's own helm did not finish is overwritten, too.
-        secret = zoo.api.state.all("secrets", "openwhisk")
-        fail_by_hand(zoo, secret)
+        fail_upgrade(zoo, mine=HAND)
         zoo.run("configure")
         assert any(HAND in str(copy.get("status")) for copy in copies(zoo, "openwhisk-release"))
+        assert not [path for path in folder.glob("*.before.yaml*") if holds_key(zoo, path)]
 
 
-def fail_by_hand(zoo: Lab, secrets: Any) -> None:
-    """Let an upgrade by hand fail: helm keeps its values in the record of a failed revision."""
+def test_what_a_failed_run_of_ours_leaves_is_not_kept(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Helm describes a revision that did not end itself, whoever has started it."""
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
+        zoo.run("configure")
+        fail_upgrade(zoo)
+        zoo.run("configure")
+        assert not copies(zoo, "openwhisk-release")
+
+
+def test_a_copy_of_an_edited_secret_has_no_key_of_openwhisk(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab(cloud, tmp_path / "laptop", monkeypatch) as zoo:
+        zoo.run("configure")
+        held = json.loads(json.dumps(zoo.api.state.require("secrets", AUTH, "openwhisk")))
+        held["data"]["guest"] = base64.b64encode(b"mine").decode()
+        zoo.api.state.put("secrets", held)
+        zoo.save(openwhisk_invoker_image_tag="other")
+        zoo.run("configure")
+        (objects,) = copies(zoo, "openwhisk-objects")
+        assert objects["items"][0]["data"] == {
+            "guest": held["data"]["guest"],
+            "system": "(in the Secret owdev-lambda-fs)",
+        }
+        (path,) = zoo.folder.glob("**/*.openwhisk-objects.before.yaml")
+        assert not holds_key(zoo, path)
+
+
+AUTH = "owdev-whisk.auth"
+
+
+def holds_key(zoo: Lab, path: Path) -> bool:
+    """Whether a file contains one of OpenWhisk's keys, as it is or as a Secret holds it."""
+    data = zoo.api.state.require("secrets", "owdev-lambda-fs", "openwhisk")["data"]
+    coded = [data[name] for name in ("system", "guest", "database")]
+    text = path.read_text()
+    return any(key in text or base64.b64decode(key).decode() in text for key in coded)
+
+
+def fail_upgrade(zoo: Lab, **values: str) -> None:
+    """Let an upgrade fail: helm keeps its values in the record of a failed revision."""
+    secrets = zoo.api.state.all("secrets", "openwhisk")
     held = [item for item in secrets if item.get("type") == "helm.sh/release.v1"]
     newest = max(held, key=lambda item: int(item["metadata"]["labels"]["version"]))
     edited = json.loads(json.dumps(newest))
     document = release_records.unpack(edited)
     document["info"] |= {"status": "failed", "description": "Upgrade failed: time out"}
-    document["config"] |= {"mine": HAND}
+    document["config"] |= values
     packed = release_records.pack(document)
     edited["data"]["release"] = packed
     edited["metadata"]["labels"]["status"] = "failed"

@@ -52,7 +52,10 @@ class Output:
 
     def line(self, text: str, *, style: str = "", bold: bool = False, wrap: bool = False) -> None:
         """Print a line at once, before the next output of a script."""
-        self.console.print(Text(text, style="bold" if bold else style), soft_wrap=not wrap)
+        shown = Text(text, style="bold" if bold else style)
+        for part in shown.wrap(self.console, self.console.width) if wrap else [shown]:
+            part.rstrip()
+            self.console.print(part, soft_wrap=True)
         sys.stdout.flush()
 
     def timelines(self, results: Sequence[StepResult]) -> None:
@@ -111,12 +114,12 @@ class Output:
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print names with their values."""
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
+        margin = max(len(name) for name, _ in pairs) + 2
         for name, value in pairs:
-            grid.add_row(name, value)
-        self.console.print(grid)
+            first, *more = Text(value).wrap(self.console, self.console.width - margin)
+            self.console.print(Text(name.ljust(margin), style="dim").append(first), soft_wrap=True)
+            for part in more:
+                self.console.print(Text(" " * margin).append(part), soft_wrap=True)
         sys.stdout.flush()
 
     def verdict(self, remaining: Sequence[Resource], problems: Sequence[str]) -> None:

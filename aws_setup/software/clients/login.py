@@ -41,7 +41,7 @@ def database_login(ctx: Context, pool: MachinePool) -> NdbLogin:
         raise SetupError(
             f"{machine.name} is stopped",
             f"its {kind.ndb} decides the database login",
-            "run create_aws_infrastructure.py, which starts stopped VMs, or set ndb_user, "
+            "run python create_aws_infrastructure.py, which starts stopped VMs, or set ndb_user, "
             "ndb_password and ndb_database",
         )
     files = read_files(machine, files_of(kind), pool.survey)
