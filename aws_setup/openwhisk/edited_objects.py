@@ -11,6 +11,7 @@ from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import Json
 from aws_setup.openwhisk.immutable_fields import Manifest, key_of
 from aws_setup.openwhisk.missing_objects import LASTING
+from aws_setup.openwhisk.secrets import read_secrets, without_keys
 
 IDENTITY = ("apiVersion", "kind", "metadata", "status")
 """Parts of an object that are no settings, but for some of its metadata."""
@@ -29,7 +30,8 @@ def keep_edited(ctx: Context, applied: Manifest) -> None:
     if edited:
         names = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in edited)
         ctx.note(f"edited in the cluster since the last upgrade: {names}")
-        ctx.keep("openwhisk objects", {"apiVersion": "v1", "kind": "List", "items": edited})
+        items = without_keys(edited, ctx, read_secrets(ctx))
+        ctx.keep("openwhisk objects", {"apiVersion": "v1", "kind": "List", "items": items})
 
 
 def _live(ctx: Context, applied: Manifest) -> dict[tuple[str, str], Json]:

@@ -40,6 +40,7 @@ from aws_setup.openwhisk.secrets import (
     pin_chart,
     read_secrets,
     require_secrets,
+    without_keys,
 )
 from aws_setup.openwhisk.user_values import user_values
 from aws_setup.openwhisk.values import (
@@ -95,10 +96,15 @@ class HelmRelease(Step):
 
     def _drift(self, ctx: Context, release: Revision, records: Sequence[Json]) -> tuple[Drift, ...]:
         by_hand = not release.description.startswith(FINGERPRINT_PREFIX)
-        if release.status != "deployed":
-            kept = release.values if by_hand else None
-            return (Drift("status", release.status, "deployed", replaces=kept),)
         keys, config = read_secrets(ctx), ctx.config
+        desired = None
+        if keys and "server certificate" in ctx.found:
+            desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
+        if release.status != "deployed":
+            # helm describes a revision that did not end itself: this run's values are not others'.
+            ours = desired and not _changed(release.values, desired)
+            kept = without_keys(release.values, ctx, keys) if by_hand and not ours else None
+            return (Drift("status", release.status, "deployed", replaces=kept),)
         if by_hand and not (keys and keys.chart):
             fix = (
                 f"uninstall it (helm uninstall {config.openwhisk_release} "
@@ -110,9 +116,8 @@ class HelmRelease(Step):
             *claim_drift(ctx, records),
             *certificate_steps.replaced(ctx),
         )
-        if keys is None or "server certificate" not in ctx.found:
+        if keys is None or desired is None:
             return missing
-        desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.description != desired.description:
             current = release.values
             return (*_changes(ctx, keys, desired, current=current, by_hand=by_hand), *missing)
@@ -174,16 +179,22 @@ def _changes(
 
     A copy is kept of `current` values that were set `by_hand`, with helm.
     """
-    left_out = one_time_jobs.values_left_out(current)
-    names = [name for name in changed_keys(current, desired.values) if name not in left_out]
+    left_out, names = one_time_jobs.values_left_out(current), _changed(current, desired)
     drift = [Drift("chart", "another", "as configured")] if keys.chart != desired.chart.pin else []
     if names or not drift:
         shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
-        has, kept = f"{shown} changed" if shown else "changed", current if by_hand else None
+        has = f"{shown} changed" if shown else "changed"
+        kept = without_keys(current, ctx, keys) if by_hand else None
         drift.append(Drift("values", has, "as configured", replaces=kept))
     if not left_out and one_time_jobs.find_initialised(ctx):
         drift[-1] = replace(drift[-1], wants=f"{drift[-1].wants} ({LEFT_OUT})")
     return tuple(drift)
+
+
+def _changed(current: Mapping[str, Any], desired: DesiredRelease) -> list[str]:
+    """Return the names of the values that an upgrade would change."""
+    left_out = one_time_jobs.values_left_out(current)
+    return [name for name in changed_keys(current, desired.values) if name not in left_out]
 
 
 LEFT_OUT = "without the job init-couchdb, which has ended: its data stays, pods restart once"

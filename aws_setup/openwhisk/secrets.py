@@ -6,6 +6,7 @@ that a run after an interrupted installation uses the keys that the database was
 
 from __future__ import annotations
 
+import base64
 import secrets
 import string
 import uuid
@@ -99,6 +100,20 @@ def require_secrets(ctx: Context) -> OpenWhiskSecrets:
             "run the same command again to create it",
         )
     return keys
+
+
+def without_keys(content: Any, ctx: Context, keys: OpenWhiskSecrets | None) -> Any:
+    """Return what is copied to a file: the name of the Secret stands for each of its keys."""
+    if isinstance(content, Mapping):
+        return {name: without_keys(member, ctx, keys) for name, member in content.items()}
+    if isinstance(content, list):
+        return [without_keys(member, ctx, keys) for member in content]
+    if isinstance(content, str) and keys:
+        shown = f"(in the Secret {secret_name(ctx.config)})"
+        for key in (keys.system, keys.guest, keys.database):
+            for text in (key, base64.b64encode(key.encode()).decode()):
+                content = content.replace(text, shown)
+    return content
 
 
 def pin_chart(ctx: Context, chart: str) -> None:
