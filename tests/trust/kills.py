@@ -11,14 +11,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import pickle
 import selectors
 import shutil
 import signal
 import socket
 import stat
 import time
-import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +27,7 @@ from aws_setup.rehearsal.core import loopback
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from tests.support.signals import family, wait_until_stopped
 from tests.trust.cliffs import Cliff
-from tests.trust.world import Failed, World
+from tests.trust.world import World, answer_parent, outcome_in
 
 MOST = 64
 """Copies of the world that are kept at a time: each has its own memory for what differs."""
@@ -79,13 +77,7 @@ class KeptWorlds:
         # The copy, which has the same sockets, continues this process when it has ended.
         os.kill(os.getpid(), signal.SIGSTOP)
         os.waitpid(moment.pid, 0)
-        if not moment.answer.exists():
-            raise Failed("the copy of the world ended without an answer")
-        failure, result = pickle.loads(moment.answer.read_bytes())
-        moment.answer.unlink()
-        if failure:
-            raise Failed(failure)
-        return result
+        return outcome_in(moment.answer)
 
     def _at_write(self, cliff: Cliff) -> None:
         """Keep a copy; the caller has the tap's lock, so that no other request is worked on."""
@@ -134,7 +126,8 @@ class KeptWorlds:
 
     def _be_the_copy(self, cliff: Cliff, reading: int, files: Path, answer: Path) -> NoReturn:
         parent = os.getppid()
-        try:
+
+        def serve_and_work() -> Any:
             gc.disable()
             _leave_connections()
             if not os.read(reading, 1):
@@ -144,21 +137,10 @@ class KeptWorlds:
             gc.enable()
             signal.signal(signal.SIGALRM, _too_late)
             signal.alarm(LONGEST)
-            outcome: tuple[str, Any]
-            try:
-                self._serve(files)
-                outcome = ("", self.work(cliff))
-            except Failed as failure:
-                outcome = (str(failure), None)
-            except BaseException:  # noqa: BLE001 -- the parent raises it
-                outcome = (traceback.format_exc(), None)
-            partial = answer.with_suffix(".part")
-            partial.write_bytes(pickle.dumps(outcome))
-            partial.rename(answer)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(parent, signal.SIGCONT)
-            os._exit(0)
+            self._serve(files)
+            return self.work(cliff)
+
+        answer_parent(serve_and_work, answer, parent=parent)
 
     def _serve(self, files: Path) -> None:
         """Go on in a world in which the run has ended."""
@@ -170,8 +152,7 @@ class KeptWorlds:
         world.check_secrets()
         world.tap.restart()
         machines.transports.clear()
-        loopback.serve_in_fork()
-        machines.serve_in_fork()
+        world.serve_in_fork()
         world.settle()
 
 

@@ -7,6 +7,7 @@ Linux only.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import pickle
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from aws_setup.rehearsal.core import loopback, protocol
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
@@ -173,35 +174,58 @@ class World:
         os.waitpid(child, 0)
         shutil.rmtree(self.folder)
         kept.rename(self.folder)
-        if not answer.exists():
-            raise Failed("the copy of the world ended without an answer")
-        failure, result = pickle.loads(answer.read_bytes())
-        answer.unlink()
-        if failure:
-            raise Failed(failure)
-        found: T = result
+        found: T = outcome_in(answer)
         return found
 
-    def _be_child(self, act: Callable[[], T], answer: Path, *, parent: int) -> None:
+    def _be_child(self, act: Callable[[], T], answer: Path, *, parent: int) -> NoReturn:
+        def serve_and_act() -> T:
+            gc.freeze()
+            wait_until_stopped(parent)
+            self.serve_in_fork()
+            return act()
+
+        answer_parent(serve_and_act, answer, parent=parent)
+
+    def serve_in_fork(self) -> None:
+        """Serve on the sockets of the parent, which is stopped."""
+        loopback.serve_in_fork()
+        machines = self.environment.machines
+        assert isinstance(machines, InProcessVmPool)
+        machines.serve_in_fork()
+
+
+def answer_parent(act: Callable[[], Any], answer: Path, *, parent: int) -> NoReturn:
+    """Act in a fork, write what `act` returns or raises to a file, and continue the parent."""
+    outcome: tuple[str, Any]
+    try:
         try:
-            try:
-                gc.freeze()
-                wait_until_stopped(parent)
-                loopback.serve_in_fork()
-                machines = self.environment.machines
-                assert isinstance(machines, InProcessVmPool)
-                machines.serve_in_fork()
-                outcome = ("", act())
-            except Failed as failure:
-                outcome = (str(failure), None)  # type: ignore[assignment]
-            except BaseException:  # noqa: BLE001 -- the parent raises it
-                outcome = (traceback.format_exc(), None)  # type: ignore[assignment]
-            partial = answer.with_suffix(".part")
-            partial.write_bytes(pickle.dumps(outcome))
-            partial.rename(answer)
-        finally:
+            outcome = ("", act())
+        except Failed as failure:
+            outcome = (str(failure), None)
+        except BaseException:  # noqa: BLE001 -- the parent raises it
+            outcome = (traceback.format_exc(), None)
+        partial = answer.with_suffix(".part")
+        partial.write_bytes(pickle.dumps(outcome))
+        partial.rename(answer)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(parent, signal.SIGCONT)
-            os._exit(0)
+        os._exit(0)
+
+
+def outcome_in(answer: Path) -> Any:
+    """Return what a fork has written with `answer_parent`, and delete the file.
+
+    Raises:
+        Failed: the text of an exception, or the fork has ended without an answer.
+    """
+    if not answer.exists():
+        raise Failed("the copy of the world ended without an answer")
+    failure, result = pickle.loads(answer.read_bytes())
+    answer.unlink()
+    if failure:
+        raise Failed(failure)
+    return result
 
 
 @contextmanager
