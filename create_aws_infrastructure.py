@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_setup.cli.app import script_command
 from aws_setup.cli.options import ConfigOption
 from aws_setup.cli.script import Script, Story
 
 if TYPE_CHECKING:
-    from aws_setup.aws.context import Step
+    from aws_setup.aws.context import Context, Step
     from aws_setup.config import Config
+    from aws_setup.engine.plan import Row
+    from aws_setup.preflight.checks import Preflight
 
 
 def story() -> Story:
@@ -23,8 +26,7 @@ def story() -> Story:
     from aws_setup.config.ssh_switches import needs_ssh
     from aws_setup.infrastructure.ssh_login import update_login_file
     from aws_setup.infrastructure.summary import summary_lines
-    from aws_setup.lockfile.infrastructure import infrastructure_part
-    from aws_setup.preflight import checks
+    from aws_setup.preflight import public_ip
     from aws_setup.tables.infrastructure import infrastructure_steps
 
     def create(config: Config) -> list[Step]:
@@ -34,6 +36,11 @@ def story() -> Story:
         from aws_setup.tables.software import software_steps
 
         return [*steps, *software_steps(config, ask=secret_prompt_function())]
+
+    def preflight(ctx: Context, rows: Sequence[Row]) -> Preflight:
+        from aws_setup.preflight import checks
+
+        return checks.run(ctx, rows)
 
     def removal(config: Config) -> list[Step]:
         from aws_setup.tables.teardown import removal_steps
@@ -45,18 +52,23 @@ def story() -> Story:
 
         return resume_steps(config, ask=secret_prompt_function())
 
+    def record(ctx: Context, fresh: bool) -> Mapping[str, Any]:
+        from aws_setup.lockfile.infrastructure import infrastructure_part
+
+        return infrastructure_part(ctx, fresh=fresh)
+
     return Story(
         table=create,
         removal=removal,
-        prepare=checks.prepare,
-        preflight=checks.run,
+        prepare=public_ip.prepare,
+        preflight=preflight,
         skipped_features=skipped_features,
         epilogue=summary_lines,
         local_files=update_login_file,
         next_command=lambda _: "python configure_eks_cluster.py",
         resume=resume,
         part=INFRASTRUCTURE,
-        record=lambda ctx, fresh: infrastructure_part(ctx, fresh=fresh),
+        record=record,
     )
 
 

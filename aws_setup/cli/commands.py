@@ -10,15 +10,14 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions, note_prices
 from aws_setup.cli.deadline import end_with_deadline, report_deadline
-from aws_setup.cli.lock import compare, record
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import Readiness, check_readiness
 from aws_setup.cli.receipt_place import may_be_of
 from aws_setup.cli.run_lock import report_lock, warn_of_other_runs
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.cli.script import Script, Story
-from aws_setup.config.lock_file import Lock
-from aws_setup.config.paths import receipt_path
+from aws_setup.config.lock_file import CLUSTER, Lock, has_part
+from aws_setup.config.paths import lock_path, receipt_path
 from aws_setup.engine.plan import (
     Row,
     blockers,
@@ -32,7 +31,6 @@ from aws_setup.engine.runner import Outcome, apply, removal_needs
 from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
-from aws_setup.preflight.checks import charges_of
 from aws_setup.report.expected import usual_times
 
 
@@ -123,10 +121,20 @@ def create(run: ScriptRun) -> None:
     if run.result.result == "interrupted":
         raise Interrupted
     if run.result.result == "ok":
-        record(run, changed=bool(todo))
+        _record(run, changed=bool(todo))
         _report_success(run, outcome)
     else:
         end_with_deadline(run, run.ctx, changed=bool(todo))
+
+
+def _record(run: ScriptRun, *, changed: bool) -> None:
+    """Write the lock file; a run that has changed nothing only completes one without its part."""
+    part = run.story.part
+    repeats = part == CLUSTER and run.ctx.repeats is not None
+    if changed or repeats or not has_part(lock_path(run.ctx.config), part):
+        from aws_setup.cli.lock import record  # with all that the file tells
+
+        record(run, changed=changed)
 
 
 def _report_success(run: ScriptRun, outcome: Outcome) -> None:
@@ -184,6 +192,8 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
         note_prices(run, found.prices)
         problems += found.refusals
     elif run.recorder.html:
+        from aws_setup.preflight.checks import charges_of  # with all checks
+
         note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
     run.warn_found()
     if problems:
@@ -200,6 +210,8 @@ def status(run: ScriptRun) -> None:
 
     run.story.prepare(run.ctx)
     if run.against is not None:
+        from aws_setup.cli.lock import compare
+
         compare(run, run.against)
         return
     rows = _load_plan(run)

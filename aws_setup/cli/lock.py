@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from aws_setup.aws.advice import advice
 from aws_setup.cli.command_run import CommandRun
 from aws_setup.config import Config
-from aws_setup.config.lock_file import CLUSTER, INFRASTRUCTURE, NAMENODES, PARTS, Lock, read_lock
+from aws_setup.config.lock_file import (
+    CLUSTER,
+    INFRASTRUCTURE,
+    NAMENODES,
+    PARTS,
+    Lock,
+    has_part,
+    read_lock,
+)
 from aws_setup.config.paths import lock_path
 from aws_setup.engine.history import timestamp
 from aws_setup.engine.wording import count_of
@@ -32,14 +40,9 @@ if TYPE_CHECKING:
 
 
 def record(run: ScriptRun, *, changed: bool) -> None:
-    """Write the script's part of the lock file; what goes wrong is a warning.
-
-    A run that has changed nothing only completes a file that lacks the part.
-    """
-    config, part = run.ctx.config, run.story.part
-    repeats = run.ctx.repeats if part == CLUSTER else None
-    if not changed and repeats is None and _has_part(lock_path(config), part):
-        return
+    """Write the script's part of the lock file; what goes wrong is a warning."""
+    config = run.ctx.config
+    repeats = run.ctx.repeats if run.story.part == CLUSTER else None
 
     def write() -> Problem | None:
         problem = write_lock(config, _document(run, fresh=changed))
@@ -71,13 +74,6 @@ def _warn_of(run: CommandRun[Any], write: Callable[[], Problem | None]) -> None:
     except Refused as error:
         problem = failed(str(error))
     run.warn([problem] if problem else [])
-
-
-def _has_part(path: Path, part: str) -> bool:
-    try:
-        return bool(read_lock(path).parts.get(part))
-    except Refused:
-        return False
 
 
 def _document(run: ScriptRun, *, fresh: bool) -> dict[str, Any]:
@@ -124,7 +120,7 @@ def record_namenodes(run: ActionsRun) -> None:
 
 
 def _is_deployed(path: Path) -> bool:
-    return any(_has_part(path, part) for part in (INFRASTRUCTURE, CLUSTER))
+    return any(has_part(path, part) for part in (INFRASTRUCTURE, CLUSTER))
 
 
 def compare(run: ScriptRun, other: Lock) -> None:

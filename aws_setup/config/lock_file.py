@@ -148,6 +148,14 @@ def read_lock(path: Path) -> Lock:
     return _lock(path, document)
 
 
+def has_part(path: Path, part: str) -> bool:
+    """Return whether a lock file can be read and has the part of a script."""
+    try:
+        return bool(read_lock(path).parts.get(part))
+    except Refused:
+        return False
+
+
 def _check_schema(path: Path, document: Mapping[str, Any]) -> None:
     schema = document["schema"]
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:

@@ -23,7 +23,6 @@ from aws_setup.aws.paused import (
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list
 from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.infrastructure.vm_groups import CLIENTS, vm_groups
-from aws_setup.pause.groups import write_tags
 
 Write = Callable[[Context, Sequence[Item], dict[str, str]], None]
 """Writes tags of some resources of one kind."""
@@ -151,6 +150,8 @@ def _write_vms(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> No
 
 
 def _write_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
+    from aws_setup.pause.groups import write_tags  # with all steps of pause and resume
+
     write_tags(ctx, [item["AutoScalingGroupName"] for item in items], marks)
 
 

@@ -1,7 +1,7 @@
 """Preflight: every check before the first write, in parallel, with all findings at once.
 
-`prepare` determines values that the plan is compared with; `run` checks what a plan is going to
-create, and chooses values that the configuration does not set. Nothing in this module writes.
+`run` checks what a plan is going to create, and chooses values that the configuration does not set.
+Nothing in this module writes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from aws_setup.preflight import (
 from aws_setup.preflight.planned import PlannedResources, planned_resources
 from aws_setup.preflight.results import CheckResult, Finding, Severity, warn
 
-__all__ = ["Finding", "Preflight", "Severity", "prepare", "run"]
+__all__ = ["Finding", "Preflight", "Severity", "run"]
 
 Check = Callable[[PlannedResources], CheckResult]
 
@@ -94,11 +94,6 @@ class Preflight:
 
     def _of(self, severity: Severity) -> tuple[Problem, ...]:
         return tuple(finding.problem for finding in self.findings if finding.severity is severity)
-
-
-def prepare(ctx: Context) -> None:
-    """Put the caller's address into the context: the security group is compared with it."""
-    ctx.defaults = replace(ctx.defaults, **public_ip.known(ctx.config))
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:

@@ -6,8 +6,6 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import schedule_group_name
 from aws_setup.infrastructure.deadline_role import SCHEDULER, deadline_role_arn
-from aws_setup.preflight.iam_policy import DEADLINE_ROLE_ACTIONS, SCHEDULE_ACTIONS
-from aws_setup.preflight.permissions import denied_actions, simulate
 
 
 def denied_deadline(ctx: Context, *, role: bool = True) -> list[str]:
@@ -23,6 +21,10 @@ def denied_deadline(ctx: Context, *, role: bool = True) -> list[str]:
 
 
 def _denied(ctx: Context, *, role: bool) -> list[str]:
+    # Few runs ask: who has a deadline has had the permissions for it.
+    from aws_setup.preflight.iam_policy import DEADLINE_ROLE_ACTIONS, SCHEDULE_ACTIONS
+    from aws_setup.preflight.permissions import denied_actions, simulate
+
     aws, group = ctx.aws, schedule_group_name(ctx.config)
     schedules = f"arn:{aws.partition}:scheduler:{aws.region}:{aws.identity.account}"
     on_group = [name for name in SCHEDULE_ACTIONS if name.endswith(("Group", "TagResource"))]

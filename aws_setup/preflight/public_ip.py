@@ -6,17 +6,20 @@ import os
 import threading
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import replace
 from http.client import HTTPException
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.config.version import USER_AGENT
-from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
+
+if TYPE_CHECKING:
+    from aws_setup.preflight.planned import PlannedResources
 
 SERVICE = "https://checkip.amazonaws.com"
 """AWS's service that returns the caller's IPv4 address as one line of text."""
@@ -29,6 +32,11 @@ SHOWN = 60
 
 TIMEOUT_SECONDS = 4.0
 """Seconds to wait for the service."""
+
+
+def prepare(ctx: Context) -> None:
+    """Put the caller's address into the context: the security group is compared with it."""
+    ctx.defaults = replace(ctx.defaults, **known(ctx.config))
 
 
 def known(config: Config) -> dict[str, Any]:

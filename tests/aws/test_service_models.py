@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
-from botocore.loaders import Loader
+from botocore.loaders import JSONFileLoader, Loader
 
-from aws_setup.aws.service_models import ServiceModels
+from aws_setup.aws.service_models import ModelFiles, ServiceModels
 from aws_setup.aws.session import Aws
 
 
@@ -49,3 +51,27 @@ def test_the_models_are_those_of_botocore(tmp_path: Path) -> None:
         ours.load_service_model("no-service", "service-2")
     with pytest.raises(DataNotFoundError):
         ours.load_service_model("own-service", "paginators-1")
+
+
+@pytest.mark.parametrize(
+    "name", ["endpoints", "sts/2011-06-15/service-2", "iam/2010-05-08/waiters-2"]
+)
+def test_a_model_is_read_as_botocore_reads_it_in_the_same_order(name: str) -> None:
+    path = str(Path(Loader.BUILTIN_DATA_PATH, name))
+    ours, theirs = ModelFiles().load_file(path), JSONFileLoader().load_file(path)
+    assert json.dumps(ours) == json.dumps(theirs)
+    assert type(ours) is dict
+
+
+def test_a_model_is_found_with_either_suffix_or_not_at_all(tmp_path: Path) -> None:
+    files = ModelFiles()
+    assert files.load_file(str(tmp_path / "none")) is None
+    (tmp_path / "plain.json").write_text('{"λ": 1}', encoding="utf-8")
+    assert files.load_file(str(tmp_path / "plain")) == {"λ": 1}
+    (tmp_path / "packed.json").mkdir()
+    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(b'{"x": 2}'))
+    assert files.load_file(str(tmp_path / "packed")) == {"x": 2}
+    assert files.load_file(str(tmp_path / "plain.json" / "below")) is None
+    (tmp_path / "broken.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="line 1"):
+        files.load_file(str(tmp_path / "broken"))

@@ -19,6 +19,8 @@ import botocore.loaders
 import botocore.parsers
 import botocore.session
 
+from aws_setup.aws.service_models import ServiceModels
+
 
 def install() -> None:
     """Have this process share the models, the methods of its clients and the names of events."""
@@ -26,6 +28,8 @@ def install() -> None:
     if loader.FILE_LOADER_CLASS is SharedFiles:
         return
     loader.FILE_LOADER_CLASS = SharedFiles
+    product: Any = ServiceModels
+    product.FILE_LOADER_CLASS = SharedFiles
     processor: Any = botocore.loaders.ExtrasProcessor
     processor._process = _add_extras
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
