@@ -31,6 +31,7 @@ from aws_setup.engine.runner import Outcome, apply, removal_needs
 from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
+from aws_setup.kube.answers import each_asked_once
 from aws_setup.report.expected import usual_times
 
 
@@ -82,7 +83,8 @@ def plan(run: ScriptRun) -> None:
 
 
 def _load_plan(run: ScriptRun) -> list[Row]:
-    rows = inspect_all(run.steps(), run.ctx, stop=run.clock.stop)
+    with each_asked_once(run.ctx):
+        rows = inspect_all(run.steps(), run.ctx, stop=run.clock.stop)
     run.recorder.begin(rows, run.result, clock=run.clock, mode=Mode.INSPECT)
     return rows
 

@@ -24,6 +24,7 @@ from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
 from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
+from aws_setup.kube.answers import Answers
 from aws_setup.kube.connection import ClusterConnection, ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
@@ -66,12 +67,19 @@ class KubeClient:
         self._answered = threading.Event()
         self._note: Callable[[str], None] = lambda _: None
         self._limit = math.inf
+        self._answers: Answers | None = None
         self.endpoint = endpoint
 
     def with_progress(self, note: Callable[[str], None]) -> KubeClient:
         """Return the same client; `note` is called when one of its requests is repeated."""
         client = copy.copy(self)
         client._note = note
+        return client
+
+    def with_answers(self, answers: Answers | None) -> KubeClient:
+        """Return the same client, which asks for nothing that it finds among the answers."""
+        client = copy.copy(self)
+        client._answers = answers
         return client
 
     def with_limit(self, seconds: float) -> KubeClient:
@@ -115,6 +123,9 @@ class KubeClient:
 
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json | None:
         """Return an object; None only when the API says that it does not exist."""
+        if self._answers is not None and kind.namespaced and namespace == self._answers.listed:
+            found = (it for it in self.list(kind, namespace) if it["metadata"]["name"] == name)
+            return next(found, None)
         try:
             return self.request("GET", kind.path(name, namespace), named=True)
         except KubeNotFound:
@@ -123,7 +134,12 @@ class KubeClient:
     def list(self, kind: ResourceType, namespace: str = "", *, labels: str = "") -> list[Json]:
         """Return every object of a type in a namespace, filtered by a label selector."""
         query = {"labelSelector": labels} if labels else {}
-        answer = self.request("GET", kind.path(namespace=namespace), query=query)
+        path = kind.path(namespace=namespace)
+
+        def ask() -> Json:
+            return self.request("GET", path, query=query)
+
+        answer = self._answers.of(f"{path}?{labels}", ask) if self._answers else ask()
         return list(answer.get("items") or [])
 
     def create(self, kind: ResourceType, body: Json, namespace: str = "") -> Json:
@@ -255,11 +271,16 @@ class KubeClient:
             while True:
                 if method != "GET":
                     before_write()
+                    self._forget_answers()
                 reply = self._send_authorized(method, url, body, content)
                 if 200 <= reply.status < 300:
                     return reply.text
                 if not self._wait_to_retry(attempts, reply):
                     raise to_kube_error(method, path, reply.status, reply.text)
+
+    def _forget_answers(self) -> None:
+        if self._answers is not None:
+            self._answers.forget()
 
     def _wait_to_retry(self, attempts: Attempts, reply: Reply) -> bool:
         """Pause before the next try and return True; False when there is none."""

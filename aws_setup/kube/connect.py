@@ -14,6 +14,7 @@ from aws_setup.aws.session import Aws
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
+from aws_setup.kube.answers import Answers
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens, sign
@@ -83,7 +84,8 @@ def _client(ctx: Context) -> KubeClient:
         if known is None or endpoint != cluster["endpoint"]:
             known = _connect(ctx, cluster)
             ctx.aws.shared[KubeClient] = str(cluster["endpoint"]), known
-        client: KubeClient = known.with_progress(ctx.note)
+        answers = ctx.aws.shared.get(Answers)
+        client: KubeClient = known.with_progress(ctx.note).with_answers(answers)
     return client.with_limit(ENDING_CLUSTER_SECONDS) if ctx.cluster_ends else client
 
 
