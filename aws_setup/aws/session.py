@@ -1,22 +1,21 @@
-"""The boto3 session: its clients, the caller's identity, and AWS's error codes."""
+"""The session at AWS: its clients, the caller's identity, and AWS's error codes."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config as BotocoreConfig
 from botocore.exceptions import ClientError
-from botocore.parsers import ResponseParserError
+from botocore.session import Session
 
+from aws_setup.aws.answer_checks import check_answer, check_result
 from aws_setup.aws.credential_sources import (
     SourceOfCredentials,
     default_files,
@@ -63,7 +62,7 @@ class Identity:
 
 
 class Aws:
-    """One boto3 session and its clients, created once each; safe to use from many threads."""
+    """One session of botocore and its clients, created once each; safe to use from many threads."""
 
     def __init__(self, *, profile: str | None = None, region: str | None = None) -> None:
         """Open the session.
@@ -79,8 +78,12 @@ class Aws:
         region = region or os.environ.get("AWS_REGION") or None
         refuse_special_files(default_files())
         with readable_settings():
-            self._session = boto3.Session(profile_name=profile, region_name=region)
-            use_own_readers(self._session._session)
+            self._session = Session()
+            for variable, value in (("profile", profile), ("region", region)):
+                if value is not None:
+                    self._session.set_config_variable(variable, value)
+            use_own_readers(self._session)
+        self._boto3: Any = None
         self._has_credentials = False
         self._clients: dict[tuple[str, str | None, bool, float | None, int], Any] = {}
         self._lock = threading.Lock()
@@ -93,11 +96,11 @@ class Aws:
     @property
     def region(self) -> str:
         """The region of every regional client; empty when none is configured."""
-        return str(self._session.region_name or "")
+        return str(self._session.get_config_variable("region") or "")
 
     def known_regions(self) -> list[str]:
         """Return the regions that the installed boto3 knows, without a request."""
-        core = self._session._session
+        core = self._session
         partitions: list[str] = core.get_available_partitions()
         return [
             region
@@ -205,8 +208,8 @@ class Aws:
             key = (service, region, retries, timeout, attempts)
             if key not in self._clients:
                 with readable_settings("the AWS configuration cannot be used"):
-                    client = self._session.client(
-                        service,  # type: ignore[call-overload]
+                    client: Any = self._maker(service)(
+                        service,
                         region_name=region,
                         config=self._settings(retries=retries, timeout=timeout, attempts=attempts),
                     )
@@ -218,11 +221,25 @@ class Aws:
                 self._clients[key] = client
             return self._clients[key]
 
+    def _maker(self, service: str) -> Callable[..., Any]:
+        """Return what makes the clients of a service: boto3 those of S3, with its downloads.
+
+        It takes a twelfth of an unchanged create to import boto3, and all else is botocore's.
+        """
+        if service != "s3":
+            return self._session.create_client
+        import boto3
+
+        if self._boto3 is None:
+            self._boto3 = boto3.Session(botocore_session=self._session)
+        maker: Callable[..., Any] = self._boto3.client
+        return maker
+
     def _load_credentials(self) -> None:
         """Load the credentials once, so that every fault of the chain is told as such."""
         if self._has_credentials:
             return
-        core, source = self._session._session, SourceOfCredentials()
+        core, source = self._session, SourceOfCredentials()
         with readable_settings():
             refuse_special_files(core.get_scoped_config())
             resolver = core.get_component("credential_provider")
@@ -242,7 +259,7 @@ class Aws:
             return BotocoreConfig(**settings, retries=times)  # type: ignore[arg-type]
         if not retries:
             return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 1})
-        core = self._session._session
+        core = self._session
         chosen = any(
             core.get_config_variable(name) is not None and name in core.get_scoped_config()
             for name in ("retry_mode", "max_attempts")
@@ -299,40 +316,6 @@ class Aws:
 def _is_write(model: Any) -> bool:
     """Return whether an operation changes something in AWS, apart from the run lock."""
     return model.service_model.service_name != "ssm" and not model.name.startswith(READING)
-
-
-def check_answer(http_response: Any, parsed: Mapping[str, Any], *, protocol: str) -> None:
-    """Refuse an answer that AWS did not write, or that was cut off.
-
-    botocore reads a proxy's page, or half a JSON document, as an answer without content: an empty
-    list. Each of AWS's answers has a request id.
-
-    Raises:
-        botocore.parsers.ResponseParserError: the answer is not one of AWS.
-    """
-    begins = " ".join(http_response.content[:80].decode("utf-8", "replace").split())
-    if not parsed.get("ResponseMetadata", {}).get("RequestId"):
-        raise ResponseParserError(f"it has no request id of AWS, and begins with {begins!r}")
-    if "json" in protocol and http_response.content:
-        try:
-            json.loads(http_response.content)
-        except ValueError:
-            raise ResponseParserError(f"its JSON is incomplete: {begins!r}") from None
-
-
-def check_result(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Refuse an answer without the element that holds its result, before botocore misses it.
-
-    Answers of the `query` protocol (STS, IAM, Auto Scaling, Elastic Load Balancing) have one.
-
-    Raises:
-        botocore.parsers.ResponseParserError: the answer is not one of AWS.
-    """
-    shape, body = operation_model.output_shape, response_dict["body"]
-    wrapper = shape.serialization.get("resultWrapper") if shape else None
-    if wrapper and response_dict["status_code"] < 300 and f"<{wrapper}".encode() not in body:
-        begins = " ".join(body[:80].decode("utf-8", "replace").split())
-        raise ResponseParserError(f"it has no {wrapper}, and begins with {begins!r}")
 
 
 def error_code(error: BaseException) -> str:

@@ -29,7 +29,6 @@ from aws_setup.engine.result import Result
 from aws_setup.engine.wait import Clock, SystemClock
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.ami_copies import with_copies
-from aws_setup.preflight.repeat import with_zones_of
 from aws_setup.report import Report
 
 
@@ -158,6 +157,8 @@ def context_of(
     """Yield the context of one examination of AWS, and what follows from it."""
     config = with_copies(aws, config.with_amis_of(aws.region))
     if settings.repeats and config.create_vpc:
+        from aws_setup.preflight.repeat import with_zones_of  # with what the checks share
+
         config = with_zones_of(aws, config, settings.repeats)
     inventory = Inventory(aws, config)
     try:

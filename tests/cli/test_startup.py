@@ -89,13 +89,19 @@ print(*sys.modules)
     command = [sys.executable, "-c", code, str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     modules = set(ended.stdout.split())
-    unused = {"cryptography", "jinja2", "kubernetes", "paramiko", "requests", "unittest"}
+    unused = {"boto3", "cryptography", "jinja2", "kubernetes", "paramiko", "requests", "s3transfer"}
+    unused |= {"unittest"}
     assert not modules & (unused | {"rich.progress"})
     assert not modules & {
         "aws_setup.eks.addons",
         "aws_setup.kube.client",
+        "aws_setup.lockfile.document",
         "aws_setup.openwhisk.release",
-        "aws_setup.pause.table",
+        "aws_setup.pause.groups",
+        "aws_setup.pause.vms",
+        "aws_setup.preflight.checks",
+        "aws_setup.preflight.iam_policy",
+        "aws_setup.preflight.quotas",
         "aws_setup.software.machines",
         "aws_setup.ssh.pool",
         "aws_setup.verify.table",
