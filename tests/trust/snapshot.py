@@ -24,6 +24,7 @@ from aws_setup.rehearsal.aws.parameters import Parameters
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.environment import Environment
+from tests.trust import unlisted
 from tests.trust.client import aws_client
 
 Snapshot = Counter[str]
@@ -122,6 +123,9 @@ def take(environment: Environment, folder: Path, *, locks: bool = False) -> Snap
         *_machines(environment),
         *_actions(environment),
         *_files(folder),
+        *(_line(*shown) for shown in unlisted.of_account(environment.cloud)),
+        *(_line(*shown) for shown in unlisted.secret_values(environment)),
+        *(_line(*shown) for shown in unlisted.credentials(environment, folder)),
     ):
         lines[text] += 1
     return lines

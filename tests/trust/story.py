@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.support import disturbed
-from tests.trust import snapshot
+from tests.trust import snapshot, unlisted
 from tests.trust.cliffs import LOCAL, LOCAL_KINDS, PERSISTENT, Cliff, Kind
 from tests.trust.kills import KeptWorlds
 from tests.trust.snapshot import Snapshot
@@ -122,6 +122,7 @@ def advance(world: World, phase: Phase) -> None:
     """Run a phase in this world."""
     if code := act(world, phase):
         raise Failed(f"{phase.name}: exit code {code}\n{world.output}")
+    unlisted.remember(world.environment)
 
 
 def take(world: World, *, locks: bool = False) -> Snapshot:
