@@ -8,7 +8,8 @@ things have one name; elsewhere they have similar names.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from aws_setup.rehearsal.aws.parameters import Parameters
@@ -239,12 +240,16 @@ def run_story(world: World, phases: Sequence[Phase] = STORY) -> Iterator[tuple[s
     """Tell a story among other people's things; yield each command, and what it changed."""
     plant_in_account(world)
     known, ended = state(world.environment), set[str]()
+    theirs = ids(known)
     for at, phase in enumerate(phases):
         if code := story.act(world, phase):
             yield phase.name, f"exit code {code}\n{world.output}"
             return
         now = state(world.environment)
         yield phase.name, changed(known, now)
+        if phase.name in SHOWN_AFTER:
+            for words in (("status",), ("plan",)):
+                yield f"{words[0]} after {phase.name}", named(world, words, theirs)
         if phase.name in PLANTS:
             PLANTS[phase.name](world)
             planted = state(world.environment).items()
@@ -257,6 +262,27 @@ def run_story(world: World, phases: Sequence[Phase] = STORY) -> Iterator[tuple[s
         known = {key: text for key, text in known.items() if key not in ended}
     left = state(world.environment).keys() - known.keys() - ended
     yield "nothing of ours is left", "\n".join(sorted(left))
+
+
+SHOWN_AFTER = ("create", "configure", "pause")
+"""Commands after which `status` and `plan` run: they may name nothing that is other people's."""
+
+_ID = re.compile(r"[a-z]+-[0-9a-f]{8,17}")
+
+
+def ids(known: State) -> frozenset[str]:
+    """Return the ids of things, which AWS draws."""
+    words = (key.split()[-1] for key in known)
+    return frozenset(word for word in words if _ID.fullmatch(word))
+
+
+def named(world: World, words: tuple[str, ...], theirs: Collection[str]) -> str:
+    """Return which ids of other people a command that only shows prints; '' for none."""
+    code = world.run(CREATE, *words)
+    found = sorted(set(_ID.findall(world.text("run"))) & set(theirs))
+    if code:
+        return f"exit code {code}\n{world.output}"
+    return f"it names {', '.join(found)}\n{world.output}" if found else ""
 
 
 def destroy_elsewhere(world: World) -> Iterator[tuple[str, str]]:

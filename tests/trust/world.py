@@ -150,6 +150,11 @@ class World:
         texts = (path.read_text(encoding="utf-8", errors="replace")[-most:] for path, most in parts)
         return "\n".join([title, *texts])
 
+    def text(self, name: str) -> str:
+        """Return all that a run has printed."""
+        paths = (self.folder / f"{name}.{end}" for end in ("out", "err"))
+        return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
+
     def settle(self) -> None:
         """Bring the machines to the state of EC2."""
         self.follow.sync()
