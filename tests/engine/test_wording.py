@@ -84,3 +84,35 @@ def test_one_and_others() -> None:
     assert texts == ["0 addresses are", "1 address is", "2 addresses are"]
     assert count_of(1, "node") == "1 node"
     assert count_of("unknown", "node") == "unknown nodes"
+
+
+COMMAND = re.compile(
+    r"(?:\brun |`)(?:create_aws_infrastructure|configure_eks_cluster|whisk_helper)\.py"
+)
+
+
+def test_a_command_of_a_message_can_be_pasted() -> None:
+    """The scripts are no programs on the PATH: `python` is a part of their command."""
+    found = [
+        f"{path.relative_to(ROOT)}: {text}"
+        for path in [*ROOT.glob("*.py"), *(ROOT / "aws_setup").rglob("*.py")]
+        for text in _shown(ast.parse(path.read_text(encoding="utf-8")))
+        if COMMAND.search(text)
+    ]
+    assert found == []
+
+
+def _shown(tree: ast.Module) -> Iterator[str]:
+    """Yield the texts of a module that are no docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    statements = [
+        body
+        for node in ast.walk(tree)
+        if isinstance(node, documented)
+        for body in node.body
+        if isinstance(body, ast.Expr)
+    ]
+    documentation = {id(statement.value) for statement in statements}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in documentation:
+            yield from [node.value] if isinstance(node.value, str) else []

@@ -285,8 +285,11 @@ def test_the_first_request_fails_early_without_a_connection_but_not_on_a_busy_ho
     with pytest.raises(SetupError, match="no success within 30 s") as refused:
         unreachable.fail_early().listing()
     assert clock.time <= 30
-    assert notes
-    assert "--tunnel" in refused.value.problems[0].hint
+    assert len(notes) == 1, "the same reason is not repeated"
+    hint = refused.value.problems[0].hint
+    assert "--tunnel" in hint
+    assert "if the deployment is paused" in hint
+    assert "create_aws_infrastructure.py resume" in hint
     whisk.faults.pending.append(Fault(HttpFaultKind.STATUS, method="GET", status=503, times=10))
     clock = QuickClock()
     assert client_of(whisk.url, clock=clock).fail_early().listing() == []

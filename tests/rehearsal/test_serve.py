@@ -10,10 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from aws_setup.rehearsal import cli
 from aws_setup.rehearsal.cli import main
+from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.demo.workspace import Workspace
 from tests.support.aws import client, refused
 
 SERVE = [sys.executable, "-m", "aws_setup.rehearsal", "serve"]
@@ -99,3 +104,15 @@ def test_bad_port_and_speed() -> None:
     assert main(["serve", "--speed", "-1"]) == 2
     with pytest.raises(SystemExit, match="2"):
         main(["serve", "--speed", "fast"])
+
+
+def test_machines_that_the_user_wants_imitated_have_that_as_their_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "reason_for_inprocess_vms", lambda: "")
+    machines = SimpleNamespace(ssh_config=tmp_path / "ssh_config")
+    cloud = SimpleNamespace(url="http://127.0.0.1:1", settings=Settings())
+    running: Any = SimpleNamespace(cloud=cloud, imitated=True, machines=machines)
+    helm = tmp_path / "bin" / "helm"
+    text = cli.connection_instructions(running, Workspace(tmp_path, helm))
+    assert "The machines are imitated: --imitate-machines.\n" in text

@@ -15,7 +15,7 @@ from aws_setup.cli.aws_commands import open_context
 from aws_setup.config import load_config
 from aws_setup.engine.result import Result
 from aws_setup.engine.wait import SystemClock
-from aws_setup.errors import Place, Problem, SetupError, address_hint
+from aws_setup.errors import ALLOW_MY_IP, Place, Problem, SetupError, address_hint
 from aws_setup.kube.connect import owner_labels
 from aws_setup.kube.errors import to_kube_error
 from aws_setup.namenodes.client import UNREACHABLE_HINT
@@ -123,7 +123,9 @@ def laptop(
 
 
 def test_a_changed_address_replaces_the_earlier_one_at_all_three_places(laptop: Operator) -> None:
-    assert "nothing to let you in to" in laptop.allow(code=2)["problems"][0]["what"]
+    nothing = laptop.allow(code=2)["problems"][0]
+    assert "nothing to let you in to" in nothing["what"]
+    assert nothing["why"].count("EKS cluster") == 1, nothing["why"]
     laptop.run("create")
     laptop.install_openwhisk()
     assert laptop.allowed == everywhere(HOME)
@@ -226,7 +228,9 @@ def test_a_timeout_says_whether_the_address_has_changed(laptop: Operator) -> Non
     laptop.at(CAFE)
     ssh, endpoint, openwhisk = hints()
     for hint, place in ((ssh, "SSH"), (endpoint, "the cluster's endpoint")):
-        assert hint.startswith("run `create_aws_infrastructure.py allow-my-ip`: AWS sees you")
+        assert hint.startswith(
+            "run `python create_aws_infrastructure.py allow-my-ip`: AWS sees you"
+        )
         assert f"at {CAFE}, and {place} lets in {HOME}/32" in hint
     assert "if your public address has changed" in openwhisk, "the Service cannot be read from here"
     laptop.allow("--only", "eks cluster")
@@ -245,4 +249,4 @@ def test_what_times_out_at_each_place_names_the_verb() -> None:
     endpoint = to_kube_error("GET", "/api/v1/nodes", 0, "connect timeout").problems[0].hint
     helm = hint_for("Error: dial tcp 198.51.100.1:443: i/o timeout")
     for hint in (endpoint, helm, UNREACHABLE_HINT):
-        assert "if your public address has changed, run `create_aws_infrastructure.py allow" in hint
+        assert f"if your public address has changed, {ALLOW_MY_IP}" in hint

@@ -161,10 +161,10 @@ def test_a_missing_rule_is_named_with_the_script_that_adds_it(
         ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[taken])
     mysqld = read(folder, 3306, Source.NODES)
     assert f"no rule for mysqld (tcp 3306 from {nodes})" in mysqld.cause
-    assert mysqld.fix == "run configure_eks_cluster.py, which adds the rule"
+    assert mysqld.fix == "run python configure_eks_cluster.py, which adds the rule"
     follower = read(folder, 8000, Source.SELF)
     assert f"no rule for traffic within the group (all traffic from {group})" in follower.cause
-    assert follower.fix == "run create_aws_infrastructure.py, which adds the rule"
+    assert follower.fix == "run python create_aws_infrastructure.py, which adds the rule"
 
 
 def test_the_fix_of_a_stopped_program_says_whether_create_starts_it(
@@ -178,7 +178,7 @@ def test_the_fix_of_a_stopped_program_says_whether_create_starts_it(
         return broken.fix
 
     for port, key in ((3306, "start_ndb_cluster"), (2181, "start_zookeeper_cluster")):
-        assert fix(port, **{key: True}) == "run create_aws_infrastructure.py"
+        assert fix(port, **{key: True}) == "run python create_aws_infrastructure.py"
         assert fix(port, **{key: False}).startswith(f"start it yourself, since {key} is False")
 
 

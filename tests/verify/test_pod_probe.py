@@ -108,6 +108,8 @@ def session(slow_kube: KubeApiServer, tmp_path: Path) -> Session:
 
 def test_the_job_answers_and_is_deleted(session: Session) -> None:
     found = probe_from_pod(session.ctx, [MYSQLD, MANAGER])
+    assert session.notes
+    assert all(note.startswith("the pod: ") for note in session.notes), session.notes
     assert set(found) == {MYSQLD, MANAGER}
     assert session.jobs() == []
 

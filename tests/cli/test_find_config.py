@@ -1,0 +1,36 @@
+"""Which configuration file a script uses, and what it says where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aws_setup.cli.main import find_config
+from aws_setup.errors import Problem, Refused
+
+
+def refusal(path: str | None, folder: Path) -> Problem:
+    with pytest.raises(Refused) as caught:
+        find_config(path, folder)
+    return caught.value.problems[0]
+
+
+def test_in_the_folder_of_the_scripts_the_missing_file_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    problem = refusal(None, tmp_path)
+    assert problem.why == f"there is no {tmp_path / 'config_aws.yaml'}"
+    assert "placeholders" in problem.hint
+
+
+def test_elsewhere_both_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = tmp_path / "scripts"
+    monkeypatch.chdir(tmp_path)
+    here, there = tmp_path / "config_aws.yaml", scripts / "config_aws.yaml"
+    assert refusal(None, scripts).why == f"there is no {here} and no {there}"
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    assert refusal(str(tmp_path), tmp_path).why == f"{tmp_path} is a folder"
