@@ -189,13 +189,18 @@ def configured_zoo(configured: ConfiguredLab, monkeypatch: pytest.MonkeyPatch) -
     return configured.enter_lab(monkeypatch)
 
 
+def uninstall_in_part(zoo: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt a destroy while helm uninstalls."""
+    with monkeypatch.context() as patch:
+        kill_helm(zoo, patch, "DELETE", "statefulsets")
+        zoo.run("destroy", code=3)
+
+
 def test_configure_reinstalls_a_partly_uninstalled_release(
     configured_zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo = configured_zoo
-    with monkeypatch.context() as patch:
-        kill_helm(zoo, patch, "DELETE", "statefulsets")
-        zoo.run("destroy", code=3)
+    uninstall_in_part(zoo, monkeypatch)
     assert release_of(zoo)["status"] == "uninstalling"
     zoo.run("configure")
     assert "found an interrupted helm operation (uninstalling)" in zoo.stderr
@@ -222,7 +227,5 @@ def test_destroy_without_helm_completes_an_interrupted_uninstallation(
     configured_zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo = configured_zoo
-    with monkeypatch.context() as patch:
-        kill_helm(zoo, patch, "DELETE", "statefulsets")
-        zoo.run("destroy", code=3)
+    uninstall_in_part(zoo, monkeypatch)
     without_helm(zoo)
