@@ -106,3 +106,16 @@ print(*sys.modules)
         "aws_setup.ssh.pool",
         "aws_setup.verify.table",
     }
+
+
+def test_a_program_ends_without_a_search_for_garbage(tmp_path: Path) -> None:
+    code = """\
+import atexit, gc, runpy, sys
+atexit.register(lambda: print("frozen", gc.get_freeze_count() > 0))  # the last one that is called
+sys.argv = [sys.argv[1], "--help"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    command = [sys.executable, "-c", code, str(ROOT / SCRIPTS[0])]
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "frozen True"
