@@ -182,7 +182,7 @@ def run_or_skip(machine: Machine, command: Sequence[str], *, timeout: float = 60
         NotApplicable: the VM does not have the program, as an imitated one.
         RemoteError: the program failed.
     """
-    result = machine.run(command, timeout=timeout, check=False, repeatable=True)
+    result = machine.run(command, timeout=timeout, check=False, repeatable=True, changes=False)
     if result.code == NOT_FOUND:
         raise NotApplicable(f"{machine.name} has no program {command[0]}")
     if result.code:

@@ -9,7 +9,7 @@ import pytest
 
 from aws_setup.errors import SetupError
 from tests.trust.fuzz.mutate import EDGES
-from tests.trust.fuzz.readers import READERS, Reader, on_file
+from tests.trust.fuzz.readers import READERS, Reader, machine, on_file, openwhisk
 from tests.trust.fuzz.search import search
 
 EXAMPLES = 25
@@ -41,10 +41,20 @@ def _write(path: Path) -> None:
     raise SetupError("it is wrong", hint="mend it")
 
 
+def _write_on_machine(data: bytes, _: Path) -> None:
+    machine(data).run(["rm", "/a"])
+
+
+def _write_to_openwhisk(data: bytes, _: Path) -> None:
+    openwhisk(data).delete("namenode0")
+
+
 @pytest.mark.parametrize(
     ("reader", "why"),
     [(_foreign, "data=b'"), (_slow, "s of CPU time"), (_without_fix, "without a fix"),
-     (on_file(_write), "a write before the refusal")],
+     (on_file(_write), "a write before the refusal"),
+     (_write_on_machine, "a command on a machine may change something: ['rm', '/a']"),
+     (_write_to_openwhisk, "Written: DELETE")],
 )  # fmt: skip
 def test_a_search_finds_what_no_user_should_meet(reader: Reader, why: str) -> None:
     assert why in search(b"a = b", reader, number=EXAMPLES, seed="x")

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -20,6 +21,8 @@ from typing import Any, cast
 from aws_setup.aws.advice import advice
 from aws_setup.aws.paused import GroupSizes, counted_pauses
 from aws_setup.aws.pricing import listed_price
+from aws_setup.aws.run_lock import describe
+from aws_setup.aws.run_lock_store import LockHolder, _generations
 from aws_setup.config import Config, load_config, lock_warnings
 from aws_setup.config.lock_file import read_lock
 from aws_setup.config.paths import credentials_path, namenodes_path, ndb_password_path
@@ -27,6 +30,7 @@ from aws_setup.eks import kubeconfig, kubeconfig_text
 from aws_setup.eks.aws_auth import merge_entries
 from aws_setup.engine.decoding import Undecodable, json_object, json_of
 from aws_setup.engine.history import read_events
+from aws_setup.engine.processes import this_process
 from aws_setup.engine.receipt import read_costs, write_receipt
 from aws_setup.engine.retry import retry_after
 from aws_setup.engine.step import Found
@@ -104,28 +108,39 @@ EXPECTED = (SetupError, Undecodable, Broken, NotApplicable)
 """What a reader may raise; of these only the first has a fix of its own."""
 
 
+class Written(AssertionError):
+    """A reader has changed something."""
+
+
 @dataclass(frozen=True)
 class Answering:
-    """Stands for a machine whose every command prints the same."""
+    """Stands for a machine whose every command prints the same; none may change something."""
 
     output: str
     name: str = "client"
 
-    def run(self, *_: object, **__: object) -> CommandResult:
+    def run(self, command: object, *, changes: bool = True, **_: object) -> CommandResult:
         """Return the output."""
+        if changes:
+            raise Written(f"a command on a machine may change something: {command}")
         return CommandResult(0, self.output, "")
 
 
 @dataclass(frozen=True)
 class AnsweringApi:
-    """Stands for a connection to OpenWhisk whose every answer is the same."""
+    """Stands for a connection to OpenWhisk whose every answer is the same; it takes no write.
+
+    An invocation of an action (POST) is none.
+    """
 
     body: bytes
     status: int = 200
     endpoint: Endpoint = field(default_factory=lambda: Endpoint("http://openwhisk", "a:b"))
 
-    def send(self, *_: object, **__: object) -> HttpResponse:
+    def send(self, method: str, path: str, **_: object) -> HttpResponse:
         """Return the answer, as HttpConnection reads it."""
+        if method not in ("GET", "POST"):
+            raise Written(f"{method} {path}")
         try:
             document = json_of(self.body)
         except Undecodable:
@@ -405,4 +420,26 @@ ANSWERS: dict[str, tuple[bytes, Reader]] = {
     ),
 }
 
-READERS = {**FILES, **MACHINES, **ANSWERS}
+
+def _run_lock(data: bytes, _: Path) -> str:
+    """Return what a run prints of who holds the lock that a parameter describes."""
+    held = {"Name": "/x/1", "Version": 1, "LastModifiedDate": LOCKED, "Value": text(data)}
+    answer = {"ResponseMetadata": {"HTTPHeaders": {"date": DATE}}, "Parameters": [held]}
+    [generation] = _generations(answer, "/x")
+    return f"{describe(generation)} {generation.standing} {generation.document()}"
+
+
+DATE = "Fri, 27 Nov 2026 12:00:00 GMT"
+LOCKED = datetime(2026, 11, 27, 11, 59, tzinfo=UTC)
+HOLDER = LockHolder(
+    "0123456789abcdef", "user@host", "create", "2026-11-27 11:58 UTC", this_process()
+)
+
+SHOWN: dict[str, tuple[bytes, Reader]] = {
+    "run lock": (HOLDER.text().encode(), _run_lock),
+    # What others wrote, in each way in which the report prints.
+    "printed": (b"a name of a resource", lambda data, _: text(data)),
+}
+"""Readers of which a text is printed."""
+
+READERS = {**FILES, **MACHINES, **ANSWERS, **SHOWN}

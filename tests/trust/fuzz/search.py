@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from rich.table import Table
 
 from aws_setup.errors import Problem, SetupError
 from aws_setup.report import Report, Style
@@ -74,8 +75,8 @@ def _check_outcome(reader: Reader, data: bytes, folder: Path) -> None:
         result = reader(data, folder)
     except EXPECTED as error:
         result = error
-    if isinstance(result, str):
-        result = SetupError(what="x", why=result, hint="x")
+    if isinstance(result, str) and (leaks := unsafe(shown(result))):
+        raise Unfit(f"{leaks} in {shown(result)!r}")
     if isinstance(result, SetupError):
         check_error(result)
 
@@ -93,6 +94,21 @@ def printed(problems: tuple[Problem, ...]) -> str:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         Report(Style()).problems(list(problems))
+    return out.getvalue() + err.getvalue()
+
+
+def shown(text: str) -> str:
+    """Return a text in each way in which the report prints: messages, lines, tables, problems."""
+    table = Table(text)
+    table.add_row(text)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        report = Report(Style())
+        report.message(text)
+        report.result(text)
+        report.table(table)
+        report.problems([Problem(text, text, text)])
+        report.problems([Problem(text, text, text)], warning=True)
     return out.getvalue() + err.getvalue()
 
 
