@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aws_setup.engine.processes import ProcessId, is_running, this_process
+from aws_setup.errors import SetupError
 
 PREFIX = "lambda-fs-"
 """How the names in the computer's temporary folder begin."""
@@ -40,21 +41,52 @@ _OWNER = re.compile(r"(?<=[.-])(?P<computer>[0-9a-f]{16})-(?P<pid>\d{1,10})-(?P<
 
 @contextlib.contextmanager
 def temporary_file(text: str, *, suffix: str) -> Iterator[Path]:
-    """Yield a file with `text` that only its owner may read; it is deleted afterwards."""
-    folder = Path(tempfile.gettempdir())
-    handle, name = tempfile.mkstemp(prefix=owned_prefix(folder, PREFIX), suffix=suffix, dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+    """Yield a file with `text` that only its owner may read; it is deleted afterwards.
+
+    Raises:
+        SetupError: it cannot be written.
+    """
+    folder = temporary_root()
+    with contextlib.ExitStack() as stack:
+        try:
+            prefix = owned_prefix(folder, PREFIX)
+            handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=folder)
+            stack.callback(Path(name).unlink, missing_ok=True)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except OSError as error:
+            raise _unwritable(error) from error
         yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+
+
+def temporary_root() -> Path:
+    """Return the computer's folder for temporary files, in which a file can be written.
+
+    Raises:
+        SetupError: there is none.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> SetupError:
+    return SetupError(
+        "no file can be written to the temporary folder",
+        str(error),
+        "free space there, or set TMPDIR to a folder that has some",
+    )
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Yield a folder for its owner only; it is deleted afterwards."""
-    folder = Path(tempfile.gettempdir())
+    """Yield a folder for its owner only; it is deleted afterwards.
+
+    Raises:
+        SetupError: no temporary folder can be written to.
+    """
+    folder = temporary_root()
     prefix = owned_prefix(folder, PREFIX)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
         yield Path(name)

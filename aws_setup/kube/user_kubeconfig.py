@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from aws_setup.config import bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.child_environment import child_environment
 from aws_setup.engine.decoding import read_bytes
-from aws_setup.engine.temporary_files import PREFIX, unnamed_folder
+from aws_setup.engine.temporary_files import PREFIX, temporary_root, unnamed_folder
 from aws_setup.errors import SetupError
 
 HINT_USABLE = "correct kubeconfig_path and kube_context, or remove both keys"
@@ -56,7 +55,7 @@ def open_kubeconfig(path: str | None, context: str | None) -> Any:
 @functools.cache
 def _own_folder() -> str:
     """Return a temporary folder that is deleted with this process, or by a run after a kill."""
-    folder = unnamed_folder(Path(tempfile.gettempdir()), PREFIX)
+    folder = unnamed_folder(temporary_root(), PREFIX)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return str(folder)
 

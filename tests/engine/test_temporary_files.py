@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from aws_setup.engine.temporary_files import (
     temporary_file,
     temporary_folder,
 )
+from aws_setup.errors import SetupError
 from tests.support.script_runs import ROOT, run_script
 
 pytestmark = [
@@ -128,3 +131,26 @@ def test_only_what_certainly_nobody_uses_is_deleted(temporary: Path, tmp_path: P
     assert not folder.exists()
     assert (outside / "file").read_text() == "the user's"
     delete_abandoned(tmp_path / "missing")
+
+
+def test_a_full_temporary_folder_is_an_error_with_a_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", full)
+    with pytest.raises(SetupError, match="temporary folder") as none, temporary_folder():
+        pass
+    assert "TMPDIR" in none.value.problems[0].hint
+    folder = tmp_path / "full"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(folder))
+
+    def no_space(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", no_space)
+    with pytest.raises(SetupError, match="temporary folder"), temporary_file("x", suffix=""):
+        pass
+    assert list(folder.iterdir()) == [], "the empty file is deleted"
