@@ -6,6 +6,7 @@ kind of resource. The error of a kind that AWS refuses to list is raised at its 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -251,14 +252,19 @@ _WRITTEN_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+_EC2_ID = re.compile(r"([a-z]+)-[0-9a-f]+")
+"""An id that EC2 draws: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html"""
+
+
 def delete_command(resource_id: str, *, kind: str = "") -> str:
     """Return the aws command that deletes a resource, chosen by its kind, else by its id.
 
     Without a command that deletes such a resource the answer is to run destroy again.
     """
-    prefix = resource_id.split("-", maxsplit=1)[0]
+    # An add-on has a name of the user's or of AWS's choice, such as vpc-cni.
+    drawn = _EC2_ID.fullmatch(resource_id)
     named = [each for each in KINDS if each.name == kind]
-    prefixed = [each for each in KINDS if each.id_prefix == prefix]
+    prefixed = [each for each in KINDS if drawn and each.id_prefix == drawn[1]]
     for each in (*named, *prefixed):
         if each.delete:
             return f"{each.delete} {resource_id}"

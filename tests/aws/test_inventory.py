@@ -22,6 +22,7 @@ from aws_setup.aws.pricing import TABLE
             "--auto-scaling-group-name clients_ags",
         ),
         ("arn:aws:iam::1:oidc-provider/x", "oidc provider", "run destroy again"),
+        ("vpc-cni", "vpc-cni add-on", "run destroy again"),
     ],
 )
 def test_the_command_that_deletes_a_resource(resource_id: str, kind: str, command: str) -> None:
