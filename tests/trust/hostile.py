@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from aws_setup.rehearsal.aws.parameters import Parameters
 from aws_setup.rehearsal.core import protocol
-from aws_setup.rehearsal.core.faults import ConnectionDropped
+from aws_setup.rehearsal.core.faults import CallMatcher, ConnectionDropped
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.settings import LATENCIES, Quotas
 from aws_setup.rehearsal.core.types import AwsError
@@ -25,8 +25,18 @@ from tests.trust.story import Undisturbed
 from tests.trust.world import Failed, World
 
 HOUR = 3600
+INTERRUPTED = "interrupted.*\n.*run the same command again"
+LOST = "reach|connection|network"
 NO_ID = "00000000-0000-4000-8000-000000000000"
-MIDDLE = {"create": "aws ec2.RunInstances", "configure": "aws eks.CreateNodegroup"}
+MIDDLE = {
+    "create": "aws ec2.RunInstances",
+    "configure": "aws eks.CreateNodegroup",
+    "register": "openwhisk PUT namenode1",
+    "update": "openwhisk PUT namenode1",
+    "pause": "aws ec2.StopInstances",
+    "resume": "aws ec2.StartInstances",
+    "destroy": "aws ec2.TerminateInstances",
+}
 """The write of each command at which something happens."""
 
 
@@ -56,6 +66,10 @@ class Case:
 
 def _faults(*rules: dict[str, object]) -> Callable[[World], None]:
     return lambda world: world.cloud.faults.add(*rules)
+
+
+def _throttle(percent: int) -> Callable[[World], None]:
+    return _faults({"fault": "fail", "code": "Throttling", "percent": percent})
 
 
 def _quotas(world: World) -> None:
@@ -118,13 +132,32 @@ def _check_dates(world: World) -> None:
     world.cloud.handle = handle  # type: ignore[method-assign]
 
 
+def _later(phase: str) -> tuple[Case, ...]:
+    """Return what is tried with each command after create.
+
+    A short one may have made its last call when its session expires.
+    """
+    return (
+        Case("session expires in the middle", "expired", at=_expire, phase=phase),
+        Case("terminal closed", INTERRUPTED, at=_hang_up, phase=phase),
+        Case("network changes", LOST, at=_network, phase=phase, may_end_well=True),
+        Case(
+            "asleep for an hour",
+            "again",
+            at=_sleep,
+            variables={CLOCK: "@clock"},
+            phase=phase,
+            may_end_well=True,
+        ),
+        Case("30 % throttled", begin=_throttle(30), phase=phase),
+        Case("disk full", "File too large", variables={FILE_SIZE: "0"}, phase=phase),
+    )
+
+
 CASES = (
     Case("stale reads", begin=_faults({"fault": "stale-read", "seconds": 0.05})),
     Case("IAM lag", begin=_iam_lag, variables={"AWS_SETUP_PACE": "0.0167"}),
-    Case(
-        "10 % throttled",
-        begin=_faults({"fault": "fail", "code": "Throttling", "percent": 10}),
-    ),
+    Case("10 % throttled", begin=_throttle(10)),
     Case(
         "no capacity in one zone",
         "capacity",
@@ -137,19 +170,12 @@ CASES = (
     Case("disk full", "File too large", variables={FILE_SIZE: "0"}),
     Case("home is read-only", variables={"HOME": "/proc/self"}),
     Case("no home", variables={"HOME": ""}),
-    Case("terminal closed", "interrupted.*\n.*run the same command again", at=_hang_up),
+    Case("terminal closed", INTERRUPTED, at=_hang_up),
     Case("asleep for an hour", "again", at=_sleep, variables={CLOCK: "@clock"}, may_end_well=True),
-    Case("network changes", "reach|connection|network", at=_network, may_end_well=True),
-    Case("session expires in the middle", "expired", at=_expire, phase="configure"),
-    Case(
-        "terminal closed",
-        "interrupted.*\n.*run the same command again",
-        at=_hang_up,
-        phase="configure",
-    ),
+    Case("network changes", LOST, at=_network, may_end_well=True),
     Case("home is read-only", "/proc", variables={"HOME": "/proc/self"}, phase="configure"),
-    Case("disk full", "File too large", variables={FILE_SIZE: "0"}, phase="register"),
     Case("no home", variables={"HOME": ""}, phase="register"),
+    *(case for phase in MIDDLE if phase != "create" for case in _later(phase)),
 )
 
 
@@ -166,7 +192,9 @@ def _attempt(world: World, case: Case, expected: Undisturbed) -> str:
     handle = world.cloud.handle
     case.begin(world)
     code = _disturbed(world, case)
-    output = world.output
+    output, locks = world.output, phase is story.DESTROY
+    if why := _not_injected(world):
+        raise Failed(f"{why}\n{output}")
     world.cloud.handle = handle  # type: ignore[method-assign]
     world.cloud.faults.clear()
     world.cloud.clock.speed = 0.0
@@ -174,11 +202,12 @@ def _attempt(world: World, case: Case, expected: Undisturbed) -> str:
         setattr(world.cloud.settings, name, getattr(settings, name))
     if why := _unclear(case, code, output):
         return f"{why}\n{output}"
-    if code == 0 and (text := snapshot.differences(expected.after, story.take(world))):
+    ended = story.take(world, locks=locks)
+    if code == 0 and (text := snapshot.differences(expected.after, ended)):
         return f"ended well, but not the same\n{text}\n{output}"
     if again := story.act(world, phase):
         return f"run again: exit code {again}\n{world.output}\nthe disturbed run:\n{output}"
-    text = snapshot.differences(expected.after, story.take(world))
+    text = snapshot.differences(expected.after, story.take(world, locks=locks))
     return f"run again: not the same\n{text}\n{output}" if text else ""
 
 
@@ -208,6 +237,17 @@ def _disturbed(world: World, case: Case) -> int:
     return code
 
 
+def _not_injected(world: World) -> str:
+    """Return which fault has met no call; '' where each has."""
+    faults = world.cloud.faults
+    idle = [
+        rule
+        for rule in faults.rules
+        if isinstance(rule, CallMatcher) and not faults._injected.get(id(rule))
+    ]
+    return f"nothing was disturbed by {idle}" if idle else ""
+
+
 def _unclear(case: Case, code: int, output: str) -> str:
     """Return what is missing in the output of a run that did not end well."""
     if "Traceback" in output:
@@ -216,7 +256,8 @@ def _unclear(case: Case, code: int, output: str) -> str:
         return ""
     if not case.says:
         return f"exit code {code}: it must end well"
-    if code not in (0, 1, 2, 129, 130):
+    leftovers = (3,) if case.phase == "destroy" else ()
+    if code not in (0, 1, 2, 129, 130, *leftovers):
         return f"exit code {code} is none of ours"
     if not re.search(case.says, output):
         return f"exit code {code}, and nothing says {case.says}"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from aws_setup.rehearsal.core.faults import FaultRules
+from aws_setup.rehearsal.core.types import AwsError, Call
 from tests.support.script_runs import Zygote
-from tests.trust.hostile import CASES, run_cases
+from tests.trust.hostile import CASES, MIDDLE, _not_injected, run_cases
 from tests.trust.world import world
 
 SAMPLE = ("disk full, create", "terminal closed, create")
@@ -25,3 +29,20 @@ def test_a_run_in_a_hostile_world_ends_well_or_says_why_not(tmp_path: Path) -> N
         ended = list(run_cases(made, cases))
     assert [(str(case), why) for case, why in ended if why] == []
     assert len(ended) == len(cases)
+
+
+def test_a_fault_that_met_no_call_is_noticed() -> None:
+    world: Any = SimpleNamespace(cloud=SimpleNamespace(faults=FaultRules()))
+    world.cloud.faults.add({"fault": "fail", "code": "Throttling", "action": "ec2.StopInstances"})
+    assert "StopInstances" in _not_injected(world)
+    with pytest.raises(AwsError):
+        world.cloud.faults.before(Call("ec2", "StopInstances", {}, "us-east-1", ""))
+    assert _not_injected(world) == ""
+
+
+def test_each_command_has_its_cases() -> None:
+    cases = {(case.phase, case.name) for case in CASES}
+    assert len(cases) == len(CASES)
+    names = {name for phase, name in cases if phase == "destroy"}
+    assert len(names) >= 6
+    assert all((phase, name) in cases for phase in MIDDLE if phase != "create" for name in names)
