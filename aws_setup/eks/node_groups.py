@@ -323,7 +323,7 @@ def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
     again = HINT_RERUN if group["status"] == "DEGRADED" else _RECREATE
     capacity = any(code in why for code in CAPACITY) or known_fix(why) == NO_CAPACITY.hint
     return SetupError(
-        f"node group {nodes.group} is {group['status']}",
+        f"the node group is {group['status']}",
         why or "EKS gives no reason",
         _capacity_hint(nodes) if capacity else fix_then(why, again),
     )

@@ -145,3 +145,15 @@ def transitive_reduction(needs: Mapping[str, Set[str]]) -> dict[str, list[str]]:
         name: sorted(need for need in names if not any(need in needs[other] for other in names))
         for name, names in needs.items()
     }
+
+
+def all_needs(name: N, needs: Mapping[N, Set[N]]) -> set[N]:
+    """Return every name without which a name cannot be done, directly or through others."""
+    found: set[N] = set()
+    pending = list(needs[name])
+    while pending:
+        need = pending.pop()
+        if need not in found:
+            found.add(need)
+            pending.extend(needs[need])
+    return found

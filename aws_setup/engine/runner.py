@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Any
 
-from aws_setup.engine.graph import Limits, run_graph
+from aws_setup.engine.graph import Limits, all_needs, run_graph
 from aws_setup.engine.plan import Row, conflict_problems, inspect_step, shorten
 from aws_setup.engine.step import Action, Found, RunContext, Step
 from aws_setup.errors import Interrupted, SetupError
@@ -113,7 +113,10 @@ class _Run:
             self.outcome.interrupted = True
             self.outcome.not_started = [name for name in names if name not in self._started]
         for name in self.outcome.blocked:
-            self._say(EventKind.BLOCKED, name)
+            before = {it.step for job in needs if job.step == name for it in all_needs(job, needs)}
+            causes = [step for step in names if step in before & self.outcome.failed.keys()]
+            text = f"not started: {shorten(causes)} failed" if causes else ""
+            self._say(EventKind.BLOCKED, name, text=text)
         return self.outcome
 
     def _do(self, job: Job, act: Callable[[Job, Row, RunContext], Action]) -> bool:

@@ -216,7 +216,7 @@ def _action_text(event: StepEvent) -> str:
         past = {"create": "created", "update": "updated", "delete": "deleted"}
         return f"{past.get(event.action, str(event.action))} {event.id}".rstrip()
     if event.kind is EventKind.BLOCKED:
-        return "not started: a step that it needs failed"
+        return event.text or "not started: another step failed"
     return f"failed: {event.text}" if event.kind is EventKind.FAILED else event.text
 
 

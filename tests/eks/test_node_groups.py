@@ -90,7 +90,7 @@ def test_the_fix_of_a_failed_group_depends_on_the_reason(code: str, part: str) -
     health = {"issues": [{"code": code, "message": "the reason"}]}
     failed = failure_of(SPEC, group(status="CREATE_FAILED", health=health))
     (problem,) = failed.problems
-    assert problem.what == "node group core-nodes is CREATE_FAILED"
+    assert problem.what == "the node group is CREATE_FAILED"
     assert problem.why == f"{code}: the reason"
     assert part in problem.hint
 
