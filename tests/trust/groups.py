@@ -272,11 +272,18 @@ def _seconds(began: float) -> float:
 
 
 def permissions(plan: Plan, results: Path) -> int:
-    """Take out each action that create and destroy need."""
-    from tests.trust.permissions import SIMULATED, called, real_failure, simulated_failure
+    """Take out each action that create, destroy and pause need."""
+    from tests.trust.permissions import (
+        SIMULATED,
+        called,
+        pause_failure,
+        real_failure,
+        simulated_failure,
+    )
 
     tries = [("simulated", action, simulated_failure) for action in SIMULATED]
     tries += [("denied", action, real_failure) for action in called()]
+    tries += [("denied to pause", action, pause_failure) for action in called("pause")]
     done, failures = _done(results), 0
     for kind, action, attempt in plan.share(tries):
         case = f"without {action}, {kind}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 from aws_setup.rehearsal.aws.parameters import Parameters
+from tests.support.script_runs import Request, Run
 from tests.trust import snapshot, story
 from tests.trust.groups import AGAIN
 from tests.trust.snapshot import Snapshot
@@ -25,14 +28,19 @@ PHASES = {**story.PHASES, OTHERS.name: OTHERS}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two commands, and after which command of the story they run."""
+    """Two commands, and after which command of the story they run.
+
+    With `elsewhere` the second one runs on another computer, with nothing but the configuration.
+    """
 
     after: str
     first: str
     second: str
+    elsewhere: bool = False
 
     def __str__(self) -> str:
-        return f"{self.first} and {self.second}, after {self.after or 'nothing'}"
+        where = ", from two computers" if self.elsewhere else ""
+        return f"{self.first} and {self.second}, after {self.after or 'nothing'}{where}"
 
     @property
     def phases(self) -> tuple[Phase, Phase]:
@@ -57,7 +65,19 @@ PAIRS = (
     Pair("pause", "resume", "resume"),
     Pair("pause", "resume", "pause"),
     Pair("pause", "resume", "destroy"),
+    Pair("", "create", "create", elsewhere=True),
+    Pair("create", "configure", "destroy", elsewhere=True),
+    Pair("register", "pause", "create", elsewhere=True),
+    Pair("pause", "resume", "destroy", elsewhere=True),
 )
+
+ELSEWHERE = """
+import socket
+from aws_setup.engine import processes
+socket.gethostname = lambda: "another-computer"
+processes._computer = lambda: "0123456789abcdef"
+"""
+"""Lets a run have another host name, and know nothing of the processes here."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +181,7 @@ def _at_once(ends: Ends, pair: Pair, seed: int, first: str) -> End:
     world.tap.arm(None)
     watch = LockWatch(world)
     runs = [
-        world.start(phase.script, *phase.words, name=f"run-{place}", first=first)
+        _start(world, phase, f"run-{place}", first, elsewhere=pair.elsewhere and place == 1)
         for place, phase in enumerate(pair.phases)
     ]
     turns = Turns(world.tap, f"{pair} {seed}")
@@ -190,6 +210,33 @@ def _at_once(ends: Ends, pair: Pair, seed: int, first: str) -> End:
         raise Failed(f"{failure}\n{output}") from None
 
 
+def _start(world: World, phase: Phase, name: str, first: str, *, elsewhere: bool) -> Run:
+    """Start a command, here or on another computer: with its own home, folder and receipt."""
+    if not elsewhere:
+        return world.start(phase.script, *phase.words, name=name, first=first)
+    folder = world.search.temporary / "another computer"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "home").mkdir(parents=True)
+    text = (world.folder / "config_aws.yaml").read_text(encoding="utf-8")
+    receipts = str(world.folder / "infrastructure_json")
+    assert receipts in text
+    text = text.replace(receipts, str(folder / "infrastructure_json"))
+    (folder / "config_aws.yaml").write_text(text, encoding="utf-8")
+    variables = {**world.variables, "HOME": str(folder / "home")}
+    first = f"{ELSEWHERE}\n{first}"
+    return world.zygote.start(
+        Request(phase.script, phase.words, folder, variables, first), name=name
+    )
+
+
+def _compared(found: Snapshot, pair: Pair) -> Snapshot:
+    """Return what is compared: files of the computer that did nothing are others."""
+    if not pair.elsewhere:
+        return found
+    local = ("local ", "content ", "lambda-fs.wskprops ")
+    return Counter({line: n for line, n in found.items() if not line.startswith(local)})
+
+
 def _judge(end: End, pair: Pair, ends: Ends) -> str:
     """Return '' where the end is a serial one of the commands that were not refused."""
     worked = [place for place in range(len(end.codes)) if place not in end.refused]
@@ -199,9 +246,11 @@ def _judge(end: End, pair: Pair, ends: Ends) -> str:
     for order in permutations(worked):
         expected = ends.serial(pair, order)
         if expected.codes == codes:
-            texts.append(snapshot.differences(expected.left.world, end.left.world))
+            worlds = (_compared(it.left.world, pair) for it in (expected, end))
+            texts.append(snapshot.differences(*worlds))
             if not texts[-1]:
-                left = snapshot.differences(expected.left.destroyed, end.left.destroyed)
+                gone = (_compared(it.left.destroyed, pair) for it in (expected, end))
+                left = snapshot.differences(*gone)
                 return f"destroyed: not empty\n{left}" if left else ""
     return min(texts, key=len) if texts else f"exit codes {end.codes}: no serial order has these"
 

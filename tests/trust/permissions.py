@@ -51,11 +51,13 @@ def operator() -> Iterator[Operator]:
                 os.environ.update({name: value} if value is not None else {})
 
 
-def called() -> list[str]:
-    """Return the actions that create and destroy call, in their order."""
+def called(*verbs: str) -> list[str]:
+    """Return the actions that commands call, in their order; without words create and destroy."""
     with operator() as user:
+        if verbs:
+            assert user.run("create", "--yes")["exit_code"] == 0
         before = len(user.cloud.calls)
-        for verb in ("create", "destroy"):
+        for verb in verbs or ("create", "destroy"):
             ended = user.run(verb, "--yes")
             assert ended["exit_code"] == 0, ended
         calls = [call for call in user.cloud.calls[before:] if call.client != "rehearsal"]
@@ -86,6 +88,25 @@ def real_failure(action: str) -> str:
                 return f"{verb}: {why}"
         user.cloud.settings.deny = []
         for verb in ("create", "destroy"):
+            ended = user.run(verb, "--yes")
+            if ended["exit_code"]:
+                return f"{verb} with the permission: {ended['problems']}"
+        return ""
+
+
+def pause_failure(action: str) -> str:
+    """Return what is wrong with a pause that lacks an action, without a simulator.
+
+    Of `extend` and `resume`, which need a deadline and machines, tests/pause has tests.
+    """
+    with operator() as user:
+        assert user.run("create", "--yes")["exit_code"] == 0
+        user.cloud.settings.deny = [DeniedPermission(action=name) for name in (action, SIMULATE)]
+        ended = user.run("pause", "--yes")
+        if ended["exit_code"] and (why := _unnamed(action, ended)):
+            return why
+        user.cloud.settings.deny = []
+        for verb in ("pause", "destroy"):
             ended = user.run(verb, "--yes")
             if ended["exit_code"]:
                 return f"{verb} with the permission: {ended['problems']}"

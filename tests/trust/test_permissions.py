@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.trust.permissions import SIMULATED, real_failure, simulated_failure
+from tests.trust.permissions import SIMULATED, pause_failure, real_failure, simulated_failure
 
 pytestmark = pytest.mark.kind("A3")
 DICE = random.Random(1)
@@ -20,3 +20,7 @@ def test_a_missing_permission_is_named_before_the_first_write(action: str) -> No
 @pytest.mark.parametrize("action", ["ssm:DeleteParameters", "autoscaling:CreateAutoScalingGroup"])
 def test_a_denied_call_is_named_and_the_next_run_ends_well(action: str) -> None:
     assert real_failure(action) == ""
+
+
+def test_a_pause_names_what_is_denied_to_it() -> None:
+    assert pause_failure("ec2:StopInstances") == ""
