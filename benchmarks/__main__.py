@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "work": ("benchmarks.work", "--runs", "{runs}", "{write}"),
         "makespan": ("benchmarks.makespan", "{write}"),
         "scale": ("benchmarks.scale", "--runs", "{runs}", "{write}"),
+        "setting-up": ("benchmarks.setting_up", "{write}"),
         "machines": ("benchmarks.ssh_scale", "--machines", "20", "200", "1000"),
         "namenodes": ("benchmarks.whisk", "20", "200", "1000"),
     }

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,20 @@ class Figure:
     writes: int = 0
 
 
-def measure(command: Sequence[str], folder: Path, cloud: RehearsalCloud | None = None) -> Figure:
+def measure(
+    command: Sequence[str],
+    folder: Path,
+    cloud: RehearsalCloud | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Figure:
     """Run a command to its end, with compiled modules as on any computer at the second run.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs; its output is kept there.
+        cloud: the cloud whose calls are counted.
+        environment: all variables of the command; without it this process's and this checkout.
 
     Raises:
         RuntimeError: it failed.
@@ -46,7 +58,11 @@ def measure(command: Sequence[str], folder: Path, cloud: RehearsalCloud | None =
     began = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=kept | own, stdout=output, stderr=output
+            command,
+            cwd=folder,
+            env=kept | own if environment is None else dict(environment),
+            stdout=output,
+            stderr=output,
         )
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -59,6 +75,11 @@ def measure(command: Sequence[str], folder: Path, cloud: RehearsalCloud | None =
         calls=len(made),
         writes=sum(not call.reads for call in made),
     )
+
+
+def load() -> str:
+    """Return how busy the computer is: about 1 is one measurement alone."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def write_block(document: Path, begin: str, end: str, text: str) -> None:
