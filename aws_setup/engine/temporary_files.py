@@ -39,12 +39,16 @@ HIDDEN = "."
 _OWNER = re.compile(r"(?<=[.-])(?P<computer>[0-9a-f]{16})-(?P<pid>\d{1,10})-(?P<started>\d*)-")
 
 
+class NoTemporaryFile(SetupError):
+    """No file can be written to the temporary folder."""
+
+
 @contextlib.contextmanager
 def temporary_file(text: str, *, suffix: str) -> Iterator[Path]:
     """Yield a file with `text` that only its owner may read; it is deleted afterwards.
 
     Raises:
-        SetupError: it cannot be written.
+        NoTemporaryFile: it cannot be written.
     """
     folder = temporary_root()
     with contextlib.ExitStack() as stack:
@@ -63,7 +67,7 @@ def temporary_root() -> Path:
     """Return the computer's folder for temporary files, in which a file can be written.
 
     Raises:
-        SetupError: there is none.
+        NoTemporaryFile: there is none.
     """
     try:
         return Path(tempfile.gettempdir())
@@ -71,8 +75,8 @@ def temporary_root() -> Path:
         raise _unwritable(error) from error
 
 
-def _unwritable(error: OSError) -> SetupError:
-    return SetupError(
+def _unwritable(error: OSError) -> NoTemporaryFile:
+    return NoTemporaryFile(
         "no file can be written to the temporary folder",
         str(error),
         "free space there, or set TMPDIR to a folder that has some",
@@ -84,7 +88,7 @@ def temporary_folder() -> Iterator[Path]:
     """Yield a folder for its owner only; it is deleted afterwards.
 
     Raises:
-        SetupError: no temporary folder can be written to.
+        NoTemporaryFile: no temporary folder can be written to.
     """
     folder = temporary_root()
     prefix = owned_prefix(folder, PREFIX)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context
+from aws_setup.engine.temporary_files import NoTemporaryFile
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
@@ -31,20 +32,20 @@ def records(ctx: Context) -> Sequence[Json]:
 
 
 def uninstall(ctx: Context) -> None:
-    """Uninstall the release; without helm, delete what its records name.
+    """Uninstall the release; where helm cannot run, delete what its records name.
 
-    The finished job of the database is not in the records: it is deleted here.
+    helm may be missing, or the disk may be full, to which its kubeconfig must be written. The
+    finished job of the database is not in the records: it is deleted here.
     """
     config = ctx.config
     for name in destructive_jobs(config.openwhisk_release):
         kube_client(ctx).delete(JOB, name, config.openwhisk_namespace)
     try:
         find_helm()
-    except Refused as missing:
-        ctx.note(f"{missing.problems[0].what}: deleting the release's objects one by one")
+        retry_when_unreachable(ctx, lambda _: helm_of(ctx).uninstall())
+    except (Refused, NoTemporaryFile) as error:
+        ctx.note(f"{error.problems[0].what}: deleting the release's objects one by one")
         remove(kube_client(ctx), config.openwhisk_release, config.openwhisk_namespace)
-        return
-    retry_when_unreachable(ctx, lambda _: helm_of(ctx).uninstall())
 
 
 def delete_service(ctx: Context, name: str, host: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -119,6 +121,18 @@ def test_destroy_without_helm_deletes_every_kind_of_the_chart(
         for plural in ("roles", "rolebindings", "serviceaccounts", "daemonsets"):
             assert zoo.objects(plural) == [], plural
         assert {kind: zoo.objects(kind, "") for kind in empty} == empty
+
+
+def test_destroy_with_a_full_temporary_folder_deletes_what_is_billed(
+    configured_zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", full)
+    configured_zoo.run("destroy")
+    assert "the temporary folder: deleting the release's objects" in configured_zoo.stderr
+    assert configured_zoo.objects("statefulsets") == []
 
 
 def without_helm(zoo: Lab) -> None:
