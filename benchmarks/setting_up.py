@@ -118,8 +118,8 @@ def compare(runs: int) -> list[str]:
         "",
         *verdicts(found[OURS], first),
         "",
-        f"Medians of {runs}; load of the computer at the end: {load()} (about 1 is this measurement "
-        "alone; more makes seconds meaningless, megabytes not).",
+        f"Medians of {runs}; load of the computer at the end: {load()} (about 1 is this "
+        "measurement alone; more makes seconds meaningless, megabytes not).",
     ]
 
 
