@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import copies, loaded_keys, service_models
+from tests.support import copies, leftovers, loaded_keys, service_models
 from tests.support.units import (
     ROOT,
     SECONDS,
@@ -104,6 +104,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"  {growth} MiB more were first used by {test}")
     for file in _made_twice():
         terminalreporter.write_line(f"error: several workers made the shared fixtures of {file}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what the session leaves be reported at its end."""
+    config.pluginmanager.register(leftovers)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -1,0 +1,95 @@
+"""What tests leave is reported at the end of their session, and fails it in CI."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LEAVES = """
+import subprocess, tempfile, threading
+
+def test_clean():
+    subprocess.run(["true"], check=True)
+    with tempfile.TemporaryDirectory():
+        pass
+
+def test_process():
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+def test_file():
+    tempfile.mkdtemp(prefix="forgotten-")
+
+def test_thread():
+    threading.Thread(target=threading.Event().wait, args=(3,), name="stays").start()
+"""
+
+
+def session(folder: Path, *words: str, test: str, ci: bool) -> tuple[int, str]:
+    """Run one of the tests above in a session of its own; return its exit code and output."""
+    (folder / "test_leaves.py").write_text(LEAVES)
+    # What does not end is waited for until then.
+    code = (
+        "import sys, pytest; from tests.support import leftovers; leftovers.PATIENCE = 1.0; "
+        "sys.exit(pytest.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, *words, "-k", test, str(folder / "test_leaves.py")]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "CI": "1" if ci else ""}
+    done = subprocess.run(
+        [
+            *command,
+            "-p",
+            "tests.support.leftovers",
+            "-p",
+            "no:randomly",
+            "--rootdir",
+            str(folder),
+            "-c",
+            os.devnull,
+            "-p",
+            "no:cacheprovider",
+        ],
+        check=False,
+        env=variables,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are found in /proc")
+@pytest.mark.parametrize("words", [(), ("-n", "1")], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    ("test", "left"),
+    [
+        ("clean", ""),
+        ("process", r"process \d+ sleep 600"),
+        ("file", r"file forgotten-\w+"),
+        ("thread", "thread stays"),
+    ],
+)
+def test_what_a_session_leaves_fails_it_in_ci(
+    tmp_path: Path, words: tuple[str, ...], test: str, left: str
+) -> None:
+    code, output = session(tmp_path, *words, test=test, ci=True)
+    found = re.findall("left by the tests: (.*)", output)
+    for pid in re.findall(r"process (\d+) sleep 600", output):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    assert "1 passed" in output, output
+    assert (code, len(found)) == ((1, 1) if left else (0, 0)), output
+    assert re.fullmatch(left, "".join(found)), found
+
+
+def test_elsewhere_it_is_only_told(tmp_path: Path) -> None:
+    code, output = session(tmp_path, test="file", ci=False)
+    assert code == 0
+    assert "left by the tests: file forgotten-" in output
