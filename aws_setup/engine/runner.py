@@ -135,11 +135,10 @@ class _Run:
             self.outcome.interrupted = True
             return False
         except Exception as error:  # noqa: BLE001 -- it is kept and named at the end
+            why = self.ctx.explain(error)
             with self.lock:
-                self.outcome.failed[name] = self.ctx.explain(error)
-            self._say(
-                EventKind.FAILED, name, action=row.action, text=str(self.outcome.failed[name])
-            )
+                self.outcome.failed[name] = self.ctx.failed[name] = why
+            self._say(EventKind.FAILED, name, action=row.action, text=str(why))
             return False
         self._note_end(job, row, action)
         return True

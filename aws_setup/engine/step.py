@@ -103,7 +103,8 @@ class RunContext:
     `owned_only` is True for destroy: a step then finds only what this deployment created.
     `removed` are the steps that a destroy deletes.
     `first_run` identifies the deployment from its first run to its destroy; '' where unknown.
-    `warnings` are what steps found out and the user has to read; all copies share them.
+    `warnings` are what steps found out and the user has to read; all copies share them, and
+    `failed`: the steps of this run that failed, and why.
     """
 
     clock: Clock
@@ -115,6 +116,7 @@ class RunContext:
     removed: frozenset[str] = frozenset()
     first_run: str = ""
     warnings: dict[str, Problem] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
 
     def warn(self, problem: Problem) -> None:
         """Keep a warning for the user, once, whichever step says it first."""

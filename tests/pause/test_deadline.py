@@ -265,3 +265,15 @@ def test_what_the_role_may_not_do_is_not_done(
     assert [one.partition(" on ")[0] for one in errors] == [
         "not authorized to perform ec2:StopInstances"
     ]
+
+
+def test_a_create_that_fails_has_a_deadline_for_what_it_has_made(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    prepare(folder, **SMALL, ndb_datanode_instance_type="r5.2xlarge")
+    cloud.faults.add({"fault": "launch-failure", "instance_type": "r5.2xlarge"})
+    act(folder, "create", code=1)
+    names = {name.partition(".")[0] for name in schedules(cloud)}
+    assert {"zookeeper", "ndb-manager", "lambda-fs-client"} <= names
+    assert "" not in deadline_tags()

@@ -58,6 +58,15 @@ def no_dns(world: VirtualWorld, patch: pytest.MonkeyPatch) -> None:
 
 
 QUOTA, LIMIT = "VolumeLimitExceeded: too many volumes", "toomanyrequests: pull rate limit"
+VOLUMES_TOO = (
+    r"error: openwhisk ready: OpenWhisk's volume of \S+ is not bound: "
+    "nor was the one of the storage probe, which failed before"
+)
+"""The second error where volumes never bind."""
+
+CLUSTER, PROBE = 700.0, 600.0
+"""Most seconds until the cluster has nodes, and until the storage probe fails."""
+
 CASES: dict[str, tuple[Break, str, str]] = {
     "nodes never join": (
         no_route,
@@ -91,12 +100,17 @@ def test_the_first_error_is_the_cause_and_the_steps_behind_it_name_it(
     with virtual_world(tmp_path / "laptop", monkeypatch.setattr, helm=tool("helm")) as world:
         world.create()
         breaks(world, monkeypatch)
+        began = world.time.now()
         ended = scripts.run(configure_eks_cluster.SCRIPT, world.folder, "configure", "--yes")
+        seconds = world.time.now() - began
     assert ended.exit_code == 1
     lines = ended.stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert re.match(first, errors[0]), errors
     assert lines[lines.index(errors[0]) + 1].startswith("  Fix: ")
+    if case == "volumes never bind":
+        assert re.fullmatch(VOLUMES_TOO, "\n".join(errors[1:]))
+        assert seconds < CLUSTER + 2 * PROBE, "OpenWhisk is not waited for to the end"
     waiting = [line for line in lines if "not started" in line]
     assert waiting
     assert all(line.endswith(behind) for line in waiting), waiting

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-VARIABLE = "LAMBDA_FS_TESTS"
+VARIABLE = "TESTS_SESSION"
 """Environment variable that all processes of a session have, with a value of that session."""
 
 PATIENCE = 15.0
