@@ -1,4 +1,4 @@
-"""A canary in every secret, and the whole story: it is nowhere but in files of its owner alone."""
+"""A canary in every secret: it is nowhere but in files of its owner alone, and is not shown."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fo
 @linux_only
 @pytest.mark.kind("C1")
 @pytest.mark.timeout(600)
-def test_no_secret_leaves_its_files_in_the_whole_story(tmp_path: Path) -> None:
+def test_no_secret_leaves_its_files(tmp_path: Path) -> None:
+    """What is shown with -v, too; tests/trust/test_cliffs.py searches after the other commands."""
     tool("helm")
     with world(Zygote(), tmp_path / "work") as made:
         denied = Cliff("create", "aws ec2.CreateNatGateway", 1, Kind.DENIED)
-        for phase, cliff in [
-            (story.PHASES["create"], denied),
-            *((phase, None) for phase in story.STORY),
-        ]:
-            words = ("-v",) if phase.name in ("create", "configure") else ()
+        names = ("create", "create", "configure", "register", "destroy")
+        for phase, cliff in zip(
+            map(story.PHASES.__getitem__, names), (denied, *4 * (None,)), strict=True
+        ):
             # Each run is searched at its end.
             code = story.act(
-                made, story.Phase(phase.name, phase.script, phase.words + words), cliff
+                made, story.Phase(phase.name, phase.script, (*phase.words, "-v")), cliff
             )
             assert bool(code) is bool(cliff), made.output
             if phase.name == "register":
