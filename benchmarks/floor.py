@@ -28,6 +28,7 @@ NDB_AMIS = ("ami-02b05337b4142f447", "ami-0a3d55fdd1fe9a6b8")
 SINGLE_AMIS = ("ami-0ef872c16032b2aeb", "ami-079ac4c46055b2bdf", "ami-093cb0299f0b291e6")
 """NDB's management server, the clients of λFS and of HopsFS."""
 ZOOKEEPER_AMI = "ami-0700bf4465e5fd16d"
+SCALED_AMI = SINGLE_AMIS[1]
 SCALED = ("floor_hopsfs_clients", "floor_hopsfs_namenodes", "floor_clients")
 ROLE, CLUSTER, GROUP, TAG = "floor-role", "floor-cluster", "floor-group", "floor"
 TRUST = {
@@ -120,7 +121,7 @@ def machines(ec2: Any, autoscaling: Any, key: str, subnets: list[str], group: st
     for name in SCALED:
         template = ec2.create_launch_template(
             LaunchTemplateName=name,
-            LaunchTemplateData={"ImageId": SINGLE_AMIS[1], "InstanceType": "r5.4xlarge"},
+            LaunchTemplateData={"ImageId": SCALED_AMI, "InstanceType": "r5.4xlarge"},
         )["LaunchTemplate"]["LaunchTemplateId"]
         autoscaling.create_auto_scaling_group(
             AutoScalingGroupName=name,

@@ -11,7 +11,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 processes = import_module("benchmarks.processes")  # a program, which mypy checks as such
 
 
-@pytest.mark.parametrize("name", ["work", "makespan", "scale", "setting_up"])
+@pytest.mark.parametrize("name", ["work", "makespan", "scale", "setting_up", "peers"])
 def test_only_the_lines_between_its_two_comments_change(name: str, tmp_path: Path) -> None:
     benchmark = import_module(f"benchmarks.{name}")
     copy = tmp_path / "performance.md"

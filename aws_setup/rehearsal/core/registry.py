@@ -28,6 +28,7 @@ SERVICE_MODULES = (
     "aws.certificates",
     "aws.autoscaling.groups",
     "aws.autoscaling.capacity",
+    "aws.autoscaling.metrics",
     "aws.autoscaling.store",
     "aws.elb",
     "aws.scheduler",

@@ -185,6 +185,38 @@ def test_tags_of_groups(machines: Machines) -> None:
     assert not machines.scaling.describe_auto_scaling_groups(Filters=by_tag)["AutoScalingGroups"]
 
 
+def test_metrics_are_enabled_and_disabled(machines: Machines) -> None:
+    """API_EnableMetricsCollection, API_DisableMetricsCollection: some, all, unknown ones."""
+    machines.create(DesiredCapacity=0)
+    named: dict[str, Any] = {"AutoScalingGroupName": "clients"}
+    minute = named | {"Granularity": "1Minute"}
+    enable = machines.scaling.enable_metrics_collection
+    disable = machines.scaling.disable_metrics_collection
+
+    def enabled() -> set[str]:
+        found = machines.found()["EnabledMetrics"]
+        assert {item["Granularity"] for item in found} <= {"1Minute"}
+        return {item["Metric"] for item in found}
+
+    assert enabled() == set()
+    disable(**named)
+    for name in ("GroupMinSize", "GroupMaxSize"):
+        enable(**minute, Metrics=[name])
+    assert enabled() == {"GroupMinSize", "GroupMaxSize"}
+    disable(**named, Metrics=["GroupMaxSize", "GroupTotalInstances"])
+    assert enabled() == {"GroupMinSize"}
+    enable(**minute)
+    assert len(enabled()) == 20
+    unknown = {"Metrics": ["GroupMinSize", "GroupSize"]}
+    assert refused(disable, **named, **unknown) == "ValidationError"
+    assert refused(enable, **minute, **unknown) == "ValidationError"
+    assert refused(enable, **named, Granularity="5Minute") == "ValidationError"
+    assert refused(disable, AutoScalingGroupName="other") == "ValidationError"
+    assert len(enabled()) == 20
+    disable(**named)
+    assert enabled() == set()
+
+
 def balance(environment: EksEnvironment, **more: Any) -> dict[str, Any]:
     request = {"LoadBalancerName": "lb", "Listeners": [LISTENER], "Subnets": environment.subnets}
     return dict(client("elb").create_load_balancer(**(request | more)))

@@ -249,3 +249,11 @@ def test_a_deleted_subnet_is_disassociated(ec2: Any, net: Network) -> None:
     ec2.delete_subnet(SubnetId=net.subnet)
     assert not ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Associations"]
     ec2.delete_route_table(RouteTableId=table)
+
+
+def test_vpcs_are_found_by_the_filter_that_ansible_sends_and_not_by_unknown_ones(ec2: Any) -> None:
+    made = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    blocks = [{"Name": "cidr-block", "Values": ["10.77.0.0/16"]}]
+    assert [vpc["VpcId"] for vpc in ec2.describe_vpcs(Filters=blocks)["Vpcs"]] == [made]
+    unknown = [{"Name": "cidr-blocks", "Values": ["10.77.0.0/16"]}]
+    assert refused(ec2.describe_vpcs, Filters=unknown) == "InvalidParameterValue"

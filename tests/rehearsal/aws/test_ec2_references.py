@@ -131,6 +131,12 @@ def test_tags_of_a_template_are_not_those_of_its_instances(cloud: RehearsalCloud
     version = ec2.describe_launch_template_versions(LaunchTemplateName="ttt")
     data = version["LaunchTemplateVersions"][0]["LaunchTemplateData"]
     assert data["TagSpecifications"] == tagged("instance", what="machine")
+    bare = tagged("launch-template", what="bare")
+    ec2.create_launch_template(
+        LaunchTemplateName="bare", LaunchTemplateData={"ImageId": IMAGE}, TagSpecifications=bare
+    )
+    version = ec2.describe_launch_template_versions(LaunchTemplateName="bare")
+    assert version["LaunchTemplateVersions"][0]["LaunchTemplateData"] == {"ImageId": IMAGE}
     mine = [{"Name": "tag:what", "Values": ["template"]}]
     assert len(ec2.describe_launch_templates(Filters=mine)["LaunchTemplates"]) == 1
 

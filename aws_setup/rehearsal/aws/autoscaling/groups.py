@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from aws_setup.rehearsal.aws.autoscaling import capacity
+from aws_setup.rehearsal.aws.autoscaling import capacity, metrics
 from aws_setup.rehearsal.aws.autoscaling.mixed_instances import check_policy, check_template
 from aws_setup.rehearsal.aws.autoscaling.store import (
     Group,
@@ -147,7 +147,7 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
         "Instances": instances(cloud, group),
         "CreatedTime": group.created,
         "SuspendedProcesses": [],
-        "EnabledMetrics": [],
+        "EnabledMetrics": metrics.shown(group.metrics),
         "Tags": tag_list(group),
         "ServiceLinkedRoleARN": f"arn:{cloud.settings.partition}:iam::"
         f"{group.arn.split(':')[4]}:role/aws-service-role/"

@@ -37,6 +37,8 @@ class Group:
     """The LaunchTemplate of the request: id or name, and version."""
     settings: dict[str, Any]
     """Stored and returned without effect: health check, cooldown, termination policies."""
+    metrics: set[str] = field(default_factory=set)
+    """The enabled metrics of the group."""
     policy: dict[str, Any] = field(default_factory=dict)
     """The MixedInstancesPolicy of the request; empty for none."""
     tags: dict[str, tuple[str, bool]] = field(default_factory=dict)

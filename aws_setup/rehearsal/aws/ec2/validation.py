@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.launch import check_tag
@@ -15,12 +17,22 @@ _FILTER = re.compile(r"<li>\s*<p>\s*<code>([^<]+)</code>")
 """How botocore's model documents the name of a filter."""
 
 
+UNDOCUMENTED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"DescribeVpcs": frozenset({"cidr-block"})}
+)
+"""Filters that EC2 takes beside those of its documentation.
+
+Ansible's module ec2_vpc_net finds VPCs by `cidr-block`, as EC2 documents it for subnets
+(amazon.aws 10.1.2, plugins/modules/ec2_vpc_net.py; its users' playbooks run on AWS); moto knows it.
+"""
+
+
 @functools.cache
 def documented_filters(action: str) -> frozenset[str]:
-    """Return the filters that EC2 documents for a Describe action."""
+    """Return the filters that EC2 takes for a Describe action."""
     members = operation_model("ec2", action).input_shape.members
     shape = members.get("Filters") or members["Filter"]
-    return frozenset(_FILTER.findall(shape.documentation))
+    return frozenset(_FILTER.findall(shape.documentation)) | UNDOCUMENTED.get(action, frozenset())
 
 
 def _route(cloud: CloudApi, call: Call) -> None:
@@ -67,12 +79,18 @@ def _group_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
 
 
 def _template_tags(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """CreateLaunchTemplate: the template's tags are not those of its instances."""
+    """CreateLaunchTemplate: the template's tags are not those of its instances.
+
+    What a request does not name is absent from the version, not empty: the example of
+    DescribeLaunchTemplateVersions in AWS's API reference and botocore's examples.
+    """
     template = ec2_backend(cloud, call).launch_templates[
         answer["LaunchTemplate"]["LaunchTemplateId"]
     ]
-    data = template.get_version(1).data
-    data["TagSpecifications"] = call.params["LaunchTemplateData"].get("TagSpecifications", [])
+    data, asked = template.get_version(1).data, call.params["LaunchTemplateData"]
+    data.pop("TagSpecifications", None)
+    if tags := asked.get("TagSpecifications"):
+        data["TagSpecifications"] = tags
 
 
 def _tags(cloud: CloudApi, call: Call) -> None:
