@@ -111,9 +111,9 @@ def versions(programs: Mapping[str, Path]) -> str:
 
 
 def tools(programs: Mapping[str, Path], home: Path) -> dict[str, Tool]:
-    """Return the tools by the names of their rows; the peers read no file of the user's home."""
+    """Return the tools by the names of their rows; the peers use no file of the user's home."""
     path = f"{programs['cli']}{os.pathsep}{os.environ['PATH']}"
-    own = clean() | {"HOME": str(home)}
+    own = clean() | {"HOME": str(home), "ANSIBLE_REMOTE_TEMP": str(home / "ansible-modules")}
     shell = own | names() | {"PATH": path}
     extra = json.dumps(variables(programs["ansible"] / "python"))
     playbook = [str(programs["ansible"] / "ansible-playbook"), "-i", "localhost,", "-e", extra]

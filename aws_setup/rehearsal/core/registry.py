@@ -20,6 +20,7 @@ SERVICE_MODULES = (
     "aws.ec2.nat_gateways",
     "aws.ec2.instances",
     "aws.ec2.states",
+    "aws.ec2.tags",
     "aws.ec2.volumes",
     "aws.ec2.key_pairs",
     "aws.ec2.lookup",

@@ -257,3 +257,31 @@ def test_vpcs_are_found_by_the_filter_that_ansible_sends_and_not_by_unknown_ones
     assert [vpc["VpcId"] for vpc in ec2.describe_vpcs(Filters=blocks)["Vpcs"]] == [made]
     unknown = [{"Name": "cidr-blocks", "Values": ["10.77.0.0/16"]}]
     assert refused(ec2.describe_vpcs, Filters=unknown) == "InvalidParameterValue"
+
+
+def test_tags_are_described_with_ec2s_resource_types(ec2: Any, net: Network) -> None:
+    """API_TagDescription: natgateway and elastic-ip; API_DescribeTags: the filters."""
+    tags = [{"Key": "what", "Value": "this"}, {"Key": "other", "Value": "that"}]
+    address = ec2.allocate_address(
+        Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}]
+    )["AllocationId"]
+    nat = ec2.create_nat_gateway(
+        AllocationId=address,
+        SubnetId=net.subnet,
+        TagSpecifications=[{"ResourceType": "natgateway", "Tags": tags}],
+    )["NatGateway"]["NatGatewayId"]
+    types = {address: "elastic-ip", nat: "natgateway"}
+    for resource, kind in types.items():
+        for name_filter in (("resource-type", kind), ("resource-id", resource)):
+            filters = [{"Name": name_filter[0], "Values": [name_filter[1]]}]
+            found = ec2.describe_tags(Filters=filters)["Tags"]
+            assert [{"Key": tag["Key"], "Value": tag["Value"]} for tag in found] == tags
+            assert {(tag["ResourceId"], tag["ResourceType"]) for tag in found} == {(resource, kind)}
+    for filters in (
+        [{"Name": "key", "Values": ["wh*"]}, {"Name": "value", "Values": ["this"]}],
+        [{"Name": "tag:what", "Values": ["th?s"]}],
+    ):
+        found = ec2.describe_tags(Filters=filters)["Tags"]
+        assert {tag["ResourceId"] for tag in found} == set(types)
+    unknown = [{"Name": "type", "Values": ["natgateway"]}]
+    assert refused(ec2.describe_tags, Filters=unknown) == "InvalidParameterValue"
