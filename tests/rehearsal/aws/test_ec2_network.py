@@ -277,11 +277,9 @@ def test_tags_are_described_with_ec2s_resource_types(ec2: Any, net: Network) -> 
             found = ec2.describe_tags(Filters=filters)["Tags"]
             assert [{"Key": tag["Key"], "Value": tag["Value"]} for tag in found] == tags
             assert {(tag["ResourceId"], tag["ResourceType"]) for tag in found} == {(resource, kind)}
-    for filters in (
-        [{"Name": "key", "Values": ["wh*"]}, {"Name": "value", "Values": ["this"]}],
-        [{"Name": "tag:what", "Values": ["th?s"]}],
-    ):
-        found = ec2.describe_tags(Filters=filters)["Tags"]
+    for wanted in ({"key": "wh*", "value": "this"}, {"tag:what": "th?s"}):
+        both = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+        found = ec2.describe_tags(Filters=both)["Tags"]
         assert {tag["ResourceId"] for tag in found} == set(types)
     unknown = [{"Name": "type", "Values": ["natgateway"]}]
     assert refused(ec2.describe_tags, Filters=unknown) == "InvalidParameterValue"

@@ -9,8 +9,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
-
 from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend
 from aws_setup.rehearsal.core.types import Call, CloudApi
@@ -18,8 +16,9 @@ from aws_setup.rehearsal.core.types import Call, CloudApi
 NAMES = MappingProxyType({"nat-gateway": "natgateway", "vpc-elastic-ip": "elastic-ip"})
 """moto's name of a resource type -> that of EC2 (TagDescription, resourceType)."""
 FILTERS = MappingProxyType(
-    {"key": "Key", "value": "Value"}
-    | {
+    {
+        "key": "Key",
+        "value": "Value",
         "resource-id": "ResourceId",
         "resource-type": "ResourceType",
     }
@@ -28,6 +27,8 @@ FILTERS = MappingProxyType(
 
 def describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeTags; the filters are those that EC2 documents."""
+    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
+
     found = []
     for resource, tags in ec2_backend(cloud, call).tags.items():
         kind = EC2_PREFIX_TO_RESOURCE[get_prefix(resource)]
