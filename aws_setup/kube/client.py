@@ -8,7 +8,7 @@ import math
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -32,6 +32,7 @@ from aws_setup.kube.errors import (
     KubeBadRequest,
     KubeConflict,
     KubeError,
+    KubeForbidden,
     KubeNotFound,
     to_kube_error,
 )
@@ -124,8 +125,10 @@ class KubeClient:
     def get(self, kind: ResourceType, name: str, namespace: str = "") -> Json | None:
         """Return an object; None only when the API says that it does not exist."""
         if self._answers is not None and kind.namespaced and namespace == self._answers.listed:
-            found = (it for it in self.list(kind, namespace) if it["metadata"]["name"] == name)
-            return next(found, None)
+            # Who may not list may still get: RBAC grants each verb alone.
+            with suppress(KubeForbidden):
+                found = (it for it in self.list(kind, namespace) if it["metadata"]["name"] == name)
+                return next(found, None)
         try:
             return self.request("GET", kind.path(name, namespace), named=True)
         except KubeNotFound:
@@ -271,16 +274,13 @@ class KubeClient:
             while True:
                 if method != "GET":
                     before_write()
-                    self._forget_answers()
+                    if self._answers is not None:
+                        self._answers.forget()
                 reply = self._send_authorized(method, url, body, content)
                 if 200 <= reply.status < 300:
                     return reply.text
                 if not self._wait_to_retry(attempts, reply):
                     raise to_kube_error(method, path, reply.status, reply.text)
-
-    def _forget_answers(self) -> None:
-        if self._answers is not None:
-            self._answers.forget()
 
     def _wait_to_retry(self, attempts: Attempts, reply: Reply) -> bool:
         """Pause before the next try and return True; False when there is none."""

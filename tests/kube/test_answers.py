@@ -102,3 +102,10 @@ def test_an_error_is_no_answer(api: KubeApiServer) -> None:
     with pytest.raises(KubeError):
         asked.list(NODE)
     assert asked.list(NODE)
+
+
+def test_who_may_not_list_asks_for_the_object_alone(api: KubeApiServer) -> None:
+    client(api, None).create(CONFIG_MAP, named("a"), "default")
+    api.faults.add({"fault": "status", "status": 403, "resource": "configmaps", "times": 1})
+    assert client(api, Answers("default")).get(CONFIG_MAP, "a", "default")
+    assert [path.rpartition("/")[2] for _, path, _ in api.requests] == ["configmaps", "a"]
