@@ -115,16 +115,22 @@ def test_a_vpc_with_resources_is_not_deleted(ec2: Any, net: Network) -> None:
     # DeleteVpc page: all gateways and resources must be detached or deleted before
     delete = ec2.delete_vpc
     table = ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"]
+    acl = ec2.create_network_acl(VpcId=net.vpc)["NetworkAcl"]["NetworkAclId"]
     undo: list[tuple[Any, dict[str, str]]] = [
         (ec2.delete_subnet, {"SubnetId": net.subnet}),
         (ec2.delete_route_table, {"RouteTableId": table}),
         (ec2.delete_security_group, {"GroupId": net.group}),
         (ec2.detach_internet_gateway, {"InternetGatewayId": net.gateway, "VpcId": net.vpc}),
+        (ec2.delete_network_acl, {"NetworkAclId": acl}),
     ]
     for call, named in undo:
         assert refused(delete, VpcId=net.vpc) == "DependencyViolation"
         call(**named)
+    filters = [{"Name": "vpc-id", "Values": [net.vpc]}]
+    (default,) = ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
+    assert (default["IsDefault"], default["Associations"]) == (True, [])
     delete(VpcId=net.vpc)
+    assert ec2.describe_network_acls(Filters=filters)["NetworkAcls"] == []
     assert refused(delete, VpcId=net.vpc) == "InvalidVpcID.NotFound"
 
 

@@ -161,7 +161,8 @@ def _check_vpc_unused(cloud: CloudApi, call: Call) -> None:
     groups = [g for g in ec2.groups[vpc].values() if g.name != "default"]
     tables = [t for t in ec2.route_tables.values() if t.vpc_id == vpc and not _is_main(t)]
     subnets = [s for zone in ec2.subnets.values() for s in zone.values() if s.vpc_id == vpc]
-    if gateways or groups or tables or subnets or network_interfaces_in(ec2, vpc=vpc):
+    acls = [acl for acl in ec2.network_acls.values() if acl.vpc_id == vpc and not acl.default]
+    if gateways or groups or tables or subnets or acls or network_interfaces_in(ec2, vpc=vpc):
         raise _dependency_violation("vpc", vpc)
 
 

@@ -28,11 +28,27 @@ def _pending(cloud: CloudApi, resource: Any, latency: str, described: dict[str, 
 
 
 def _disassociate_deleted_subnet(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """A deleted subnet is no longer associated with its route table."""
-    for table in ec2_backend(cloud, call).route_tables.values():
+    """A deleted subnet is no longer associated with its route table and network ACL."""
+    ec2, subnet = ec2_backend(cloud, call), call.params["SubnetId"]
+    for table in ec2.route_tables.values():
         for key, target in list(table._associations.items()):
-            if target == call.params["SubnetId"]:
+            if target == subnet:
                 del table._associations[key]
+    for acl in ec2.network_acls.values():
+        for key, held in list(acl._associations.items()):
+            if held.subnet_id == subnet:
+                del acl._associations[key]
+
+
+def _delete_default_acl(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
+    """A deleted VPC's default network ACL is deleted with it.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html
+    """
+    acls = ec2_backend(cloud, call).network_acls
+    for acl in list(acls.values()):
+        if acl.vpc_id == call.params["VpcId"]:
+            del acls[acl.id]
 
 
 def _stop(cloud: CloudApi, call: Call) -> dict[str, Any]:
@@ -147,6 +163,7 @@ AFTER = {
     ("ec2", "CreateVpc"): _vpc_pending,
     ("ec2", "CreateSubnet"): _subnet_pending,
     ("ec2", "DeleteSubnet"): _disassociate_deleted_subnet,
+    ("ec2", "DeleteVpc"): _delete_default_acl,
     ("ec2", "ModifyInstanceAttribute"): _sync_interface_groups,
     ("ec2", "ModifyNetworkInterfaceAttribute"): _sync_instance_groups,
 }
