@@ -23,11 +23,12 @@ from aws_setup.engine.plan import (
     blockers,
     inspect_all,
     only,
+    removal_needs,
     with_details,
 )
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
-from aws_setup.engine.runner import Outcome, apply, removal_needs
+from aws_setup.engine.runner import Outcome, apply
 from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused

@@ -17,8 +17,7 @@ from aws_setup.cli.receipt_place import is_elsewhere, of_another_place
 from aws_setup.cli.run_lock import remove_lock
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import tls_pair_path
-from aws_setup.engine.plan import Row, dependants, inspect_all, refusals
-from aws_setup.engine.runner import removable
+from aws_setup.engine.plan import Row, dependants, inspect_all, refusals, removable
 from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused

@@ -21,9 +21,9 @@ from aws_setup.engine.history import (
     read_events,
     timestamp,
 )
-from aws_setup.engine.plan import Row
+from aws_setup.engine.plan import Row, removable, removal_needs
 from aws_setup.engine.result import Result
-from aws_setup.engine.runner import EventKind, Listener, StepEvent, removable, removal_needs
+from aws_setup.engine.runner import EventKind, Listener, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import Clock
 from aws_setup.errors import Problem

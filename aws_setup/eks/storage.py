@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.engine.step import Drift, Found
-from aws_setup.engine.wait import Pending
+from aws_setup.engine.wait import Pending, TooLate
 from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.service_account_role import EBS_CSI_ROLE
@@ -162,6 +163,10 @@ def other_defaults(names: Sequence[str]) -> Problem:
     )
 
 
+class NotBound(SetupError):
+    """No volume was made for a claim: neither will one be for OpenWhisk's."""
+
+
 @dataclass(frozen=True)
 class StorageProbe(Step):
     """A test of volumes: a 1 GiB claim and a pod that binds it, both deleted afterwards.
@@ -195,7 +200,11 @@ class StorageProbe(Step):
         return Found(PROBE, "binding", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the claim was bound and both are deleted; shows the event that blocks it."""
+        """Return when the claim was bound and both are deleted; shows the event that blocks it.
+
+        Raises:
+            NotBound: the claim was not bound in ten minutes.
+        """
         try:
             ctx.wait_until(
                 "a 1 GiB volume is created and bound",
@@ -204,8 +213,13 @@ class StorageProbe(Step):
                 pause=3,
                 hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
             )
-        finally:
-            _remove(ctx)
+        except Exception as error:
+            with suppress(SetupError):  # The first error is the cause.
+                _remove(ctx)
+            if isinstance(error, TooLate):
+                raise NotBound.all(error.problems) from error
+            raise
+        _remove(ctx)
         day = ctx.clock.today().date().isoformat()
         body: Json = {"metadata": {"annotations": {PROVEN: day}}}
         kube_client(ctx).patch(STORAGE_CLASS, GP3_CLASS, body)

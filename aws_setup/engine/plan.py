@@ -232,3 +232,43 @@ def to_problem(error: Exception, *, step: str = "") -> Problem:
         return Problem(prefix + first.what, first.why, first.hint)
     hint = "run the command again with -v for details"
     return Problem(prefix + type(error).__name__, str(error), hint)
+
+
+def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
+    """Return each removable step with the steps to delete before it: those that need it.
+
+    A step between two of them may be deleted already, so indirect needs count too. A resource that
+    ends with another one holds up nothing of what is deleted before that, and one that is deleted
+    beside others does not hold up those.
+    """
+    selected = removable(rows)
+    names = {row.step.name for row in selected}
+    before = {name: needed_by(rows, name) for name in names}
+    needs: dict[str, set[str]] = {row.step.name: set() for row in reversed(selected)}
+    for row in selected:
+        name, end = row.step.name, row.step.ends_with
+        beside = set(row.step.beside) if row.step.within in names else set()
+        for need in before[name] & names - beside:
+            if not (end in names and (need == end or end in before[need])):
+                needs[need].add(name)
+        if end in names:
+            needs[name].add(end)
+    return needs
+
+
+def removable(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of resources that exist and that this deployment may delete."""
+    return [row for row in rows if row.found and not row.step.adopted and not row.unowned]
+
+
+def needed_by(rows: Sequence[Row], name: str) -> set[str]:
+    """Return every step that a step needs or follows, directly or through others."""
+    by_name = {row.step.name: row.step for row in rows}
+    seen: set[str] = set()
+    pending = list(by_name[name].predecessors)
+    while pending:
+        need = pending.pop()
+        if need not in seen:
+            seen.add(need)
+            pending.extend(by_name[need].predecessors)
+    return seen

@@ -9,7 +9,14 @@ from enum import StrEnum, auto
 from typing import Any
 
 from aws_setup.engine.graph import Limits, all_needs, run_graph
-from aws_setup.engine.plan import Row, conflict_problems, inspect_step, shorten
+from aws_setup.engine.plan import (
+    Row,
+    conflict_problems,
+    inspect_step,
+    removable,
+    removal_needs,
+    shorten,
+)
 from aws_setup.engine.step import Action, Found, RunContext, Step
 from aws_setup.errors import Interrupted, SetupError
 
@@ -112,12 +119,20 @@ class _Run:
         except Interrupted:
             self.outcome.interrupted = True
             self.outcome.not_started = [name for name in names if name not in self._started]
-        for name in self.outcome.blocked:
-            before = {it.step for job in needs if job.step == name for it in all_needs(job, needs)}
-            causes = [step for step in names if step in before & self.outcome.failed.keys()]
-            text = f"not started: {shorten(causes)} failed" if causes else ""
-            self._say(EventKind.BLOCKED, name, text=text)
+        self._tell_blocked(needs)
         return self.outcome
+
+    def _tell_blocked(self, needs: Mapping[Job, set[Job]]) -> None:
+        """Say of each step that did not start which failed ones it needs, directly or not."""
+        blocked, failed = set(self.outcome.blocked), self.outcome.failed.keys()
+        causes: dict[str, set[str]] = {name: set() for name in self.outcome.blocked}
+        for job in needs:
+            if job.step in blocked and needs[job]:
+                causes[job.step] |= {it.step for it in all_needs(job, needs)} & failed
+        order = {name: at for at, name in enumerate(self.rows)}
+        for name, steps in causes.items():
+            shown = shorten(sorted(steps, key=order.__getitem__))
+            self._say(EventKind.BLOCKED, name, text=f"not started: {shown} failed" if steps else "")
 
     def _do(self, job: Job, act: Callable[[Job, Row, RunContext], Action]) -> bool:
         name, row = job.step, self.rows[job.step]
@@ -307,43 +322,3 @@ def remove(
         Job(name): {Job(need) for need in names} for name, names in removal_needs(rows).items()
     }
     return run.drive(needs, act, stop=stop, limits=None)
-
-
-def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
-    """Return each removable step with the steps to delete before it: those that need it.
-
-    A step between two of them may be deleted already, so indirect needs count too. A resource that
-    ends with another one holds up nothing of what is deleted before that, and one that is deleted
-    beside others does not hold up those.
-    """
-    selected = removable(rows)
-    names = {row.step.name for row in selected}
-    before = {name: needed_by(rows, name) for name in names}
-    needs: dict[str, set[str]] = {row.step.name: set() for row in reversed(selected)}
-    for row in selected:
-        name, end = row.step.name, row.step.ends_with
-        beside = set(row.step.beside) if row.step.within in names else set()
-        for need in before[name] & names - beside:
-            if not (end in names and (need == end or end in before[need])):
-                needs[need].add(name)
-        if end in names:
-            needs[name].add(end)
-    return needs
-
-
-def removable(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of resources that exist and that this deployment may delete."""
-    return [row for row in rows if row.found and not row.step.adopted and not row.unowned]
-
-
-def needed_by(rows: Sequence[Row], name: str) -> set[str]:
-    """Return every step that a step needs or follows, directly or through others."""
-    by_name = {row.step.name: row.step for row in rows}
-    seen: set[str] = set()
-    pending = list(by_name[name].predecessors)
-    while pending:
-        need = pending.pop()
-        if need not in seen:
-            seen.add(need)
-            pending.extend(by_name[need].predecessors)
-    return seen

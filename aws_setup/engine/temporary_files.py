@@ -92,7 +92,11 @@ def temporary_folder() -> Iterator[Path]:
     """
     folder = temporary_root()
     prefix = owned_prefix(folder, PREFIX)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name:
+    try:
+        made = tempfile.TemporaryDirectory(prefix=prefix, dir=folder)
+    except OSError as error:
+        raise _unwritable(error) from error
+    with made as name:
         yield Path(name)
 
 

@@ -29,6 +29,10 @@ def calendar_time() -> datetime:
     return datetime.now(UTC)
 
 
+class TooLate(SetupError):
+    """What was waited for did not come before the deadline."""
+
+
 @dataclass(frozen=True)
 class Pending:
     """What a probe returns while the resource is not ready: its state, as the API names it."""
@@ -117,7 +121,7 @@ def wait_until(
         hint: how to fix it when the deadline passes.
 
     Raises:
-        SetupError: the deadline passed; it names the last state.
+        TooLate: the deadline passed; it names the last state.
         Interrupted: the run is being stopped.
     """
     with within(deadline, clock=clock) as granted:
@@ -189,7 +193,7 @@ def _poll(
             if note:
                 note(last)
         if clock.now() - started >= deadline:
-            raise SetupError(
+            raise TooLate(
                 f"{what}: not within {format_duration(deadline)}",
                 f"its last state was {last!r}",
                 hint or "run the same command again: it resumes from here",

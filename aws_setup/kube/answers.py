@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,22 +25,31 @@ class Answers:
     def __init__(self, listed: str) -> None:
         self.listed = listed
         self._lock = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._known: dict[str, Json] = {}
+        self._known: dict[str, Future[Json]] = {}
 
     def of(self, path: str, ask: Callable[[], Json]) -> Json:
-        """Return what the server answers to a path, asked once; an error is asked for again."""
+        """Return what the server answers to a path, asked once.
+
+        Who waits for an answer gets its error, too; who comes later asks again.
+        """
         with self._lock:
-            known, lock = self._known, self._locks.setdefault(path, threading.Lock())
-        with lock:
-            if path not in known:
-                known[path] = ask()
-            return copy.deepcopy(known[path])
+            known, answer = self._known, self._known.get(path)
+            mine = answer is None
+            answer = known.setdefault(path, answer or Future())
+        if mine:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:
+                with self._lock:
+                    del known[path]
+                answer.set_exception(error)
+                raise
+        return copy.deepcopy(answer.result())
 
     def forget(self) -> None:
         """Ask for everything again: something is about to change."""
         with self._lock:
-            self._locks, self._known = {}, {}
+            self._known = {}
 
 
 @contextmanager
@@ -49,4 +59,4 @@ def each_asked_once(ctx: Context) -> Iterator[None]:
     try:
         yield
     finally:
-        del ctx.aws.shared[Answers]
+        ctx.aws.shared.pop(Answers, None)

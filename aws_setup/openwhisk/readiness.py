@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
-from aws_setup.eks.storage import StorageProbe, last_event
+from aws_setup.eks.storage import NotBound, StorageProbe, last_event
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
@@ -107,7 +107,8 @@ class OpenWhiskReady(Step):
                     text,
                     "run `configure` again to re-create the job",
                 )
-            if blocker.kind == "claim" and StorageProbe.name in ctx.failed:
+            probed = ctx.failed.get(StorageProbe.name)
+            if blocker.kind == "claim" and isinstance(probed, NotBound):
                 raise SetupError(
                     f"OpenWhisk's volume of {blocker.name} is not bound",
                     f"nor was the one of the {StorageProbe.name}, which failed before",

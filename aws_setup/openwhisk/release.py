@@ -97,13 +97,10 @@ class HelmRelease(Step):
     def _drift(self, ctx: Context, release: Revision, records: Sequence[Json]) -> tuple[Drift, ...]:
         by_hand = not release.description.startswith(FINGERPRINT_PREFIX)
         keys, config = read_secrets(ctx), ctx.config
-        desired = None
-        if keys and "server certificate" in ctx.found:
-            desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.status != "deployed":
             # helm describes a revision that did not end itself: this run's values are not others'.
-            ours = desired and not _changed(release.values, desired)
-            kept = without_keys(release.values, ctx, keys) if by_hand and not ours else None
+            others = by_hand and not _is_desired(ctx, keys, release)
+            kept = without_keys(release.values, ctx, keys) if others else None
             return (Drift("status", release.status, "deployed", replaces=kept),)
         if by_hand and not (keys and keys.chart):
             fix = (
@@ -116,8 +113,9 @@ class HelmRelease(Step):
             *claim_drift(ctx, records),
             *certificate_steps.replaced(ctx),
         )
-        if keys is None or desired is None:
+        if keys is None or "server certificate" not in ctx.found:
             return missing
+        desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.description != desired.description:
             current = release.values
             return (*_changes(ctx, keys, desired, current=current, by_hand=by_hand), *missing)
@@ -189,6 +187,14 @@ def _changes(
     if not left_out and one_time_jobs.find_initialised(ctx):
         drift[-1] = replace(drift[-1], wants=f"{drift[-1].wants} ({LEFT_OUT})")
     return tuple(drift)
+
+
+def _is_desired(ctx: Context, keys: OpenWhiskSecrets | None, release: Revision) -> bool:
+    """Return whether a release has the desired values; not where those cannot be found out."""
+    if keys is None or not keys.chart or "server certificate" not in ctx.found:
+        return False
+    desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
+    return not _changed(release.values, desired)
 
 
 def _changed(current: Mapping[str, Any], desired: DesiredRelease) -> list[str]:

@@ -40,6 +40,9 @@ KEY_LENGTH = 64
 KEYS = frozenset({"system", "guest", "database"})
 """Keys of the Secret without which OpenWhisk cannot be upgraded."""
 
+LONG = 20
+"""Characters of a key that is found inside other texts, too; those made here have 32 and more."""
+
 CHART_KEY = "chart"
 """Key of the Secret that holds the source and the commit of the chart."""
 
@@ -103,16 +106,23 @@ def require_secrets(ctx: Context) -> OpenWhiskSecrets:
 
 
 def without_keys(content: Any, ctx: Context, keys: OpenWhiskSecrets | None) -> Any:
-    """Return what is copied to a file: the name of the Secret stands for each of its keys."""
+    """Return what is copied to a file: the name of the Secret stands for each of its keys.
+
+    Without the Secret, `keys` is None: the copy may then be the only place that has them.
+    """
     if isinstance(content, Mapping):
         return {name: without_keys(member, ctx, keys) for name, member in content.items()}
     if isinstance(content, list):
         return [without_keys(member, ctx, keys) for member in content]
     if isinstance(content, str) and keys:
         shown = f"(in the Secret {secret_name(ctx.config)})"
-        for key in (keys.system, keys.guest, keys.database):
-            for text in (key, base64.b64encode(key.encode()).decode()):
-                content = content.replace(text, shown)
+        plain = [key for key in (keys.system, keys.guest, keys.database) if key]
+        known = [*plain, *(base64.b64encode(key.encode()).decode() for key in plain)]
+        if content in known:
+            return shown
+        # A part of a text is a key only where it is too long to be there by chance.
+        for key in (key for key in known if len(key) >= LONG):
+            content = content.replace(key, shown)
     return content
 
 

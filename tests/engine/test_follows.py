@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from aws_setup.engine.plan import Row, dependants, inspect_all, only
-from aws_setup.engine.runner import EventKind, StepEvent, apply, jobs_of, removal_needs
+from aws_setup.engine.plan import Row, dependants, inspect_all, only, removal_needs
+from aws_setup.engine.runner import EventKind, StepEvent, apply, jobs_of
 from aws_setup.engine.step import Action, Drift, Found, RunContext, Step
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError

@@ -7,8 +7,8 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from aws_setup.engine.plan import Row
-from aws_setup.engine.runner import needed_by, removable, removal_needs, remove
+from aws_setup.engine.plan import Row, needed_by, removable, removal_needs
+from aws_setup.engine.runner import remove
 from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
 from aws_setup.engine.wait import SystemClock
 

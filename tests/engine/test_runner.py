@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pytest
 
 from aws_setup.engine.graph import Limits, run_graph
-from aws_setup.engine.plan import Row, inspect_all
-from aws_setup.engine.runner import EventKind, StepEvent, apply, removal_needs
+from aws_setup.engine.plan import Row, inspect_all, removal_needs
+from aws_setup.engine.runner import EventKind, StepEvent, apply
 from aws_setup.engine.step import Action, Drift, Found, RunContext, Step
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Interrupted

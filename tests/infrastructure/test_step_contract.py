@@ -13,8 +13,8 @@ from aws_setup.aws.inventory import Inventory
 from aws_setup.cli.aws_commands import open_aws
 from aws_setup.config import Config
 from aws_setup.config.loader import load_config
-from aws_setup.engine.plan import Row, inspect_all, needs_of, only
-from aws_setup.engine.runner import Outcome, apply, removal_needs, remove
+from aws_setup.engine.plan import Row, inspect_all, needs_of, only, removal_needs
+from aws_setup.engine.runner import Outcome, apply, remove
 from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wait import SystemClock
 from aws_setup.infrastructure.network import MARKER_GROUP

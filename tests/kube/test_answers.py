@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -94,6 +95,35 @@ def test_steps_that_ask_at_once_send_one_request() -> None:
         go.set()
         assert [future.result() for future in futures] == [{"items": []}] * 8
     assert len(asked) == 1
+
+
+def test_who_waits_for_an_answer_gets_its_error_and_who_comes_later_asks() -> None:
+    answers, asked, go = Answers("default"), [], threading.Event()
+
+    def fail() -> Json:
+        asked.append(1)
+        go.wait(10)
+        raise KubeError("GET /x", "no answer", "", status=0)
+
+    def try_it() -> str:
+        try:
+            answers.of("/x", fail)
+        except KubeError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(try_it)
+        while not asked:
+            time.sleep(0.001)
+        later = [pool.submit(try_it) for _ in range(7)]
+        while pool._work_queue.qsize():
+            time.sleep(0.001)
+        go.set()
+        assert {future.result() for future in (first, *later)} == {first.result()}
+    assert first.result()
+    assert len(asked) <= 2, "who had not asked yet when the error came asks again"
+    assert answers.of("/x", lambda: {"items": []}) == {"items": []}
 
 
 def test_an_error_is_no_answer(api: KubeApiServer) -> None:

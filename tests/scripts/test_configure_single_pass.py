@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config
-from aws_setup.engine.plan import Row
-from aws_setup.engine.runner import removal_needs
+from aws_setup.engine.plan import Row, removal_needs
 from aws_setup.engine.step import Action, Found
 from aws_setup.openwhisk import certificate
 from aws_setup.rehearsal.core.server import RehearsalCloud

@@ -9,8 +9,7 @@ import pytest
 
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
-from aws_setup.engine.plan import Row, inspect_all, only
-from aws_setup.engine.runner import removal_needs
+from aws_setup.engine.plan import Row, inspect_all, only, removal_needs
 from aws_setup.engine.step import Action, Found
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup
 from aws_setup.infrastructure.nat_gateway import ElasticIp, NatGateway

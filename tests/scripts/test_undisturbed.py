@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import Config
-from aws_setup.engine.plan import Row
-from aws_setup.engine.runner import needed_by
+from aws_setup.engine.plan import Row, needed_by
 from aws_setup.engine.step import Action
 from aws_setup.preflight.policy_document import policy
 from aws_setup.rehearsal.core.server import RehearsalCloud

@@ -34,6 +34,12 @@ PRIVATE = re.compile(r"\.pem\b|wskprops|kubeconfig|^lambda-fs-[0-9a-f]{16}-")
 """Names of the files that are there to hold a secret, temporary ones of a run too; nobody else may
 read them."""
 
+OPENWHISK = ("owdev-whisk.auth", "owdev-lambda-fs", "owdev-db.auth")
+"""The Secrets with OpenWhisk's keys and the password of its database."""
+
+SHORTEST = 20
+"""Characters of a generated secret; shorter values of those Secrets, such as names, are none."""
+
 _CANARY = re.compile(rb"canary-[a-z-]+")
 
 
@@ -95,19 +101,24 @@ class Search:
         for path in (*self.folder.glob("*.pem"), *self.folder.glob("infrastructure_json/*.pem")):
             _, _, key = path.read_bytes().partition(b"PRIVATE KEY-----\n")
             if key:
-                self._learned[key.splitlines()[0]] = path.name
+                self._learn_one(key.splitlines()[0], path.name)
         for api in self.environment.hooks.apis.values() if self.environment else ():
             for (plural, _, name), item in list(api.state.objects.items()):
-                if plural == "secrets" and name == "owdev-whisk.auth":
+                if plural == "secrets" and name in OPENWHISK:
                     for key, value in item["data"].items():
-                        whole = base64.b64decode(value)
-                        self._learned[whole.partition(b":")[2]] = f"OpenWhisk {key}"
+                        _, _, secret = base64.b64decode(value).rpartition(b":")
+                        if len(secret) >= SHORTEST and key != "chart":
+                            self._learn_one(secret, f"OpenWhisk {key}")
         if known != self._learned:
             self._clean.clear()
 
+    def _learn_one(self, secret: bytes, name: str) -> None:
+        for text in (secret, *_encoded(secret)):
+            self._learned[text] = name
+
     def _secrets(self, content: bytes) -> list[str]:
         """Return the names of the secrets in a text."""
-        found = [name for secret, name in self._learned.items() if secret in content]
+        found = sorted({name for secret, name in self._learned.items() if secret in content})
         if b"canary-" in content:
             found += sorted({match.decode() for match in _CANARY.findall(content)})
         if any(part in content for part in _ENCODED):

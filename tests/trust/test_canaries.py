@@ -87,6 +87,7 @@ def clean(tmp_path: Path) -> Search:
     [
         (f"… password={SECRET} …", SECRET),
         (f"… {KEY} …", "key.pem"),
+        (base64.b64encode(f"key: {KEY}".encode()).decode(), "key.pem"),
         (base64.b64encode(f"x:{SECRET}".encode()).decode(), "canary in base64"),
     ],
 )

@@ -41,14 +41,14 @@ def daemonise(pid_file: Path) -> None:
     written, write = os.pipe()
     if os.fork():
         os.close(write)
-        os.read(written, 1)
-        os._exit(0)
+        os._exit(0 if os.read(written, 1) else 1)
     os.close(written)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+    os.write(write, b"!")
     os.close(write)
 
 
