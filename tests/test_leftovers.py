@@ -30,19 +30,22 @@ def test_file():
 
 def test_thread():
     threading.Thread(target=threading.Event().wait, args=(3,), name="stays").start()
+
+def test_late_thread():
+    threading.Thread(target=threading.Event().wait, args=(0.2,)).start()
 """
 
 
 def session(folder: Path, *words: str, test: str, ci: bool) -> tuple[int, str]:
     """Run one of the tests above in a session of its own; return its exit code and output."""
     (folder / "test_leaves.py").write_text(LEAVES)
-    # What does not end is waited for until then.
-    code = (
-        "import sys, pytest; from tests.support import leftovers; leftovers.PATIENCE = 1.0; "
-        "sys.exit(pytest.main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, *words, "-k", test, str(folder / "test_leaves.py")]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "CI": "1" if ci else ""}
+    command = [sys.executable, "-m", "pytest", *words, "-k", test, str(folder / "test_leaves.py")]
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "CI": "1" if ci else "",
+        "TESTS_PATIENCE": "1",
+    }
     done = subprocess.run(
         [
             *command,
@@ -71,9 +74,10 @@ def session(folder: Path, *words: str, test: str, ci: bool) -> tuple[int, str]:
     ("test", "left"),
     [
         ("clean", ""),
+        ("late", ""),
         ("process", r"process \d+ sleep 600"),
         ("file", r"file forgotten-\w+"),
-        ("thread", "thread stays"),
+        ("test_thread", "thread stays"),
     ],
 )
 def test_what_a_session_leaves_fails_it_in_ci(
@@ -90,6 +94,6 @@ def test_what_a_session_leaves_fails_it_in_ci(
 
 
 def test_elsewhere_it_is_only_told(tmp_path: Path) -> None:
-    code, output = session(tmp_path, test="file", ci=False)
+    code, output = session(tmp_path, test="test_file", ci=False)
     assert code == 0
     assert "left by the tests: file forgotten-" in output

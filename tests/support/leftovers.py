@@ -2,7 +2,8 @@
 
 Whatever a test starts inherits a variable, by which it is found at the end of the session, and a
 port that is still open is one of such a process. The temporary folder is one of the session. Not
-seen: a process whose environment was cleared, and files elsewhere. Processes are found on Linux.
+seen: a process whose environment was cleared, a fork of the session's own process, and files
+elsewhere. Processes are found on Linux.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pytest
 VARIABLE = "TESTS_SESSION"
 """Environment variable that all processes of a session have, with a value of that session."""
 
-PATIENCE = 15.0
+PATIENCE = float(os.environ.get("TESTS_PATIENCE", "15"))
 """Most seconds in which what was told to end does so, on a busy computer too."""
 
 _left: list[str] = []
@@ -30,14 +31,29 @@ _left: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the session a temporary folder and its variable; workers inherit them."""
+    """Let a worker tell of its threads, at the end of all its fixtures."""
     if hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Worker())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Give the session a temporary folder and its variable, which workers inherit."""
+    if hasattr(session.config, "workerinput"):
         return
     # pytest keeps the folders of its last three sessions for whoever looks for a failure.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     os.environ[VARIABLE] = f"{os.getpid()}-{time.time_ns()}"
     os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="tests-")
     tempfile.tempdir = None
+
+
+class _Worker:
+    """Sends what a worker leaves: xdist does that around the other hooks."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        session.config.workeroutput["threads"] = remaining(threads)  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,13 +65,11 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Report what is left when all workers and fixtures have ended; in CI the session fails."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["threads"] = threads()
-        return (yield)
     yield
+    if hasattr(session.config, "workerinput"):
+        return
     folder = Path(os.environ["TMPDIR"])
-    left = [*_left, *threads(), *(f"process {name}" for name in ended_processes())]
+    left = [*_left, *remaining(threads), *remaining(processes)]
     left += [f"file {path.name}" for path in sorted(folder.iterdir())]
     shutil.rmtree(folder, ignore_errors=True)
     if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
@@ -65,6 +79,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def remaining(look: Callable[[], list[str]]) -> list[str]:
+    """Return what there is, when it has had time to end."""
+    deadline = time.monotonic() + PATIENCE
+    while (left := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
 def threads() -> list[str]:
     """Return the threads that keep this process from ending."""
     ours = (threading.main_thread(), threading.current_thread())
@@ -72,20 +94,14 @@ def threads() -> list[str]:
     return [f"thread {thread.name}" for thread in alive if thread not in ours]
 
 
-def ended_processes() -> list[str]:
-    """Wait for the processes of the session to end, and return those that do not."""
-    deadline = time.monotonic() + PATIENCE
-    while (left := list(processes())) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return left
-
-
-def processes() -> Iterator[str]:
-    """Yield number and command of each running process that this session has started."""
-    mark = f"{VARIABLE}={os.environ[VARIABLE]}".encode()
+def processes() -> list[str]:
+    """Return number and command of each running process that this session has started."""
+    mark, found = f"{VARIABLE}={os.environ[VARIABLE]}".encode(), []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             environment = (entry / "environ").read_bytes().split(b"\0")
             if mark in environment and int(entry.name) != os.getpid():
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                yield f"{entry.name} {command.strip()[:150]}"
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                shown = command.decode(errors="replace").strip()
+                found.append(f"process {entry.name} {shown[:150]}")
+    return found
