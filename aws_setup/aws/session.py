@@ -99,7 +99,7 @@ class Aws:
         return str(self._session.get_config_variable("region") or "")
 
     def known_regions(self) -> list[str]:
-        """Return the regions that the installed boto3 knows, without a request."""
+        """Return the regions that the installed botocore knows, without a request."""
         core = self._session
         partitions: list[str] = core.get_available_partitions()
         return [

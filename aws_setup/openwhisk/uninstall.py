@@ -18,7 +18,6 @@ from aws_setup.kube.connect import kube_client
 from aws_setup.kube.errors import KubeNotFound
 from aws_setup.kube.objects import CLAIM, JOB, SECRET, SERVICE, VOLUME, Json, ResourceType
 from aws_setup.openwhisk.addresses import chart_service, read_service
-from aws_setup.openwhisk.helm import find_helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.one_time_jobs import destructive_jobs
 from aws_setup.openwhisk.release_records import objects_of, records_of
@@ -41,7 +40,6 @@ def uninstall(ctx: Context) -> None:
     for name in destructive_jobs(config.openwhisk_release):
         kube_client(ctx).delete(JOB, name, config.openwhisk_namespace)
     try:
-        find_helm()
         retry_when_unreachable(ctx, lambda _: helm_of(ctx).uninstall())
     except (Refused, NoTemporaryFile) as error:
         ctx.note(f"{error.problems[0].what}: deleting the release's objects one by one")

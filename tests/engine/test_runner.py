@@ -252,3 +252,16 @@ def test_ten_thousand_independent_steps_take_no_minutes() -> None:
     rows = [Row(FakeResource(f"step {index}"), Action.CREATE) for index in range(10_000)]
     _, done = run(rows, limits=Limits(workers=4, fail_fast=True))
     assert len(done) == 10_000
+
+
+@pytest.mark.timeout(60)
+def test_ten_thousand_steps_behind_a_failed_one_name_it_in_no_minutes() -> None:
+    first = Row(FakeResource("first", work=failing), Action.CREATE)
+    rest = [
+        Row(FakeResource(f"step {index}", needs=("first",)), Action.CREATE)
+        for index in range(10_000)
+    ]
+    events: list[StepEvent] = []
+    apply([first, *rest], RunContext(clock=SystemClock()), tell=events.append, stop=nothing)
+    told = [event.text for event in events if event.kind is EventKind.BLOCKED]
+    assert told == ["not started: first failed"] * 10_000

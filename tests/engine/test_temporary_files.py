@@ -154,3 +154,15 @@ def test_a_full_temporary_folder_is_an_error_with_a_fix(
     with pytest.raises(SetupError, match="temporary folder"), temporary_file("x", suffix=""):
         pass
     assert list(folder.iterdir()) == [], "the empty file is deleted"
+
+
+def test_a_folder_on_a_full_disk_is_an_error_with_a_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", no_space)
+    with pytest.raises(SetupError, match="No space left"), temporary_folder():
+        pass

@@ -86,12 +86,23 @@ def real_failure(action: str) -> str:
                 return f"{verb}: refused after a write"
             if ended["exit_code"] and (why := _unnamed(action, ended)):
                 return f"{verb}: {why}"
+        if not _was_denied(user, action):
+            return "nothing was denied"
         user.cloud.settings.deny = []
         for verb in ("create", "destroy"):
             ended = user.run(verb, "--yes")
             if ended["exit_code"]:
                 return f"{verb} with the permission: {ended['problems']}"
         return ""
+
+
+def _was_denied(user: Operator, action: str) -> bool:
+    """Return whether a call of the action was refused, which a run may survive."""
+    codes = ("Unauthorized", "AccessDenied")
+    denied = [call for call in user.cloud.calls if any(code in call.code for code in codes)]
+    names = {iam_action(Call(call.service, call.action, {}, "", "")) for call in denied}
+    # Two calls need the permission to pass a role, too, which is no call of its own.
+    return action in names or (action == "iam:PassRole" and bool(names))
 
 
 def pause_failure(action: str) -> str:
@@ -105,6 +116,8 @@ def pause_failure(action: str) -> str:
         ended = user.run("pause", "--yes")
         if ended["exit_code"] and (why := _unnamed(action, ended)):
             return why
+        if not _was_denied(user, action):
+            return "nothing was denied"
         user.cloud.settings.deny = []
         for verb in ("pause", "destroy"):
             ended = user.run(verb, "--yes")
