@@ -84,7 +84,7 @@ class VpcCleanup(CleanupStep):
     """Load balancers, interfaces and security groups in the deployment's VPC; cluster volumes.
 
     What is in the VPC and is neither the deployment's nor its cluster's is named and kept.
-    Nothing but volumes is searched for in a VPC that the deployment does not own.
+    In a VPC that the deployment does not own it is only what has the tags of its cluster.
     """
 
     name: str = "left by Kubernetes"
@@ -100,13 +100,13 @@ class VpcCleanup(CleanupStep):
     )
 
     def find(self, ctx: Context) -> Found | None:
-        """Return what will be searched for; None when there is no owned VPC and no volume."""
+        """Return what will be searched for; None when there is no owned VPC and nothing of it."""
         if ctx.inventory.of_step("vpcs", "vpc"):
             return Found("load balancers, interfaces, security groups, volumes, if any")
         if cluster_of(ctx) is None:
             return None
-        volumes = _claim_volumes(ctx, in_use=True)
-        return Found(", ".join(volumes), "what Kubernetes does not delete") if volumes else None
+        ids = [*owned_load_balancers(ctx), *_claim_volumes(ctx, in_use=True)]
+        return Found(", ".join(ids), "what Kubernetes does not delete") if ids else None
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete load balancers and what they used; refuse at once where others use the VPC."""
@@ -115,6 +115,10 @@ class VpcCleanup(CleanupStep):
             delete_interfaces(ctx, vpc["VpcId"], kept_balancers=kept)
             _delete_groups(ctx, vpc["VpcId"])
             delete_guardduty(ctx, vpc["VpcId"])
+        if not ctx.inventory.of_step("vpcs", "vpc"):
+            delete_classic(ctx, owned_load_balancers(ctx))
+            for group_id in _elb_groups(ctx):
+                _delete_group(ctx, group_id)
         for volume in cluster_volumes(ctx):
             _delete_volume(ctx, volume["VolumeId"])
         for vpc in ctx.inventory.of_step("vpcs", "vpc"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
 from aws_setup.config.durations import NEVER
@@ -103,14 +105,27 @@ def steps_deleted_with_cluster(config: Config) -> list[Step]:
     """Return the steps to delete when the cluster itself ends, without the cluster.
 
     The deployment's node groups are deleted before all others, and beside everything else: the
-    volumes that Kubernetes does not delete any more are deleted after the cluster.
+    volumes that Kubernetes does not delete any more are deleted after the cluster. So is the
+    certificate: a load balancer that Kubernetes does not delete any more uses it until then.
     """
-    steps = cluster_teardown_steps(config)
+    steps = [_free_of_certificate(step) for step in cluster_teardown_steps(config)]
     groups = tuple(step.name for step in steps if isinstance(step, NodeGroup))
     return [
-        SkipIfUnreachable(step, also=(NodeGroupCleanup.name,))
+        step
+        if isinstance(step, ServerCertificate)
+        else SkipIfUnreachable(step, also=(NodeGroupCleanup.name,))
         if isinstance(step, NodeGroup)
         else SkipIfUnreachable(step, beside=(*groups, NodeGroupCleanup.name))
         for step in steps
         if not isinstance(step, (ActiveCluster, NodeIngress))
     ]
+
+
+def _free_of_certificate(step: Step) -> Step:
+    """Return a step for deletion, of which the cluster does not wait for the certificate."""
+    if isinstance(step, ServerCertificate):
+        return replace(step, needs=())
+    if ServerCertificate.name in step.needs:
+        # These were ordered through the certificate: whose they are is in the Secret.
+        return replace(step, needs=(*step.needs, SecretsStep.name))  # type: ignore[type-var]
+    return step

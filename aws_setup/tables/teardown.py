@@ -11,6 +11,7 @@ from aws_setup.infrastructure.ami_copies import AmiCopyCleanup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, VpcCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.internet_gateway import after_public_addresses
+from aws_setup.openwhisk.certificate_steps import ServerCertificate
 from aws_setup.pause.deadline import Deadline
 from aws_setup.software.sql.account import PasswordFile
 from aws_setup.software.ssh_access import KnownHostsFile
@@ -36,7 +37,8 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
     steps += steps_deleted_with_cluster(config)
     others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))
     names = {step.name for step in steps}
-    cleanup = VpcCleanup(needs=tuple(need for need in VpcCleanup.needs if need in names))
+    before = (*VpcCleanup.needs, ServerCertificate.name)
+    cleanup = VpcCleanup(needs=tuple(need for need in before if need in names))
     steps = [
         replace(step, needs=(*step.needs, cleanup.name)) if isinstance(step, EksCluster) else step
         for step in steps

@@ -12,6 +12,7 @@ import pytest
 from aws_setup.kube.connect import ENDING_CLUSTER_SECONDS
 from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from tests.support.aws import client
 from tests.support.cluster import Lab, lab
 
 pytestmark = [pytest.mark.kind("A12"), pytest.mark.timeout(240)]
@@ -60,6 +61,30 @@ def test_an_unreachable_api_server_is_asked_once(zoo: Lab, monkeypatch: pytest.M
     zoo.api.faults.add({"fault": "status", "status": 503, "times": 1000})
     check_destroyed(zoo, "(503)")
     assert {path for _, path, _ in zoo.api.requests} <= {"/api/v1/namespaces/kube-system"}
+
+
+UNUSABLE = {
+    "does not answer": {"status": 503},
+    "refuses deletions, as a webhook does": {"status": 500, "verb": "delete"},
+    "refuses to delete Services": {"status": 500, "verb": "delete", "resource": "services"},
+}
+
+
+@pytest.mark.parametrize("rule", UNUSABLE.values(), ids=UNUSABLE)
+def test_what_openwhisk_has_in_aws_is_deleted_without_the_api_server(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: dict[str, Any]
+) -> None:
+    """The load balancer uses the certificate, and only Kubernetes would delete it before."""
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as zoo:
+        zoo.run("configure")
+        iam, elb = client("iam"), client("elb")
+        assert elb.describe_load_balancers()["LoadBalancerDescriptions"]
+        assert iam.list_server_certificates()["ServerCertificateMetadataList"]
+        monkeypatch.setattr("aws_setup.kube.connect.ENDING_CLUSTER_SECONDS", 0.5)
+        zoo.api.faults.add({"fault": "status", "times": 1000, **rule})
+        check_destroyed(zoo, str(rule["status"]))
+        assert iam.list_server_certificates()["ServerCertificateMetadataList"] == []
+        assert elb.describe_load_balancers()["LoadBalancerDescriptions"] == []
 
 
 def test_a_token_that_the_api_server_refuses_does_not_block_destroy(zoo: Lab) -> None:
