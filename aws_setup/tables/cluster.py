@@ -111,9 +111,7 @@ def steps_deleted_with_cluster(config: Config) -> list[Step]:
     steps = [_free_of_certificate(step) for step in cluster_teardown_steps(config)]
     groups = tuple(step.name for step in steps if isinstance(step, NodeGroup))
     return [
-        step
-        if isinstance(step, ServerCertificate)
-        else SkipIfUnreachable(step, also=(NodeGroupCleanup.name,))
+        SkipIfUnreachable(step, also=(NodeGroupCleanup.name,))
         if isinstance(step, NodeGroup)
         else SkipIfUnreachable(step, beside=(*groups, NodeGroupCleanup.name))
         for step in steps

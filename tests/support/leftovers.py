@@ -1,4 +1,6 @@
-"""What a session of tests leaves: processes, threads, and temporary files; in CI a failure.
+"""What a session of tests leaves: processes and threads, in CI a failure, and temporary files.
+
+Files are told only: what a test kills cannot delete its own.
 
 Whatever a test starts inherits a variable, by which it is found at the end of the session, and a
 port that is still open is one of such a process. The temporary folder is one of the session. Not
@@ -70,10 +72,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         return
     folder = Path(os.environ["TMPDIR"])
     left = [*_left, *remaining(threads), *remaining(processes)]
-    left += [f"file {path.name}" for path in sorted(folder.iterdir())]
+    files = [f"file {path.name}" for path in sorted(folder.iterdir())]
     shutil.rmtree(folder, ignore_errors=True)
     if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
-        for what in left:
+        for what in (*left, *files):
             reporter.write_line(f"left by the tests: {what}")
     if left and os.environ.get("CI") and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
