@@ -86,14 +86,19 @@ def real_failure(action: str) -> str:
                 return f"{verb}: refused after a write"
             if ended["exit_code"] and (why := _unnamed(action, ended)):
                 return f"{verb}: {why}"
-        if not _was_denied(user, action):
-            return "nothing was denied"
-        user.cloud.settings.deny = []
-        for verb in ("create", "destroy"):
-            ended = user.run(verb, "--yes")
-            if ended["exit_code"]:
-                return f"{verb} with the permission: {ended['problems']}"
-        return ""
+        return _allowed_failure(user, action, "create", "destroy")
+
+
+def _allowed_failure(user: Operator, action: str, *verbs: str) -> str:
+    """Return what is wrong when the action, which has been denied, is allowed again."""
+    if not _was_denied(user, action):
+        return "nothing was denied"
+    user.cloud.settings.deny = []
+    for verb in verbs:
+        ended = user.run(verb, "--yes")
+        if ended["exit_code"]:
+            return f"{verb} with the permission: {ended['problems']}"
+    return ""
 
 
 def _was_denied(user: Operator, action: str) -> bool:
@@ -101,8 +106,8 @@ def _was_denied(user: Operator, action: str) -> bool:
     codes = ("Unauthorized", "AccessDenied")
     denied = [call for call in user.cloud.calls if any(code in call.code for code in codes)]
     names = {iam_action(Call(call.service, call.action, {}, "", "")) for call in denied}
-    # Two calls need the permission to pass a role, too, which is no call of its own.
-    return action in names or (action == "iam:PassRole" and bool(names))
+    # To pass a role is no call of its own: another one is refused, beside the simulator's.
+    return action in names or (action == "iam:PassRole" and bool(names - {SIMULATE}))
 
 
 def pause_failure(action: str) -> str:
@@ -116,14 +121,7 @@ def pause_failure(action: str) -> str:
         ended = user.run("pause", "--yes")
         if ended["exit_code"] and (why := _unnamed(action, ended)):
             return why
-        if not _was_denied(user, action):
-            return "nothing was denied"
-        user.cloud.settings.deny = []
-        for verb in ("pause", "destroy"):
-            ended = user.run(verb, "--yes")
-            if ended["exit_code"]:
-                return f"{verb} with the permission: {ended['problems']}"
-        return ""
+        return _allowed_failure(user, action, "pause", "destroy")
 
 
 def _unnamed(action: str, ended: dict[str, Any]) -> str:
