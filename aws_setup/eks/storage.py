@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,8 +213,10 @@ class StorageProbe(Step):
                 hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
             )
         except Exception as error:
-            with suppress(SetupError):  # The first error is the cause.
+            try:
                 _remove(ctx)
+            except SetupError as left:  # The first error is the cause.
+                ctx.note(f"the probe is not deleted yet, the next run does it: {left}")
             if isinstance(error, TooLate):
                 raise NotBound.all(error.problems) from error
             raise
