@@ -37,6 +37,9 @@ CAN_COPY = sys.platform.startswith("linux")
 SHARED: Literal["module", "function"] = "module" if CAN_COPY else "function"
 """The scope of a fixture that yields a `World`."""
 
+FAST_HELM = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
+"""helm runs for a second, a third of which collecting garbage takes: only above a limit."""
+
 LONGEST = 280
 """Seconds after which a copy that has not ended has failed; pytest's time-outs do not reach it."""
 
@@ -100,9 +103,8 @@ def wall_off(patch: pytest.MonkeyPatch, home: Path) -> None:
     patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     patch.setenv("AWS_REGION", "us-east-1")
     patch.setenv("NO_COLOR", "1")
-    # helm runs for a second, a third of which collecting garbage takes: only above a limit.
-    patch.setenv("GOGC", "off")
-    patch.setenv("GOMEMLIMIT", "256MiB")
+    for name, value in FAST_HELM.items():
+        patch.setenv(name, value)
 
 
 def run_test(item: pytest.Function) -> bool:

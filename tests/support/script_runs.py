@@ -338,10 +338,12 @@ def _preload() -> None:
     import boto3
 
     import aws_setup
-    from aws_setup.config.model import Config
-    from tests.support import service_models
+    from tests.support import loaded_keys, service_models
 
     service_models.install()
+    loaded_keys.install(check=False)
+    from aws_setup.config.model import Config
+
     Config.model_rebuild()
     for name in SCRIPTS:
         importlib.import_module(name)

@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.trust.cliffs import ENDS_RUN, LOCAL, Cliff, Kind
-from tests.trust.results import Result, read, record
+from tests.trust.results import Recoveries, Result, first_order, read, record
 
 if TYPE_CHECKING:
     from tests.trust.story import Outcome, Undisturbed
@@ -46,19 +47,41 @@ class Plan:
     every: bool = False
     """Whether to recover from each state, even when it is equal to an earlier one."""
 
-    def select(self, every: Sequence[Cliff], done: set[str]) -> list[Cliff]:
-        """Return the cliffs of this process that have not been tried yet, in the seed's order."""
+    def select(
+        self, every: Sequence[Cliff], done: set[str], *, order: Sequence[str] = ()
+    ) -> list[Cliff]:
+        """Return the cliffs of this process that have not been tried yet, in the seed's order.
+
+        Args:
+            every: all cliffs of a command.
+            done: the names of those that have been tried.
+            order: the writes of the command, one after the other. A process gets kills that follow
+                each other: after one write and before the next the state is often the same.
+        """
         # Parallel steps write in another order each time; the same seed means the same cliffs.
         wanted = sorted((cliff for cliff in every if cliff.kind in self.kinds), key=str)
-        order = random.Random(self.seed)
-        order.shuffle(wanted)
+        random.Random(self.seed).shuffle(wanted)
         if wanted and wanted[0].phase in self.sample:
             wanted = sample(wanted, self.sample[wanted[0].phase])
-        return [cliff for cliff in self.share(wanted) if str(cliff) not in done]
+        place = {write: at for at, write in enumerate(numbered(order))}
+        kills = [cliff for cliff in wanted if cliff.kind in ENDS_RUN]
+        kills.sort(key=lambda cliff: place.get((cliff.write, cliff.number), len(place)))
+        first, end = (len(kills) * share // self.shards for share in (self.shard, self.shard + 1))
+        others = [cliff for cliff in wanted if cliff.kind not in ENDS_RUN]
+        mine = [*kills[first:end], *self.share(others)]
+        return [cliff for cliff in mine if str(cliff) not in done]
 
     def share(self, every: Sequence[T]) -> Sequence[T]:
         """Return what this process tries of all."""
         return every[self.shard :: self.shards]
+
+
+def numbered(names: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Yield each name with how often it has come so far."""
+    counts = Counter[str]()
+    for name in names:
+        counts[name] += 1
+        yield name, counts[name]
 
 
 def sample(cliffs: Sequence[Cliff], number: int) -> list[Cliff]:
@@ -102,16 +125,6 @@ AGAIN = 20
 """One of so many states that are equal to an earlier one is recovered from all the same."""
 
 
-def _known(plan: Plan, results: Path, cliff: Cliff, state: str) -> str | None:
-    """Return how the recovery from an equal state ended, of this process or another; or None."""
-    if plan.every or random.Random(f"{plan.seed} {cliff}").randrange(AGAIN) == 0:
-        return None
-    for result in read(results):
-        if result.recovered and (result.row, result.state) == (cliff.phase, state):
-            return f"as after {result.case}: {result.failure}" if result.failure else ""
-    return None
-
-
 def cliffs(plan: Plan, results: Path) -> int:
     """Try what can happen at each write of each command."""
     done, failures = _done(results), 0
@@ -124,8 +137,10 @@ def cliffs(plan: Plan, results: Path) -> int:
             if phase.name in plan.phases:
                 expected = story.undisturbed(made, phase)
                 every = list(story.cliffs(phase.name, expected, seed=plan.seed))
-                wanted = plan.select(every, done)
-                failures += _try(made, wanted, expected, Tries(plan, results, len(every)))
+                order = first_order(results, phase.name, expected.writes)
+                wanted = plan.select(every, done, order=order)
+                tries = Tries(plan, results, len(every), Recoveries(results))
+                failures += _try(made, wanted, expected, tries)
             if not set(plan.phases) & set(names[at + 1 :]):
                 break
             story.advance(made, phase)
@@ -143,10 +158,12 @@ class Tries:
     plan: Plan
     results: Path
     number: int
+    recoveries: Recoveries
 
     def known(self, cliff: Cliff, state: str) -> str | None:
-        """Return how the recovery from an equal state ended, or None."""
-        return _known(self.plan, self.results, cliff, state)
+        """Return how the recovery from an equal state ended, of any process, or None."""
+        again = random.Random(f"{self.plan.seed} {cliff}").randrange(AGAIN) == 0
+        return None if self.plan.every or again else self.recoveries.end(cliff.phase, state)
 
     def report(self, cliff: Cliff, end: Outcome, seconds: float) -> int:
         """Record how a cliff ended; return 1 where it was not survived."""

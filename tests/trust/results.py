@@ -9,7 +9,8 @@ import re
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -92,6 +93,41 @@ def read(path: Path) -> list[Result]:
     """Return the results that were written so far, the last one of each case."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return list({item["case"]: Result(**item) for item in map(json.loads, lines)}.values())
+
+
+@dataclass
+class Recoveries:
+    """From which states runs have recovered so far; reads what any process has written since."""
+
+    path: Path
+    _ends: dict[tuple[str, str], str] = field(default_factory=dict)
+    _read: int = 0
+    """Bytes of the file that have been read."""
+
+    def end(self, command: str, state: str) -> str | None:
+        """Return '' or why the recovery from a state of a command failed; None: not tried yet."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                whole = file.read().rpartition(b"\n")[0]
+            self._read += len(whole) + bool(whole)
+            for item in map(json.loads, whole.splitlines()):
+                if item["recovered"]:
+                    why = item["failure"] and f"as after {item['case']}: {item['failure']}"
+                    self._ends.setdefault((item["row"], item["state"]), why)
+        return self._ends.get((command, state))
+
+
+def first_order(results: Path, command: str, writes: Sequence[str]) -> tuple[str, ...]:
+    """Return the order of a command's writes in the run of the process that came here first."""
+    kept = results.with_name(f"{results.name}.{command}")
+    own = kept.with_name(f"{kept.name}.{os.getpid()}")
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("\n".join(writes), encoding="utf-8")
+    with suppress(FileExistsError):
+        kept.hardlink_to(own)
+    own.unlink()
+    return tuple(kept.read_text(encoding="utf-8").splitlines())
 
 
 def table(results: Sequence[Result]) -> str:

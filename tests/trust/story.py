@@ -109,6 +109,8 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
         after = take(world, locks=phase is DESTROY)
         return Undisturbed(before, after, _destroyed(world), destroyed, writes, reads, files)
 
+    # What is made of the texts of this state is known to all copies, whose own is lost.
+    state(world)
     return world.fork(attempt)
 
 

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from tests.trust import snapshot
-from tests.trust.cliffs import Cliff, Kind
-from tests.trust.groups import AGAIN, Plan, _known
-from tests.trust.results import Result, read, record, table
+from tests.trust.cliffs import ENDS_RUN, Cliff, Kind
+from tests.trust.groups import AGAIN, Plan, Tries, numbered
+from tests.trust.results import Recoveries, Result, first_order, read, record, table
 
 DENIED = Result("cliffs", "create: denied x #1", "create", "denied", 2.0, state="s", recovered=True)
 
@@ -17,22 +17,59 @@ def cliff(number: int, phase: str = "create") -> Cliff:
     return Cliff(phase, "x", number, Kind.THROTTLED)
 
 
+def tries(path: Path, *, every: bool = False) -> Tries:
+    return Tries(Plan(every=every), path, number=9, recoveries=Recoveries(path))
+
+
 def test_from_an_equal_state_of_the_same_command_is_not_recovered_again(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    assert _known(Plan(), path, cliff(1), "s") is None, "nothing is known yet"
+    tried = tries(path)
+    assert tried.known(cliff(1), "s") is None, "nothing is known yet"
     record(path, DENIED)
-    ends = [_known(Plan(), path, cliff(number), "s") for number in range(20 * AGAIN)]
+    ends = [tried.known(cliff(number), "s") for number in range(20 * AGAIN)]
     assert set(ends) == {"", None}
     assert 5 <= ends.count(None) <= 40, "one in twenty is recovered from all the same"
-    assert {_known(Plan(every=True), path, cliff(number), "s") for number in range(9)} == {None}
-    assert {_known(Plan(), path, cliff(number), "other") for number in range(9)} == {None}
-    assert {_known(Plan(), path, cliff(number, "pause"), "s") for number in range(9)} == {None}
+    every = tries(path, every=True)
+    assert {every.known(cliff(number), "s") for number in range(9)} == {None}
+    assert {tried.known(cliff(number), "other") for number in range(9)} == {None}
+    assert {tried.known(cliff(number, "pause"), "s") for number in range(9)} == {None}
+
+
+def test_what_another_process_has_written_in_part_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    tried = Recoveries(path)
+    record(path, DENIED)
+    content = path.read_bytes()
+    path.write_bytes(content[:-20])
+    assert tried.end("create", "s") is None
+    path.write_bytes(content)
+    assert tried.end("create", "s") == ""
+    record(path, Result(**{**vars(DENIED), "case": "c", "state": "t"}))
+    assert (tried.end("create", "t"), tried.end("create", "s")) == ("", "")
+
+
+def test_processes_share_the_kills_in_the_order_of_the_first_ones_run(tmp_path: Path) -> None:
+    results = tmp_path / "build" / "results.jsonl"
+    writes = ["a", "b", "a", "c"]
+    assert first_order(results, "create", writes) == tuple(writes)
+    order = first_order(results, "create", ["c", "a", "a", "b"])
+    assert order == tuple(writes), "parallel steps wrote in another order"
+    assert first_order(results, "pause", ["x"]) == ("x",)
+    every = [Cliff("create", name, at, kind) for name, at in numbered(writes) for kind in Kind]
+    shares = [Plan(shard=at, shards=2).select(every, set(), order=order) for at in range(2)]
+    assert sorted(map(str, (*shares[0], *shares[1]))) == sorted(map(str, every))
+    kills = [
+        [(cliff.write, cliff.number) for cliff in share if cliff.kind in ENDS_RUN]
+        for share in shares
+    ]
+    assert kills == [[("a", 1)] * 2 + [("b", 1)] * 2, [("a", 2)] * 2 + [("c", 1)] * 2]
 
 
 def test_what_was_not_survived_is_not_survived_from_an_equal_state_either(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     record(path, Result(**{**vars(DENIED), "failure": "run again: exit code 1"}))
-    ends = {_known(Plan(), path, cliff(number), "s") for number in range(60)} - {None}
+    tried = tries(path)
+    ends = {tried.known(cliff(number), "s") for number in range(60)} - {None}
     assert ends == {"as after create: denied x #1: run again: exit code 1"}
 
 

@@ -34,6 +34,7 @@ from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
 from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import InProcessServices
+from tests.support.copies import FAST_HELM
 from tests.support.script_runs import Request, Run, Zygote
 from tests.support.signals import wait_until_stopped
 from tests.trust import snapshot
@@ -258,7 +259,7 @@ def world(zygote: Zygote, folder: Path, **config: Any) -> Iterator[World]:
         temporary = folder.with_name(f"{folder.name}.tmp")
         temporary.mkdir()
         variables = workspace.environment(environment, os.environ)
-        variables |= {**VARIABLES, "TMPDIR": str(temporary)}
+        variables |= {**VARIABLES, **FAST_HELM, "TMPDIR": str(temporary)}
         follow = MachinesFollow(cloud, machines)
         tap, search = Tap(environment), Search(folder, temporary, environment)
         tap.sent, tap.helm = search.see, search.look
