@@ -1,6 +1,6 @@
-"""What a session of tests leaves: processes and threads, in CI a failure, and temporary files.
+"""What a session of tests leaves: processes, threads and temporary files; in CI it is a failure.
 
-Files are told only: what a test kills cannot delete its own.
+What a killed run of a script leaves is no failure where the next run deletes it.
 
 Whatever a test starts inherits a variable, by which it is found at the end of the session, and a
 port that is still open is one of such a process. The temporary folder is one of the session. Not
@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from aws_setup.engine.temporary_files import FOR_PROGRAM, delete_abandoned
+from tests.support import script_runs
 
 VARIABLE = "TESTS_SESSION"
 """Environment variable that all processes of a session have, with a value of that session."""
@@ -70,15 +73,23 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     yield
     if hasattr(session.config, "workerinput"):
         return
+    script_runs.end()
     folder = Path(os.environ["TMPDIR"])
-    left = [*_left, *remaining(threads), *remaining(processes)]
-    files = [f"file {path.name}" for path in sorted(folder.iterdir())]
+    left = [*_left, *remaining(threads), *remaining(processes), *_files(folder)]
     shutil.rmtree(folder, ignore_errors=True)
     if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
-        for what in (*left, *files):
+        for what in left:
             reporter.write_line(f"left by the tests: {what}")
     if left and os.environ.get("CI") and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the temporary files that no later run of a script deletes."""
+    delete_abandoned(folder)
+    names = sorted(path.name for path in folder.iterdir())
+    # A later run deletes those for a program, too, when the program can no longer be at work.
+    return [f"file {name}" for name in names if not name.endswith(FOR_PROGRAM)]
 
 
 def remaining(look: Callable[[], list[str]]) -> list[str]:

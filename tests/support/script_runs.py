@@ -28,7 +28,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -235,15 +235,27 @@ def _server() -> Path:
     assert server.stdout.readline() == b"ready\n", "the server of the scripts' runs does not start"
     owner = os.getpid()
 
-    def end() -> None:
+    def end_here() -> None:
         if os.getpid() == owner and server.stdin and server.stdout:
             server.stdin.close()
             server.wait()
             server.stdout.close()
             shutil.rmtree(folder, ignore_errors=True)
 
+    _ends.append(end_here)
     atexit.register(end)
     return address
+
+
+_ends: list[Callable[[], None]] = []
+"""How the server of this process ends, while it runs."""
+
+
+def end() -> None:
+    """End the server of this process; the next run starts another."""
+    _server.cache_clear()
+    while _ends:
+        _ends.pop()()
 
 
 def serve(address: str) -> None:

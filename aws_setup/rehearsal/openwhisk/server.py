@@ -7,7 +7,6 @@ import hmac
 import json
 import socket
 import ssl
-import tempfile
 import time
 import uuid
 from collections import Counter
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -25,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.core.loopback import LOOPBACK, ConnectionTls, LoopbackServer
 from aws_setup.rehearsal.openwhisk.activations import Invocation, NameNodeRuntime, activate
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind, OpenWhiskFaults
@@ -297,8 +296,8 @@ class Certificate:
     def context(self) -> ssl.SSLContext:
         """Return the TLS context of a server with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "both.pem"
+        with temporary_folder() as folder:
+            path = folder / "both.pem"
             path.write_bytes(self.pem + self.key)
             context.load_cert_chain(path)
         return context

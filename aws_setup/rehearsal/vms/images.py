@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.vms.client_files import (
     HOME,
     HOPS_FS_RELEASE,
@@ -94,9 +94,9 @@ def create_mariadb_template(folder: Path) -> Path:
         subprocess.CalledProcessError: MariaDB failed.
     """
     user = getpass.getuser()
-    with tempfile.TemporaryDirectory() as scratch:
+    with temporary_folder() as scratch:
         # Two servers that start at the same time use the same names of temporary tables.
-        environment = os.environ | {"TMPDIR": scratch}
+        environment = os.environ | {"TMPDIR": str(scratch)}
         subprocess.run(
             [
                 "mariadb-install-db",

@@ -13,13 +13,11 @@ import hashlib
 import hmac
 import re
 import ssl
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
@@ -29,6 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject
 from aws_setup.rehearsal.kubernetes.api.http_requests import ADMINS, User
 
@@ -322,8 +321,8 @@ def _context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> 
         serialization.NoEncryption(),
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "both.pem"
+    with temporary_folder() as folder:
+        path = folder / "both.pem"
         path.write_bytes(_pem(certificate) + secret)
         context.load_cert_chain(path)
     return context
