@@ -289,26 +289,26 @@ def _seconds(began: float) -> float:
 
 
 def permissions(plan: Plan, results: Path) -> int:
-    """Take out each action that create, destroy and pause need."""
-    from tests.trust.permissions import (
-        SIMULATED,
-        called,
-        pause_failure,
-        real_failure,
-        simulated_failure,
-    )
+    """Take out each action that a command calls."""
+    from tests.trust import permissions
 
-    tries = [("simulated", action, simulated_failure) for action in SIMULATED]
-    tries += [("denied", action, real_failure) for action in called()]
-    tries += [("denied to pause", action, pause_failure) for action in called("pause")]
+    tries = [("simulated", it, permissions.simulated_failure) for it in permissions.SIMULATED]
+    tries += [("denied", action, permissions.real_failure) for action in permissions.called()]
     done, failures = _done(results), 0
+
+    def tried(action: str, kind: str, began: float, why: str) -> int:
+        seconds, case = round(time.monotonic() - began, 1), f"without {action}, {kind}"
+        return record(results, Result("permissions", case, action, kind, seconds, 0, why))
+
     for kind, action, attempt in plan.share(tries):
-        case = f"without {action}, {kind}"
-        if case not in done:
+        began = time.monotonic()
+        if f"without {action}, {kind}" not in done:
+            failures += tried(action, kind, began, attempt(action))
+    with open_world() as made:
+        began = time.monotonic()
+        for command, action, why in permissions.in_story(made, plan.share):
+            failures += tried(action, f"denied to {command}", began, why)
             began = time.monotonic()
-            why = attempt(action)
-            seconds = round(time.monotonic() - began, 1)
-            failures += record(results, Result("permissions", case, action, kind, seconds, 0, why))
     return failures
 
 

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aws_setup.config import Config
+from aws_setup.config.loader import load_config
 from aws_setup.preflight.iam_policy import actions_for
 from aws_setup.preflight.policy_document import policy
-from aws_setup.rehearsal.core.permissions import iam_action
-from aws_setup.rehearsal.core.server import serve
+from aws_setup.rehearsal.core.permissions import ALWAYS_ALLOWED, iam_action
+from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Settings
 from aws_setup.rehearsal.core.types import Call
 from aws_setup.tables.infrastructure import infrastructure_steps
 from tests.support.preflight import Operator, one_line
+from tests.trust.cliffs import READ
+from tests.trust.snapshot import differences
+from tests.trust.story import CREATE, PHASES, Phase, Undisturbed, act, advance, take, undisturbed
+from tests.trust.world import Failed, World
 
 CONFIG = Config(ssh_keypair_name="k", ssh_key_path="k")
 SIMULATE = "iam:SimulatePrincipalPolicy"
 SIMULATED = actions_for([step.name for step in infrastructure_steps(CONFIG)])
 """What the simulator is asked about: one of them missing is known before the first write."""
+
+STORY = ("create", "configure", "register", "update", "extend", "pause", "resume")
+"""The commands that are run one after the other; destroy follows create without machines."""
+
+DEADLINE_ROLE = Phase("role", CREATE, ("create", "--only", "deadline role", "--yes"))
 
 
 @contextmanager
@@ -51,16 +61,13 @@ def operator() -> Iterator[Operator]:
                 os.environ.update({name: value} if value is not None else {})
 
 
-def called(*verbs: str) -> list[str]:
-    """Return the actions that commands call, in their order; without words create and destroy."""
+def called() -> list[str]:
+    """Return the actions that create and destroy call, in their order."""
     with operator() as user:
-        if verbs:
-            assert user.run("create", "--yes")["exit_code"] == 0
-        before = len(user.cloud.calls)
-        for verb in verbs or ("create", "destroy"):
+        for verb in ("create", "destroy"):
             ended = user.run(verb, "--yes")
             assert ended["exit_code"] == 0, ended
-        calls = [call for call in user.cloud.calls[before:] if call.client != "rehearsal"]
+        calls = [call for call in user.cloud.calls if call.client != "rehearsal"]
         names = (iam_action(Call(call.service, call.action, {}, "", "")) for call in calls)
         return list(dict.fromkeys(names))
 
@@ -91,7 +98,7 @@ def real_failure(action: str) -> str:
 
 def _allowed_failure(user: Operator, action: str, *verbs: str) -> str:
     """Return what is wrong when the action, which has been denied, is allowed again."""
-    if not _was_denied(user, action):
+    if not _was_denied(user.cloud, action):
         return "nothing was denied"
     user.cloud.settings.deny = []
     for verb in verbs:
@@ -101,27 +108,70 @@ def _allowed_failure(user: Operator, action: str, *verbs: str) -> str:
     return ""
 
 
-def _was_denied(user: Operator, action: str) -> bool:
+def _was_denied(cloud: RehearsalCloud, action: str, *, since: int = 0) -> bool:
     """Return whether a call of the action was refused, which a run may survive."""
     codes = ("Unauthorized", "AccessDenied")
-    denied = [call for call in user.cloud.calls if any(code in call.code for code in codes)]
+    calls = list(cloud.calls)[since:]
+    denied = [call for call in calls if any(code in call.code for code in codes)]
     names = {iam_action(Call(call.service, call.action, {}, "", "")) for call in denied}
     # To pass a role is no call of its own: another one is refused, beside the simulator's.
     return action in names or (action == "iam:PassRole" and bool(names - {SIMULATE}))
 
 
-def pause_failure(action: str) -> str:
-    """Return what is wrong with a pause that lacks an action, without a simulator.
+def in_story(
+    world: World, share: Callable[[Sequence[str]], Sequence[str]], *, story: Sequence[str] = STORY
+) -> Iterator[tuple[str, str, str]]:
+    """Run commands with the published policy, and each also in copies that lack one action of it.
 
-    Of `extend` and `resume`, which need a deadline and machines, tests/pause has tests.
+    Args:
+        world: a world without resources.
+        share: chooses from the actions that a command calls.
+        story: the commands, the first of which is only run.
+
+    Yields:
+        The command, the action, and '' or what is wrong.
     """
-    with operator() as user:
-        assert user.run("create", "--yes")["exit_code"] == 0
-        user.cloud.settings.deny = [DeniedPermission(action=name) for name in (action, SIMULATE)]
-        ended = user.run("pause", "--yes")
-        if ended["exit_code"] and (why := _unnamed(action, ended)):
-            return why
-        return _allowed_failure(user, action, "pause", "destroy")
+    config = load_config(world.folder / "config_aws.yaml")
+    # The policy leaves this role to an administrator (docs/permissions.md).
+    advance(world, DEADLINE_ROLE)
+    world.cloud.settings.policies = [policy(config, account=ACCOUNT, region="us-east-1")]
+    first, *others = (PHASES[name] for name in story)
+    advance(world, first)
+    for phase in others:
+        expected = undisturbed(world, phase)
+        for action in share(_actions(expected)):
+            yield phase.name, action, _story_failure(world, phase, action, expected)
+        advance(world, phase)
+
+
+def _actions(requests: Undisturbed) -> list[str]:
+    """Return the actions that a run has called, without those that nobody can be denied."""
+    names = (name.removeprefix(READ) for name in (*requests.writes, *requests.reads))
+    calls = {name.removeprefix("aws ") for name in names if name.startswith("aws ")}
+    keys = {(service, action) for service, _, action in (name.partition(".") for name in calls)}
+    return sorted(iam_action(Call(*key, {}, "", "")) for key in keys - ALWAYS_ALLOWED)
+
+
+def _story_failure(world: World, phase: Phase, action: str, expected: Undisturbed) -> str:
+    """Return what is wrong when a command lacks an action, and then has it; no simulator helps."""
+    settings = world.cloud.settings
+
+    def attempt() -> str:
+        before = len(world.cloud.calls)
+        settings.deny = [DeniedPermission(action=name) for name in (action, SIMULATE)]
+        if act(world, phase) and action not in (text := world.text("run")):
+            return f"{action} is nowhere in:\n{text}"
+        if not _was_denied(world.cloud, action, since=before):
+            return "nothing was denied"
+        settings.deny = []
+        if code := act(world, phase):
+            return f"with the permission: exit code {code}\n{world.output}"
+        return differences(expected.after, take(world))
+
+    try:
+        return world.fork(attempt)
+    except Failed as failure:
+        return str(failure)
 
 
 def _unnamed(action: str, ended: dict[str, Any]) -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from tests.trust.permissions import SIMULATED, pause_failure, real_failure, simulated_failure
+from tests.support.script_runs import Zygote
+from tests.trust.permissions import SIMULATED, in_story, real_failure, simulated_failure
+from tests.trust.world import world
 
 pytestmark = pytest.mark.kind("A3")
 DICE = random.Random(1)
@@ -22,5 +28,13 @@ def test_a_denied_call_is_named_and_the_next_run_ends_well(action: str) -> None:
     assert real_failure(action) == ""
 
 
-def test_a_pause_names_what_is_denied_to_it() -> None:
-    assert pause_failure("ec2:StopInstances") == ""
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
+def test_later_commands_name_what_is_denied_to_them(tmp_path: Path) -> None:
+    def one(actions: Sequence[str]) -> Sequence[str]:
+        writes = [name for name in actions if not re.search(":(Get|List|Describe)", name)]
+        return DICE.sample(writes, 1)
+
+    with world(Zygote(), tmp_path / "work") as made:
+        tried = list(in_story(made, one, story=("create", "extend", "pause", "resume")))
+    assert [command for command, _, _ in tried] == ["extend", "pause", "resume"]
+    assert [(command, action) for command, action, why in tried if why] == []
