@@ -12,7 +12,6 @@ wall seconds: a run of this length rarely has a computer for itself.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -28,7 +27,7 @@ from types import MappingProxyType
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from benchmarks import floor
-from benchmarks.processes import CREDENTIALS, ROOT, SCRIPT, Figure, measure, write_block
+from benchmarks.processes import ROOT, SCRIPT, Figure, measure, publish
 from benchmarks.setting_up import clean
 from tests.support.scripts import prepare
 
@@ -169,18 +168,5 @@ def row(name: str, pairs: Sequence[tuple[Figure, Figure]]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Print the table, or put it into the document."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
-    options = parser.parse_args()
-    os.environ.update(CREDENTIALS)
-    text = "\n".join(compare(options.runs))
-    print(text)
-    if options.write:
-        write_block(DOCUMENT, BEGIN, END, text)
-
-
 if __name__ == "__main__":
-    main()
+    publish(compare, DOCUMENT, (BEGIN, END), runs=1, about=__doc__)

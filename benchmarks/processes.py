@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,3 +95,31 @@ def write_block(document: Path, begin: str, end: str, text: str) -> None:
     if not found or (text_before.count(begin), text_before.count(end)) != (1, 1):
         raise ValueError(f"{document} has not one block from {begin} to {end}")
     document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def publish(
+    benchmark: Callable[[int], Sequence[str]],
+    document: Path,
+    block: tuple[str, str],
+    *,
+    runs: int,
+    about: str | None,
+) -> None:
+    """Be the program of a benchmark: print its lines, or put them into the document, too.
+
+    Args:
+        benchmark: measures so many runs of each side, and returns the lines.
+        document: has the block.
+        block: the comments before and after its lines.
+        runs: how many without --runs.
+        about: the help text.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--runs", type=int, default=runs)
+    parser.add_argument("--write", action="store_true", help=f"update {document.name}")
+    options = parser.parse_args()
+    os.environ.update(CREDENTIALS)
+    text = "\n".join(benchmark(options.runs))
+    print(text)
+    if options.write:
+        write_block(document, *block, text)

@@ -9,7 +9,6 @@ column is the processor time of one more machine or deployment, which has to sta
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Quotas, Settings
-from benchmarks.processes import CREDENTIALS, ROOT, SCRIPT, Figure, measure, write_block
+from benchmarks.processes import ROOT, SCRIPT, Figure, measure, publish
 from tests.support.preflight import only
 from tests.support.scripts import prepare, write_config
 
@@ -95,28 +94,15 @@ def rows(what: str, figures: Sequence[tuple[int, Figure]]) -> list[str]:
     return lines
 
 
-def table(runs: int) -> str:
-    """Return the table."""
+def table(runs: int) -> list[str]:
+    """Return the lines of the table."""
     lines = [HEAD, "|---|---|---|---|---|"]
     for what, grow in (("machine", machines), ("deployment", deployments)):
         with serve(Settings(speed=0, quotas=LARGE)) as cloud, tempfile.TemporaryDirectory() as name:
             os.environ["AWS_ENDPOINT_URL"] = cloud.url
             lines += rows(what, grow(Path(name), cloud, runs))
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Print the table, or put it into the document."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
-    options = parser.parse_args()
-    os.environ.update(CREDENTIALS)
-    text = table(options.runs)
-    print(text)
-    if options.write:
-        write_block(DOCUMENT, BEGIN, END, text)
+    return lines
 
 
 if __name__ == "__main__":
-    main()
+    publish(table, DOCUMENT, (BEGIN, END), runs=5, about=__doc__)

@@ -9,7 +9,6 @@ processor time and the size do not. --write puts the tables into docs/performanc
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from benchmarks.processes import ROOT, Figure, load, measure, write_block
+from benchmarks.processes import ROOT, Figure, load, measure, publish
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN = "<!-- setting up: python -m benchmarks.setting_up --write -->"
@@ -131,17 +130,5 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def main() -> None:
-    """Print the tables, or put them into the document."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
-    options = parser.parse_args()
-    text = "\n".join(compare(options.runs))
-    print(text)
-    if options.write:
-        write_block(DOCUMENT, BEGIN, END, text)
-
-
 if __name__ == "__main__":
-    main()
+    publish(compare, DOCUMENT, (BEGIN, END), runs=1, about=__doc__)

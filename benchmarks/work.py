@@ -9,7 +9,6 @@ On a computer that does other work ratios stay meaningful, seconds do not.
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import statistics
@@ -25,7 +24,7 @@ from aws_setup.rehearsal.core.server import serve
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
-from benchmarks.processes import CREDENTIALS, ROOT, SCRIPT, Figure, load, measure, write_block
+from benchmarks.processes import ROOT, SCRIPT, Figure, load, measure, publish
 from tests.support.scripts import prepare, write_config
 
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -175,23 +174,20 @@ def conditions(runs: int) -> str:
     )
 
 
-def main() -> None:
-    """Print the table, or put it into the document."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
-    options = parser.parse_args()
-    os.environ.update(CREDENTIALS)
-    measured = compare(options.runs)
-    head = "| | calls | of them writes | processor s | wall s | goal |\n|---|---|---|---|---|---|"
-    rows = [row(title, pairs) for title, pairs in measured.items()]
-    lines = [line for title, pairs in measured.items() for line in missed(title, pairs)]
-    verdict = ["", "\n".join(lines or ["All goals are reached."])]
-    text = "\n".join([head, *rows, *verdict, "", conditions(options.runs)])
-    print(text)
-    if options.write:
-        write_block(DOCUMENT, BEGIN, END, text)
+def table(runs: int) -> list[str]:
+    """Return the lines of the document."""
+    measured = compare(runs)
+    missing = [line for title, pairs in measured.items() for line in missed(title, pairs)]
+    return [
+        "| | calls | of them writes | processor s | wall s | goal |",
+        "|---|---|---|---|---|---|",
+        *(row(title, pairs) for title, pairs in measured.items()),
+        "",
+        *(missing or ["All goals are reached."]),
+        "",
+        conditions(runs),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    publish(table, DOCUMENT, (BEGIN, END), runs=5, about=__doc__)
