@@ -17,9 +17,9 @@ from aws_setup.engine import private_files
 from aws_setup.engine.private_files import append_private, write_private
 from aws_setup.openwhisk.local_program import end_session, own_session
 from aws_setup.preflight.key_pair import read_key, windows_remark
-from aws_setup.ssh.connection import _need_proxy_command
 from aws_setup.ssh.errors import Unreachable
 from aws_setup.ssh.login_config import quoted_path, shell_word
+from aws_setup.ssh.proxy_command import _need_proxy_command
 from aws_setup.ssh.ssh_config import SshRoute
 from tests.test_layers import PACKAGE, ROOT, modules
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import socket
 from collections.abc import Callable, Sequence
@@ -115,28 +114,12 @@ log.addFilter(_lower_to_debug)
 def _socket(context: SshContext, route: SshRoute, *, timeout: float) -> Any:
     """Return the connection's transport: a TCP socket, a ProxyCommand, or a jump host's channel."""
     if route.proxy_command:
-        from aws_setup.ssh.proxy_command import ProxyCommand  # a class of paramiko's
+        from aws_setup.ssh.proxy_command import open_proxy  # it imports paramiko
 
-        _need_proxy_command(route, windows=os.name == "nt")
-        return ProxyCommand(route.proxy_command)
+        return open_proxy(route)
     if route.jumps:
         return _via_jump_host(context, route, timeout=timeout)
     return _open_socket(route, timeout=timeout)
-
-
-def _need_proxy_command(route: SshRoute, *, windows: bool) -> None:
-    """Refuse a ProxyCommand on Windows: paramiko selects on its pipe, and Windows on sockets only.
-
-    https://docs.python.org/3/library/select.html#select.select
-    """
-    if windows:
-        raise Unreachable(
-            route.address,
-            ConnectStage.PROXY,
-            "your OpenSSH configuration sets a ProxyCommand, which is not possible on Windows",
-            "set ProxyJump for this address instead, or run the scripts in WSL",
-            transient=False,
-        )
 
 
 def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
@@ -223,9 +206,12 @@ def _handshake(transport: paramiko.Transport, route: SshRoute, *, timeout: float
             # paramiko returns at the timeout as it does after success (5.1, start_client).
             raise paramiko.SSHException(f"no key exchange within {timeout:.0f} s")
     except (paramiko.SSHException, EOFError, OSError) as error:
+        if route.proxy_command:
+            proxy: Any = transport.sock
+            raise proxy.failure(route, error) from None
         raise Unreachable(
             route.address,
-            ConnectStage.PROXY if route.proxy_command else ConnectStage.SSHD,
+            ConnectStage.SSHD,
             f"port {route.port} is open, but sent no SSH banner: {error or 'connection closed'}",
             "wait a minute if the machine is booting; otherwise check its console output in EC2",
         ) from None
@@ -297,11 +283,37 @@ def _authenticate(
         try:
             transport.auth_publickey(route.user, key)
             return
-        except paramiko.AuthenticationException:
-            continue
-        except (paramiko.SSHException, EOFError, OSError):
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            # At its own time-out paramiko leaves the connection open and names no other class.
+            if transport.is_active() and str(error) != AUTHENTICATION_TIMEOUT:
+                if isinstance(error, paramiko.AuthenticationException):
+                    continue
+            elif tried <= MOST_REFUSED:
+                raise _broken(route, error) from None
             break
     raise _denied(route, tried)
+
+
+AUTHENTICATION_TIMEOUT = "Authentication timeout."
+"""What paramiko raises when sshd does not answer (5.1, AuthHandler.wait_for_response)."""
+
+MOST_REFUSED = 2
+"""Offered keys up to which a closed connection is a broken one: sshd itself closes it at the last
+of MaxAuthTries keys (sshd_config(5): 6 by default, which are not reached; 3 where it is strict)."""
+
+
+def _broken(route: SshRoute, error: Exception) -> Unreachable:
+    """Return the error of a connection that ended before sshd has answered about a key."""
+    answered = isinstance(error, (paramiko.AuthenticationException, EOFError, OSError))
+    return Unreachable(
+        route.address,
+        ConnectStage.SSHD,
+        f"the connection broke while logging in: {error or 'connection closed'}",
+        "run the same command again; if it stays so, check sshd's log on the machine"
+        if answered
+        else "check your SSH agent with `ssh-add -l`, or set ssh_key_path to another key",
+        transient=answered,
+    )
 
 
 def _denied(route: SshRoute, tried: int) -> SetupError:

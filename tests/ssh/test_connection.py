@@ -76,8 +76,47 @@ def test_a_server_that_never_answers_is_named_at_the_timeout(tmp_path: Path) -> 
     assert "no key exchange within" in str(error) or "protocol banner" in str(error)
 
 
-def test_a_proxy_command_that_fails(tmp_path: Path) -> None:
-    assert failure(tmp_path, proxy_command="false").stage is ConnectStage.PROXY
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("false", "exit code 1: it printed nothing"),
+        ("sh -c 'echo Name or service not known >&2; exit 255'", "exit code 255: Name or service"),
+        ("sh -c 'exec >&-; kill -9 $$'", "exit code -9"),
+        ("echo this is not SSH", "exit code 0"),
+    ],
+)
+def test_a_proxy_command_that_fails(tmp_path: Path, command: str, says: str) -> None:
+    # The time of a stage is longer than the whole test may take: the end itself is noticed.
+    error = failure(tmp_path, proxy_command=command, timeout=1000)
+    assert error.stage is ConnectStage.PROXY
+    assert error.transient, "behind it may be a machine that is booting"
+    (problem,) = error.problems
+    assert says in problem.why
+    assert "port 22 is open" not in problem.why, "nobody knows"
+    assert "run that ProxyCommand yourself" in problem.hint
+
+
+def test_a_proxy_command_that_says_nothing_ends_at_the_timeout(tmp_path: Path) -> None:
+    (problem,) = failure(tmp_path, proxy_command="cat", timeout=0.3).problems
+    assert "gave no SSH connection: " in problem.why
+    assert "exit code" not in problem.why
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("/no/such/program --port 22", "No such file or directory"),
+        ("sh -c 'nc vm 22", "No closing quotation"),
+        (f"{Path(__file__)} vm", "Permission denied"),
+    ],
+)
+def test_a_proxy_command_that_cannot_start(tmp_path: Path, command: str, says: str) -> None:
+    error = failure(tmp_path, proxy_command=command)
+    assert error.stage is ConnectStage.PROXY
+    assert not error.transient
+    assert f"cannot be started: {says}" in error.problems[0].why.replace("[Errno 2] ", "").replace(
+        "[Errno 13] ", ""
+    )
 
 
 def test_a_jump_host_with_a_closed_port(tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""A login that breaks is not a refused key: a machine that boots drops connections at any stage."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import paramiko
+import pytest
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL
+
+from aws_setup.config import Config
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import SetupError
+from aws_setup.ssh.errors import ConnectStage, Unreachable
+from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.pool import MachinePool
+from tests.support.machines import make_key, shared_key
+
+OnKey = Callable[[paramiko.Transport], int]
+"""What a server does when a key is offered."""
+
+
+def accept(_: paramiko.Transport) -> int:
+    return AUTH_SUCCESSFUL
+
+
+def refuse(_: paramiko.Transport) -> int:
+    return AUTH_FAILED
+
+
+def hang_up(server: paramiko.Transport) -> int:
+    """End the connection as a machine that reboots does: no answer, and no message before it."""
+    server.sock.shutdown(socket.SHUT_RDWR)
+    return AUTH_FAILED
+
+
+def hold_still(server: paramiko.Transport) -> int:
+    """Answer when the client has gone."""
+    with suppress(OSError):
+        server.sock.settimeout(None)
+        while server.sock.recv(4096):
+            pass
+    return AUTH_FAILED
+
+
+class Login(paramiko.ServerInterface):
+    """One login: each offered key is answered by the next of some functions, then by the last."""
+
+    def __init__(self, transport: paramiko.Transport, answers: list[OnKey]) -> None:
+        self.transport, self.answers = transport, list(answers)
+
+    def get_allowed_auths(self, username: str) -> str:
+        """Return the methods of λFS's machines."""
+        return "publickey"
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        """Do what is next."""
+        return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(self.transport)
+
+
+@contextmanager
+def sshd(*logins: list[OnKey]) -> Iterator[int]:
+    """Serve one connection for each login; yield the port."""
+    host_key = paramiko.ECDSAKey.generate()
+    open_ones: list[paramiko.Transport] = []
+
+    def serve() -> None:
+        for answers in logins:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            transport = paramiko.Transport(sock)
+            transport.add_server_key(host_key)
+            open_ones.append(transport)
+            transport.start_server(threading.Event(), Login(transport, answers))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for transport in open_ones:
+            transport.close()
+            transport.join()
+
+
+@contextmanager
+def machine(folder: Path, port: int, *, keys: int = 1) -> Iterator[tuple[MachinePool, Machine]]:
+    text = f"Host *\n  HostName 127.0.0.1\n  Port {port}\n"
+    for index in range(1, keys):
+        text += f"  IdentityFile {make_key(folder / f'key-{index}')}\n"
+    (folder / "ssh_config").write_text(text)
+    pool = MachinePool(
+        Config(
+            ssh_keypair_name="test",
+            ssh_key_path=str(shared_key(folder / "key")),
+            ssh_config_path=str(folder / "ssh_config"),
+            infrastructure_json_path=str(folder / "receipts"),
+        ),
+        SystemClock(pace=0),
+    )
+    yield pool, pool.machine("i-0", "203.0.113.1")
+    pool.close()
+
+
+def failure(folder: Path, login: list[OnKey], *, keys: int = 1) -> Unreachable:
+    with (
+        sshd(login) as port,
+        machine(folder, port, keys=keys) as (_, found),
+        pytest.raises(Unreachable) as caught,
+    ):
+        found.connect()
+    return caught.value
+
+
+def test_the_wait_for_a_machine_outlives_a_login_that_broke(tmp_path: Path) -> None:
+    with sshd([hang_up], [hang_up], [accept]) as port, machine(tmp_path, port) as (pool, found):
+        pool.wait_for_ssh([found], deadline=600)
+        assert found.connect().is_authenticated()
+
+
+def test_a_connection_that_ends_while_logging_in_blames_no_key(tmp_path: Path) -> None:
+    error = failure(tmp_path, [hang_up])
+    assert error.stage is ConnectStage.SSHD
+    assert error.transient
+    (problem,) = error.problems
+    assert "the connection broke while logging in" in problem.why
+    assert problem.hint == (
+        "run the same command again; if it stays so, check sshd's log on the machine"
+    )
+
+
+def test_a_login_without_an_answer_blames_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.ssh.pool.STAGE_TIMEOUT", 5)
+    error = failure(tmp_path, [hold_still])
+    assert error.transient
+    assert "broke while logging in: Authentication timeout" in error.problems[0].why
+
+
+def test_the_second_key_is_offered_after_a_refused_one(tmp_path: Path) -> None:
+    with (
+        sshd([refuse, accept]) as port,
+        machine(tmp_path, port, keys=2) as (_, found),
+    ):
+        assert found.connect().is_authenticated()
+
+
+@pytest.mark.parametrize("login", [[refuse], [refuse, refuse, hang_up]])
+def test_refused_keys_stay_a_matter_of_keys(tmp_path: Path, login: list[OnKey]) -> None:
+    """The last of MaxAuthTries keys, at which sshd hangs up by itself."""
+    error = failure(tmp_path, login, keys=3)
+    assert error.stage is ConnectStage.KEY
+    assert not error.transient
+    assert "accepts none of 3 offered keys" in str(error)
+
+
+def test_a_key_that_cannot_sign_ends_the_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that asks its user, and gets a no."""
+
+    def refused(*_: object) -> None:
+        raise paramiko.SSHException("key cannot be used for signing")
+
+    monkeypatch.setattr(paramiko.RSAKey, "sign_ssh_data", refused)
+    with (
+        sshd([accept]) as port,
+        machine(tmp_path, port) as (pool, found),
+        pytest.raises(SetupError, match="key cannot be used for signing") as caught,
+    ):
+        pool.wait_for_ssh([found], deadline=600)
+    assert "ssh-add -l" in caught.value.problems[0].hint
