@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.price_store import Listed, PriceStore
-from aws_setup.aws.session import Aws
+from aws_setup.aws.session import Aws, pages
 from aws_setup.aws.spot import PREFIX as SPOT
 from aws_setup.aws.spot import SpotPrice, spot_prices
 from aws_setup.engine.step import CostItem
@@ -200,39 +200,77 @@ def _listed(aws: Aws, keys: Sequence[str]) -> dict[str, Listed]:
     """Return the listed price of each key that has one: those of today, else asked in parallel."""
     store: PriceStore | None = aws.shared.get(PriceStore)
     known = store.read(aws.region, keys) if store else {}
-    asked = [key for key in keys if key not in known]
+    asked = {key: query for key in keys if key not in known and (query := query_of(key))}
     if not asked:
         return known
-    with ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="price") as pool:
-        answers = zip(asked, pool.map(lambda key: _ask(aws, key), asked), strict=True)
-        found = {key: price for key, price in answers if price}
+    groups: dict[tuple[str, ...], dict[str, Query]] = {}
+    for key, query in asked.items():
+        groups.setdefault((query.service, *sorted(query.filters)), {})[key] = query
+    with ThreadPoolExecutor(max_workers=len(groups), thread_name_prefix="price") as pool:
+        answers = pool.map(lambda group: _ask_together(aws, group), groups.values())
+        found = {key: price for answer in answers for key, price in answer.items()}
     if store:
         store.add(aws.region, found)
     return known | found
 
 
-def _ask(aws: Aws, key: str) -> Listed | None:
-    query = QUERIES.get(key)
-    if key.startswith("ec2:"):
-        kind = key.removeprefix("ec2:")
-        query = Query("AmazonEC2", f"BoxUsage:{kind}", {**INSTANCE_PREFIX, "instanceType": kind})
-    if query is None:
-        return None
-    filters = {**query.filters, "regionCode": aws.region}
-    request = {
-        "ServiceCode": query.service,
-        "Filters": [
-            {"Type": "TERM_MATCH", "Field": field, "Value": value}
-            for field, value in filters.items()
-        ],
-    }
-    usage = query.usage
+def query_of(key: str) -> Query | None:
+    """Return the query of a charge; None where the price list is not asked for it."""
+    if not key.startswith("ec2:"):
+        return QUERIES.get(key)
+    kind = key.removeprefix("ec2:")
+    return Query("AmazonEC2", f"BoxUsage:{kind}", {**INSTANCE_PREFIX, "instanceType": kind})
 
-    def inspect() -> Listed | None:
-        answer = aws.brief("pricing", region=PRICE_LIST_REGION).get_products(**request)
-        return listed_price(answer.get("PriceList", []), usage)
+
+def _ask_together(aws: Aws, queries: Mapping[str, Query]) -> dict[str, Listed]:
+    """Return the prices of charges whose queries differ in the values of their filters alone.
+
+    One request for all of them. AWS documents ANY_OF, but not how its values are written: where
+    nothing is found for several charges, each is asked for alone.
+    """
+    found = _ask(aws, queries)
+    if found is None or found or len(queries) == 1:
+        return found or {}
+    return {
+        key: price
+        for key, query in queries.items()
+        for price in (_ask(aws, {key: query}) or {}).values()
+    }
+
+
+def _ask(aws: Aws, queries: Mapping[str, Query]) -> dict[str, Listed] | None:
+    """Return the prices that the price list has; None when it did not answer."""
+
+    def inspect() -> dict[str, Listed] | None:
+        client = aws.brief("pricing", region=PRICE_LIST_REGION)
+        request = request_of(tuple(queries.values()), aws.region)
+        products = pages(client, "get_products", "PriceList", **request)
+        listed = {key: listed_price(products, query.usage) for key, query in queries.items()}
+        return {key: price for key, price in listed.items() if price}
 
     return advice(inspect, lambda _: None)
+
+
+def request_of(queries: Sequence[Query], region: str) -> dict[str, Any]:
+    """Return the request for the products of queries with the same service and fields.
+
+    ANY_OF accepts any of several values
+    (https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_Filter.html);
+    that a comma separates them is how AWS's own program writes it (awslabs/mcp,
+    src/aws-pricing-mcp-server/awslabs/aws_pricing_mcp_server/models.py, PricingFilter).
+    """
+    values = {name: sorted({it.filters[name] for it in queries}) for name in queries[0].filters}
+    return {
+        "ServiceCode": queries[0].service,
+        "Filters": [
+            {
+                "Type": "TERM_MATCH" if len(wanted) == 1 else "ANY_OF",
+                "Field": name,
+                "Value": ",".join(wanted),
+            }
+            for name, wanted in {**values, "regionCode": [region]}.items()
+        ],
+    }
 
 
 def listed_price(products: Iterable[str], usage: str) -> Listed | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from aws_setup.aws.price_store import Listed, PriceStore
 from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Prices, listed_price, price
 from aws_setup.aws.session import Aws
 from aws_setup.engine.step import CostItem
+from aws_setup.rehearsal.core.server import RehearsalCloud
 
 
 def product(usage: str, dollars: float, unit: str = "Hrs") -> str:
@@ -54,11 +56,16 @@ class PriceList:
         assert (service, region) == ("pricing", "us-east-1")
         return self
 
-    def get_products(self, *, ServiceCode: str, Filters: Any) -> dict[str, Any]:
+    def get_paginator(self, operation: str) -> PriceList:
+        """Return what reads the pages of a list."""
+        assert operation in ("get_products", "describe_spot_price_history")
+        return self
+
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
         """Return the products of a query."""
         self.asked += 1
-        nat = any(item["Value"] == "NAT Gateway" for item in Filters)
-        return {"PriceList": [product("NatGateway-Hours", 0.05)] if nat else []}
+        nat = any(item["Value"] == "NAT Gateway" for item in request["Filters"])
+        return [{"PriceList": [product("NatGateway-Hours", 0.05)] if nat else []}]
 
 
 class SpotMarket(PriceList):
@@ -68,13 +75,10 @@ class SpotMarket(PriceList):
         super().__init__()
         self.ec2, self._prices = self, prices
 
-    def get_paginator(self, operation: str) -> SpotMarket:
-        """Return what reads the price history."""
-        assert operation == "describe_spot_price_history"
-        return self
-
     def paginate(self, **request: Any) -> list[dict[str, Any]]:
         """Return the price of each zone."""
+        if "InstanceTypes" not in request:
+            return super().paginate(**request)
         at = datetime(2026, 11, 27, 7, tzinfo=UTC)
         history = [
             {"InstanceType": "r5.large", "SpotPrice": price, "Timestamp": at}
@@ -154,3 +158,55 @@ def test_prices_of_today_are_not_asked_for_again(tmp_path: Path) -> None:
     assert session.asked == 2
     assert price(session, charges) == first
     assert session.asked == 3, "only the one that the list did not have"
+
+
+INSTANCES = ("ec2:r5.large", "ec2:r5.xlarge", "ec2:t3.xlarge", "ec2:m5.large")
+
+
+def asked_of(cloud: RehearsalCloud) -> list[Any]:
+    """Return the requests for products so far."""
+    return [call for call in cloud.calls if call.action == "GetProducts"]
+
+
+def test_charges_with_the_same_fields_are_asked_for_in_one_call(cloud: RehearsalCloud) -> None:
+    keys = (*INSTANCES, "gp2-gib", "gp3-gib", "eks", "eks-extended", "nat", "ipv4", "elb")
+    with closing(Aws(region="us-east-1")) as aws:
+        prices = price(aws, [CostItem("all", key) for key in keys])
+    assert prices.each == pytest.approx({key: TABLE[key] for key in keys})
+    assert prices.source == "AWS's price list for us-east-1 of 2026-11-01"
+    assert len(asked_of(cloud)) == 6, "types, disks, clusters, and one for each of the others"
+
+
+def test_all_pages_of_an_answer_are_read(
+    cloud: RehearsalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.rehearsal.aws.pricing.PAGE", 3)
+    with closing(Aws(region="us-east-1")) as aws:
+        prices = price(aws, [CostItem("all", key) for key in INSTANCES])
+    assert prices.each == pytest.approx({key: TABLE[key] for key in INSTANCES})
+    assert len(asked_of(cloud)) == 2
+
+
+class OnlyOneValue(PriceList):
+    """A price list that takes several values for one."""
+
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
+        """Return the product of a type."""
+        self.asked += 1
+        (kind,) = (it["Value"] for it in request["Filters"] if it["Field"] == "instanceType")
+        return [{"PriceList": [] if "," in kind else [product(f"BoxUsage:{kind}", 0.3)]}]
+
+
+def test_each_is_asked_for_alone_where_together_nothing_is_found() -> None:
+    session: Any = OnlyOneValue()
+    prices = price(session, [CostItem("all", key) for key in INSTANCES])
+    assert prices.each == dict.fromkeys(INSTANCES, 0.3)
+    assert session.asked == 1 + len(INSTANCES)
+
+
+def test_a_price_list_that_does_not_answer_is_not_asked_again(cloud: RehearsalCloud) -> None:
+    cloud.faults.add({"fault": "foreign-answer", "action": "pricing.GetProducts"})
+    with closing(Aws(region="us-east-1")) as aws:
+        prices = price(aws, [CostItem("all", key) for key in INSTANCES])
+    assert "did not answer" in prices.source
+    assert len(asked_of(cloud)) == 1

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/price-changes.html
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ SERVED_IN = ("us-east-1", "eu-central-1", "ap-south-1")
 
 PAGE = 100
 """Maximum number of products on a page."""
+
+LONGEST = 1024
+"""Maximum number of characters of a filter's value."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,11 @@ class Product:
         }
         return location | dict(self.attributes)
 
-    def matches(self, field: str, value: str) -> bool:
-        """Return whether a TERM_MATCH filter accepts the product; names ignore case."""
+    def matches(self, field: str, values: Sequence[str]) -> bool:
+        """Return whether a field has one of the values exactly; names ignore case."""
         attributes = {key.lower(): item for key, item in self._shown().items()}
         attributes |= {"productfamily": self.family, "servicecode": self.service}
-        return attributes.get(field.lower()) == value
+        return attributes.get(field.lower()) in values
 
 
 def _machine(kind: str, usd: str, vcpu: int, memory: str) -> Product:
@@ -193,21 +196,33 @@ def _check_region(call: Call) -> None:
         raise AwsError("NotFoundException", message)
 
 
+def _values_of(name_filter: Mapping[str, str]) -> Sequence[str]:
+    """Return the values that a filter accepts.
+
+    Values of ANY_OF are separated by commas, without spaces (awslabs/mcp, PricingFilter in
+    aws-pricing-mcp-server/models.py; the API's page does not say); with other types a comma is a
+    part of the value.
+    https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_Filter.html
+    """
+    kind, value = name_filter["Type"], name_filter["Value"]
+    if len(value) > LONGEST:
+        raise AwsError("InvalidParameterException", f"Value is longer than {LONGEST} characters")
+    if kind in {"TERM_MATCH", "EQUALS"}:
+        return (value,)
+    if kind == "ANY_OF":
+        return value.split(",")
+    message = "not covered" if kind in {"CONTAINS", "NONE_OF"} else "not one of the filter types"
+    raise AwsError("InvalidParameterException", f"filter type {kind}: {message}")
+
+
 def get_products(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer GetProducts: all filters must match; without a match the list is empty."""
     _check_region(call)
     params = call.params
     known = [item for item in PRODUCTS if item.service == params["ServiceCode"]]
     for name_filter in params.get("Filters") or []:
-        if name_filter["Type"] not in {"TERM_MATCH", "EQUALS"}:
-            raise AwsError(
-                "InvalidParameterException", f"filter type {name_filter['Type']} not covered"
-            )
-        known = [
-            product
-            for product in known
-            if product.matches(name_filter["Field"], name_filter["Value"])
-        ]
+        values = _values_of(name_filter)
+        known = [product for product in known if product.matches(name_filter["Field"], values)]
     start = int(params.get("NextToken") or 0)
     end = start + min(int(params.get("MaxResults") or PAGE), PAGE)
     shown = [item.listed(PRODUCTS.index(item)) for item in known[start:end]]

@@ -63,6 +63,25 @@ def test_no_product_is_an_empty_list(cloud: RehearsalCloud) -> None:
     assert products("AmazonEC2", instanceType="z9.huge") == []
 
 
+def test_any_of_accepts_each_of_its_values(cloud: RehearsalCloud) -> None:
+    """API_pricing_Filter: ANY_OF, EQUALS, TERM_MATCH; Value has at most 1,024 characters."""
+    pricing = client("pricing")
+
+    def of(kind: str, value: str) -> list[float]:
+        asked = {"Type": kind, "Field": "instanceType", "Value": value}
+        answer = pricing.get_products(ServiceCode="AmazonEC2", Filters=[asked])
+        return sorted(price(json.loads(product)) for product in answer["PriceList"])
+
+    assert of("ANY_OF", "r5.large,m5.large,z9.huge") == [0.096, 0.126]
+    assert of("ANY_OF", "r5.large") == of("EQUALS", "r5.large") == [0.126]
+    assert of("ANY_OF", "r5.large, m5.large") == [0.126], "a space is part of a value"
+    assert of("TERM_MATCH", "r5.large,m5.large") == of("EQUALS", "r5.large,m5.large") == []
+    for kind, value in (("ANY", "r5.large"), ("any_of", "r5.large"), ("ANY_OF", "x" * 1025)):
+        asked = {"Type": kind, "Field": "instanceType", "Value": value}
+        code = refused(pricing.get_products, ServiceCode="AmazonEC2", Filters=[asked])
+        assert code == "InvalidParameterException"
+
+
 def test_prices_are_paginated(cloud: RehearsalCloud) -> None:
     """API_pricing_GetProducts: MaxResults and NextToken."""
     pages = client("pricing").get_paginator("get_products")
