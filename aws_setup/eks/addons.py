@@ -21,6 +21,7 @@ from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.eks.addon_specs import AddonSpec
 from aws_setup.eks.self_managed import describe_settings, installed_objects, keep_settings
 from aws_setup.engine.step import Drift, DriftKey, Found
@@ -86,8 +87,9 @@ class Addon(Tagged, Step):
         facts: dict[str, Any] = {"version": version, "notes": [reasons] if reasons else []}
         if is_own(tags_of(addon), deployment=ctx.config.deployment_name, step=self.name):
             facts |= {"arn": addon.get("addonArn", ""), "tags": tags_of(addon)}
-        drift = self._drift(ctx, addon)
-        return Found(self.spec.name, f"{status} {version}".strip(), facts, drift, _is_ready(addon))
+        drift, since = self._drift(ctx, addon), addon.get("createdAt")
+        state = f"{status} {version}".strip()
+        return Found(self.spec.name, state, facts, drift, _is_ready(addon), since)
 
     def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
         """Return the add-on with its tags; that of others is used, and not tagged."""
@@ -195,7 +197,13 @@ class Addon(Tagged, Step):
             return self._found(ctx, addon) if _is_ready(addon) else Pending(_state(addon))
 
         return ctx.wait_until(
-            f"{self.name} becomes ACTIVE", probe, deadline=1200, pause=3, hint=self.spec.hint
+            f"{self.name} becomes ACTIVE",
+            probe,
+            deadline=1200,
+            pause=6,
+            usual=MEDIANS["addon active"],
+            since=found.since,
+            hint=self.spec.hint,
         )
 
     def details(self, ctx: Context) -> str:
@@ -234,7 +242,7 @@ def _delete(ctx: Context, addon: str) -> None:
         return Pending(current["status"]) if current else True
 
     what = f"add-on {addon} is deleted"
-    ctx.wait_until(what, gone, deadline=900, pause=2)
+    ctx.wait_until(what, gone, deadline=900, pause=5, usual=MEDIANS["addon deleted"])
 
 
 def _reasons(addon: Item) -> str:

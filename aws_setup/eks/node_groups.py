@@ -20,12 +20,12 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
-from aws_setup.aws.usual_times import usual
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import node_subnets
-from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found
+from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
@@ -159,7 +159,7 @@ class NodeGroup(Tagged, Step):
                 raise
 
         what = f"EKS accepts node group {self.name}"
-        group = ctx.wait_until(what, probe, deadline=120, pause=5)
+        group = ctx.wait_until(what, probe, deadline=120, pause=3)
         return self._found(ctx, group)
 
     def _request(self, ctx: Context) -> Any:
@@ -235,7 +235,8 @@ class NodeGroup(Tagged, Step):
                 raise SetupError(f"the update of {self.name} failed", why, hint_of_reason(why))
             return update["status"] == "Successful" or Pending(update["status"])
 
-        ctx.wait_until(f"{self.name} is updated", probe, deadline=3600, pause=10)
+        what = f"{self.name} is updated"
+        ctx.wait_until(what, probe, deadline=3600, pause=10, usual=MEDIANS["node group update"])
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the group is ACTIVE; raise why when it failed or stays DEGRADED."""
@@ -259,7 +260,7 @@ class NodeGroup(Tagged, Step):
             probe,
             deadline=2400,
             pause=6,
-            usual=usual(Action.CREATE, self.name),
+            usual=MEDIANS["node group active"],
             since=found.since,
             hint=_capacity_hint(self.nodes),
         )
@@ -279,7 +280,7 @@ class NodeGroup(Tagged, Step):
             return Pending(group["status"]) if group else True
 
         what = f"node group {name} is deleted"
-        ctx.wait_until(what, gone, deadline=2400, pause=15, usual=usual(Action.DELETE, self.name))
+        ctx.wait_until(what, gone, deadline=2400, pause=15, usual=MEDIANS["node group deleted"])
 
     def details(self, ctx: Context) -> str:
         """Return type and number of the nodes, and if they are Spot Instances."""

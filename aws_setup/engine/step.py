@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Self, TypeVar
 
-from aws_setup.engine.wait import Clock, Pending, age, wait_until
+from aws_setup.engine.wait import STALE, Clock, Pending, age, wait_until
 from aws_setup.errors import Problem, SetupError
 
 T = TypeVar("T")
@@ -166,6 +166,9 @@ class RunContext:
 
         `usual` are the seconds that it usually takes after `since`, or after the call.
         """
+        passed = age(since, self.clock)
+        if passed > STALE * usual:
+            passed = usual = 0.0
         return wait_until(
             what,
             probe,
@@ -174,7 +177,8 @@ class RunContext:
             pause=pause,
             note=self.note,
             hint=hint,
-            usual=max(0.0, usual - age(since, self.clock)),
+            usual=usual,
+            passed=max(0.0, passed),
         )
 
     def refresh(self) -> None:

@@ -106,6 +106,7 @@ def wait_until(
     note: Callable[[str], None] | None = None,
     hint: str = "",
     usual: float = 0.0,
+    passed: float = 0.0,
 ) -> T:
     """Call `probe` until it returns something other than Pending.
 
@@ -114,9 +115,10 @@ def wait_until(
         probe: returns the result, or Pending with the state; an exception ends the wait.
         clock: the clock to sleep on.
         deadline: seconds after which the wait fails; less inside a wait that ends sooner.
-        pause: seconds between two polls; the shortest pause where `usual` is known.
+        pause: seconds between two polls; where `usual` is known, the least until shortly before.
         usual: seconds that it usually takes: until then there are few polls, which show a failure,
-            and afterwards the pauses are 2 % of the time that has passed.
+            and afterwards the pauses are 2 % of the time that has passed. 0: not known.
+        passed: of the usual seconds, those that had passed before the call.
         note: called with each new state.
         hint: how to fix it when the deadline passes.
 
@@ -130,26 +132,26 @@ def wait_until(
             probe,
             clock=clock,
             deadline=granted,
-            pause=lambda waited: pause_after(waited, pause=pause, usual=usual),
+            pause=lambda waited: pause_after(passed + waited, pause=pause, usual=usual),
             note=note,
             hint=hint,
         )
 
 
-def pause_after(waited: float, *, pause: float, usual: float) -> float:
-    """Return the seconds until the next poll, `waited` seconds after the first one.
+def pause_after(passed: float, *, pause: float, usual: float) -> float:
+    """Return the seconds until the next poll, `passed` seconds after the request.
 
     Args:
-        waited: the sum of the pauses so far.
-        pause: the pause where no usual time is known.
+        passed: the sum of the pauses so far, and what had passed before.
+        pause: the shortest pause where no usual time is known.
         usual: the usual time, 0 where it is not known.
     """
     if not usual:
-        return pause
+        return max(pause, passed * OVERSHOOT)
     near = usual * (1 - EARLY)
-    if waited < near:
-        return min(max(usual * SPARSE, pause), near - waited)
-    return max(waited * (DENSE if waited < usual else OVERSHOOT), SHORTEST_NEAR)
+    if passed < near:
+        return min(max(usual * SPARSE, pause), near - passed)
+    return max(passed * (DENSE if passed < usual else OVERSHOOT), SHORTEST_NEAR)
 
 
 def age(since: datetime | None, clock: Clock) -> float:
@@ -168,8 +170,11 @@ EARLY, SPARSE, DENSE, OVERSHOOT = 0.05, 0.1, 0.01, 0.02
 that has passed: the pause until the usual time and the one after it, which is what a wait lasts
 too long at most."""
 
-SHORTEST_NEAR = 1.0
+SHORTEST_NEAR = 0.5
 """Seconds: the shortest pause near the usual time."""
+
+STALE = 3.0
+"""Multiple of the usual time after which a request is too old for it to say anything."""
 
 
 def _poll(

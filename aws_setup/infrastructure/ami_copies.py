@@ -23,6 +23,7 @@ from aws_setup.aws.idempotency import (
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import Aws, error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, specification, tags
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.config.amis import AMIS, DEFAULT_AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
@@ -149,7 +150,9 @@ class AmiCopy(Step):
             return _found(image) if image["State"] == "available" else Pending(state)
 
         what = f"the copy of {self.source} becomes available"
-        return ctx.wait_until(what, probe, deadline=7200, pause=15)
+        return ctx.wait_until(
+            what, probe, deadline=7200, pause=15, usual=MEDIANS["image available"]
+        )
 
     def details(self, ctx: Context) -> str:
         """Return what is copied, how long that takes, and what the transfer costs."""

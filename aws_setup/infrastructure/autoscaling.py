@@ -24,6 +24,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
 from aws_setup.aws.tags import STEP_TAG, regional_name, tags
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
@@ -238,7 +239,12 @@ class AutoScalingGroup(Tagged, Step):
             return Pending(f"{current.state}: {reason}" if reason else current.state)
 
         return ctx.wait_until(
-            f"{self.name} has its machines", probe, deadline=900, pause=10, hint=HINT_ACTIVITIES
+            f"{self.name} has its machines",
+            probe,
+            deadline=900,
+            pause=10,
+            usual=MEDIANS["auto scaling instances"],
+            hint=HINT_ACTIVITIES,
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -262,7 +268,8 @@ class AutoScalingGroup(Tagged, Step):
                 return True
             return Pending(f"{count_of(len(groups[0]['Instances']), 'instance')} left")
 
-        ctx.wait_until(f"auto-scaling group {name} is deleted", gone, deadline=900, pause=4)
+        what = f"auto-scaling group {name} is deleted"
+        ctx.wait_until(what, gone, deadline=900, pause=8, usual=MEDIANS["instance terminated"])
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
         """The hours of the instances that the group starts with."""

@@ -17,6 +17,7 @@ from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
 from aws_setup.infrastructure.load_balancers import (
@@ -68,7 +69,8 @@ class NodeGroupCleanup(CleanupStep):
             remaining = _node_groups(ctx)
             return Pending(", ".join(remaining)) if remaining else True
 
-        ctx.wait_until("node groups are deleted", gone, deadline=2400, pause=15)
+        takes = MEDIANS["node group deleted"]
+        ctx.wait_until("node groups are deleted", gone, deadline=2400, pause=15, usual=takes)
 
 
 def _node_groups(ctx: Context) -> list[str]:

@@ -16,9 +16,9 @@ from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, updat
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, tags
-from aws_setup.aws.usual_times import usual
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
-from aws_setup.engine.step import Action, CostItem, Drift, DriftKey, Found
+from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.operators import allowed_cidrs
@@ -117,7 +117,7 @@ class EksCluster(Tagged, Step):
                 raise
 
         cluster = ctx.wait_until(
-            f"EKS accepts cluster {request['name']}", request_cluster, deadline=120, pause=5
+            f"EKS accepts cluster {request['name']}", request_cluster, deadline=120, pause=3
         )
         return self._found(ctx, cluster)
 
@@ -151,7 +151,8 @@ class EksCluster(Tagged, Step):
                 raise SetupError(what, why, hint_of_reason(why))
             return update["status"] == "Successful" or Pending(update["status"])
 
-        ctx.wait_until(f"cluster {name} is updated", probe, deadline=1200, pause=10)
+        what = f"cluster {name} is updated"
+        ctx.wait_until(what, probe, deadline=1200, pause=10, usual=MEDIANS["cluster update"])
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the cluster is ACTIVE; raises SetupError with EKS's reasons if it fails."""
@@ -160,7 +161,7 @@ class EksCluster(Tagged, Step):
             lambda: self._probe(ctx, found.id),
             deadline=2400,
             pause=20,
-            usual=usual(Action.CREATE, self.name),
+            usual=MEDIANS["cluster active"],
             since=found.since,
         )
 
@@ -200,7 +201,7 @@ class EksCluster(Tagged, Step):
             gone,
             deadline=1800,
             pause=8,
-            usual=usual(Action.DELETE, self.name),
+            usual=MEDIANS["cluster deleted"],
         )
 
     def details(self, ctx: Context) -> str:

@@ -17,6 +17,7 @@ from aws_setup.aws.reasons import state_reason
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import TaggedItem
 from aws_setup.aws.tags import STEP_TAG, tags
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
@@ -185,7 +186,8 @@ class VmGroupStep(Ec2Tagged, Step):
             f"the VMs of {self.name} are running",
             lambda: self._probe(ctx, found.ids),
             deadline=600,
-            pause=3,
+            pause=6,
+            usual=MEDIANS["instance running"],
             hint=HINT,
         )
         return self.in_use(ctx)._found(self._name_all(ctx, active))
@@ -285,7 +287,8 @@ def terminate(ctx: Context, what: str, ids: list[str]) -> None:
         } - {"terminated"}
         return Pending(", ".join(sorted(states))) if states else True
 
-    ctx.wait_until(f"{what} are terminated", gone, deadline=900, pause=4)
+    what = f"{what} are terminated"
+    ctx.wait_until(what, gone, deadline=900, pause=8, usual=MEDIANS["instance terminated"])
 
 
 def instances_found(active: list[Item], drift: tuple[Drift, ...]) -> Found:

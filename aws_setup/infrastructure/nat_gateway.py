@@ -14,9 +14,9 @@ from aws_setup.aws.inventory import Item
 from aws_setup.aws.reasons import fix_then
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import specification, tags
-from aws_setup.aws.usual_times import usual
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
-from aws_setup.engine.step import Action, CostItem, Drift, Found
+from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, with_lost
@@ -195,7 +195,7 @@ class NatGateway(Ec2Tagged, Step):
             lambda: self._probe(ctx, found.id),
             deadline=900,
             pause=6,
-            usual=usual(Action.CREATE, self.name),
+            usual=MEDIANS["nat available"],
             since=found.since,
         )
 
@@ -226,8 +226,8 @@ class NatGateway(Ec2Tagged, Step):
             f"NAT gateway {found.id} is deleted",
             gone,
             deadline=900,
-            pause=4,
-            usual=usual(Action.DELETE, self.name),
+            pause=8,
+            usual=MEDIANS["nat deleted"],
         )
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:

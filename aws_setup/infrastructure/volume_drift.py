@@ -20,6 +20,7 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tag_drift import TaggedItem, Write, is_own, tags_of
 from aws_setup.aws.tags import STEP_TAG
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.step import Drift
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
@@ -233,7 +234,8 @@ def restore_volumes(ctx: Context, active: Sequence[Item], drift: Sequence[Drift]
         ids = [disk.id for disk in begun]
         named = f"{begun[0].what} is" if len(begun) == 1 else ""
         what = f"{named or count_of(len(begun), 'disk is', 'disks are')} modified"
-        ctx.wait_until(what, lambda: _probe(ctx, ids), deadline=1800, pause=5)
+        takes = MEDIANS["volume modified"]
+        ctx.wait_until(what, lambda: _probe(ctx, ids), deadline=1800, pause=5, usual=takes)
     for disk in changed:
         if disk not in later and "Size" in disk.changes:
             ctx.warn(_grown(disk))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -52,6 +53,16 @@ STORAGE_CLASS = ResourceType("storage.k8s.io/v1", "storageclasses", namespaced=F
 def is_being_deleted(obj: Mapping[str, Any]) -> bool:
     """Return whether an object is being deleted: finalizers or a grace period still keep it."""
     return "deletionTimestamp" in (obj.get("metadata") or {})
+
+
+def created_at(obj: Mapping[str, Any]) -> datetime | None:
+    """Return when the API server created an object; None where it says no time with a zone."""
+    text = str((obj.get("metadata") or {}).get("creationTimestamp") or "")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import urllib3
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.decoding import whole_number
@@ -19,7 +20,14 @@ from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Place, address_hint
-from aws_setup.openwhisk.addresses import load_balancer_host, public_host
+from aws_setup.kube.objects import created_at
+from aws_setup.openwhisk.addresses import (
+    host_of,
+    load_balancer_host,
+    public_host,
+    public_service,
+    read_service,
+)
 from aws_setup.openwhisk.nodes_in_service import out_of_service
 from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
 from aws_setup.openwhisk.public_address import audience
@@ -77,7 +85,8 @@ class OpenWhiskApi(Step):
         """Return the API's host; `wait` then polls the API."""
         if ctx.config.openwhisk_internal:
             return _internal(ctx, ctx.of("openwhisk address").id)
-        return Found(public_host(ctx), "starting", ready=False)
+        service = read_service(ctx, public_service(ctx.config))
+        return Found(host_of(service), "starting", ready=False, since=created_at(service or {}))
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the name resolves, the API answers and the invokers are healthy.
@@ -109,6 +118,8 @@ class OpenWhiskApi(Step):
             probe,
             deadline=2400,
             pause=10,
+            usual=MEDIANS["load balancer created"] + MEDIANS["load balancer dns"],
+            since=found.since,
             hint="run `configure` again later; `status` lists the pods that are not ready. After a "
             f"timeout: {address_hint(Place.OPENWHISK)}",
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.step import Drift, DriftKey, Found
@@ -89,7 +90,8 @@ class LoadBalancerAddress(Step):
             "the load balancer gets a host name",
             probe,
             deadline=900,
-            pause=4,
+            pause=8,
+            usual=MEDIANS["load balancer created"],
             hint="see the events of the Service; docs/configure.md lists the causes",
         )
         if is_public(host):

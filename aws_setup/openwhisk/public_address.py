@@ -8,6 +8,7 @@ from typing import Any
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.tags import tags
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
@@ -110,7 +111,8 @@ class PublicAddress(Step):
             "the public load balancer gets a host name",
             probe,
             deadline=900,
-            pause=4,
+            pause=8,
+            usual=MEDIANS["load balancer created"],
             hint="see the events of the Service; docs/configure.md lists the causes",
         )
 

@@ -120,7 +120,7 @@ class OpenWhiskReady(Step):
             "OpenWhisk becomes ready",
             probe,
             deadline=2400,
-            pause=10,
+            pause=3,
             hint="find the cause in docs/configure.md, fix it and run `configure` again",
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.temporary_files import NoTemporaryFile
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
@@ -66,7 +67,7 @@ def delete_service(ctx: Context, name: str, host: str) -> None:
         return Pending(f"load balancer {left[0]} is being deleted") if left else True
 
     what = "the load balancer is deleted"
-    ctx.wait_until(what, gone, deadline=600, pause=4)
+    ctx.wait_until(what, gone, deadline=600, pause=8, usual=MEDIANS["load balancer deleted"])
 
 
 def _load_balancer_names(ctx: Context) -> list[str]:

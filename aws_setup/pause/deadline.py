@@ -23,6 +23,7 @@ from aws_setup.aws.paused import display_time
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.config.durations import NEVER, parse_duration
 from aws_setup.engine.step import Drift, DriftKey, Found
@@ -167,7 +168,9 @@ class Deadline(Tagged, Step):
                 return Pending("in use")
             return Pending("DELETING")
 
-        ctx.wait_until(f"the schedule group {name} is deleted", gone, deadline=600, pause=3)
+        what = f"the schedule group {name} is deleted"
+        takes = MEDIANS["schedule group deleted"]
+        ctx.wait_until(what, gone, deadline=600, pause=5, usual=takes)
 
 
 def _owns(ctx: Context, group: Schedules) -> bool:

@@ -17,6 +17,7 @@ from aws_setup.aws.paused import (
     settled_keys,
     settled_marks,
 )
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
@@ -72,7 +73,9 @@ class EmptiedGroup(Step):
                 return Found(found.id, "paused")
             return Pending(f"{count_of(machines, 'machine')} left")
 
-        return ctx.wait_until(f"{self.name} has no machines", probe, deadline=900, pause=5)
+        what = f"{self.name} has no machines"
+        takes = MEDIANS["instance terminated"]
+        return ctx.wait_until(what, probe, deadline=900, pause=8, usual=takes)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.eks.node_groups import describe, failure_of, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
@@ -75,7 +76,11 @@ class _SizedNodeGroup(Step):
             return self._ended(ctx, group)
 
         return ctx.wait_until(
-            f"{self.name} have their new size", probe, deadline=UPDATE_DEADLINE, pause=10
+            f"{self.name} have their new size",
+            probe,
+            deadline=UPDATE_DEADLINE,
+            pause=10,
+            usual=MEDIANS["node group update"],
         )
 
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:

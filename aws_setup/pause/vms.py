@@ -19,6 +19,7 @@ from aws_setup.aws.paused import (
     stopped_at,
 )
 from aws_setup.aws.session import error_code
+from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Refused
@@ -92,9 +93,9 @@ class StoppedVms(Step):
             states = {item["State"]["Name"] for item in active} - {"stopped"}
             return Pending(", ".join(sorted(states))) if states else active
 
-        active: list[Item] = ctx.wait_until(
-            f"the VMs of {self.name} are stopped", probe, deadline=900, pause=5
-        )
+        what = f"the VMs of {self.name} are stopped"
+        takes = MEDIANS["instance stopped"]
+        active: list[Item] = ctx.wait_until(what, probe, deadline=900, pause=8, usual=takes)
         return stopped_found(active) if active else Found("", skipped=NOT_CREATED)
 
     def disks(self, ctx: Context) -> list[CostItem]:

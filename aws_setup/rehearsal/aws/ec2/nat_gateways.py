@@ -58,7 +58,7 @@ def _create(cloud: CloudApi, call: Call) -> dict[str, Any]:
     _complete_gateway(
         ec2, nat, params.get("PrivateIpAddress") or next(free_addresses(cloud, ec2, subnet))
     )
-    nat.state = "pending"
+    nat.state, nat._created_at = "pending", cloud.clock.today()
     if failure:
         cloud.schedule("nat available", lambda: _fail(cloud, ec2, nat, failure))
     else:
