@@ -168,5 +168,10 @@ def row(name: str, pairs: Sequence[tuple[Figure, Figure]]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table, or write it."""
     publish(compare, DOCUMENT, (BEGIN, END), runs=1, about=__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -104,5 +104,10 @@ def table(runs: int) -> list[str]:
     return lines
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table, or write it."""
     publish(table, DOCUMENT, (BEGIN, END), runs=5, about=__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -130,5 +130,10 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table, or write it."""
     publish(compare, DOCUMENT, (BEGIN, END), runs=1, about=__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -115,8 +115,14 @@ MAINS: Mapping[str, str] = {
     "aws_setup.rehearsal": "aws_setup.rehearsal.cli",
     "tests.trust": "tests.trust.__main__",
     "tests.regenerate_docs": "tests.regenerate_docs",
-    "benchmarks.work": "benchmarks.work",
+    "benchmarks": "benchmarks.__main__",
+    "benchmarks.makespan": "benchmarks.makespan",
+    "benchmarks.peers": "benchmarks.peers",
+    "benchmarks.scale": "benchmarks.scale",
+    "benchmarks.setting_up": "benchmarks.setting_up",
     "benchmarks.ssh_scale": "benchmarks.ssh_scale",
+    "benchmarks.whisk": "benchmarks.whisk",
+    "benchmarks.work": "benchmarks.work",
 }
 """Program -> the module whose `main` parses its arguments with argparse."""
 
