@@ -21,6 +21,9 @@ from aws_setup.aws.error_messages import (
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
+"""What a call of AWS raises: a refusal, no answer, or one that is not AWS's."""
+
 CLOCK_TOLERANCE = 240.0
 """Seconds: AWS refuses a signature that is five minutes off, for some services fifteen."""
 
@@ -40,7 +43,7 @@ def to_setup_error(error: Exception) -> Exception:
     """Return the error as a SetupError when it is AWS's or botocore's, else the error itself."""
     if isinstance(error, ClientError):
         return _from_client_error(error)
-    if isinstance(error, (BotoCoreError, ResponseParserError)):
+    if isinstance(error, AWS_ERRORS):
         return _from_botocore_error(error)
     return error
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
 from botocore.exceptions import EndpointConnectionError as Unreachable
 
 from aws_setup.aws.denials import is_denial
-from aws_setup.aws.errors import describe_error
+from aws_setup.aws.errors import AWS_ERRORS, describe_error
 from aws_setup.aws.run_lock_store import (
     ACTIVE,
     EXPIRES,
@@ -224,7 +224,7 @@ class RunLock:
             # After a computer has slept, for example.
             try:
                 self._renew()
-            except (ClientError, BotoCoreError) as error:
+            except AWS_ERRORS as error:
                 self._fail(f"it could not be renewed: {describe_error(error)}")
         if self._lost:
             self._fail(self._lost)
@@ -267,13 +267,13 @@ class RunLock:
     def release(self) -> None:
         """Mark the lock as free; where that fails it is free once this process has ended."""
         with self._mutex:
-            if self.held and not self._lost:
-                free = replace(self._holder, held=False)
-                try:
-                    self.store.write(self._number, free, once=True)
-                except (ClientError, BotoCoreError) as error:
-                    log.debug("the run lock was not released", exc_info=error)
-            self._end()
+            try:
+                if self.held and not self._lost:
+                    self.store.write(self._number, replace(self._holder, held=False), once=True)
+            except Exception as error:
+                log.debug("the run lock was not released", exc_info=error)
+            finally:
+                self._end()
 
     def remove(self) -> None:
         """Delete every generation up to this run's own: the deployment no longer exists.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from aws_setup.aws.context import Context
-from aws_setup.aws.errors import describe_error
+from aws_setup.aws.errors import AWS_ERRORS, describe_error
 from aws_setup.cli.command_run import CommandRun
 from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.deadline_role import HINT, NOTHING_STOPS
@@ -28,7 +26,7 @@ def end_with_deadline(run: CommandRun[Any], ctx: Context, *, changed: bool) -> N
     if changed:
         try:
             refresh_deadline(ctx)
-        except (SetupError, BotoCoreError, ClientError) as error:
+        except (SetupError, *AWS_ERRORS) as error:
             ctx.warn(Problem(NOTHING_STOPS, describe_error(error), HINT))
     run.warn_found()
     report_deadline(run, ctx)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from aws_setup.cli.debug_log import SafeFormatter, incomplete_log, log_to_file
@@ -24,6 +25,8 @@ from aws_setup.engine.safe_text import visible
 from aws_setup.engine.temporary_files import delete_abandoned
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.report import Report
+
+log = logging.getLogger(__name__)
 
 Work = Callable[[Config, Result, Report], None]
 """A command with a configuration: it fills the result and prints through the report."""
@@ -68,12 +71,16 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
             report = Report(options.style(no_color=config.no_color))
             report.problems(result.warnings, warning=True)
             work(config, result, report)
+        if _signals:
+            raise Interrupted
     except (KeyboardInterrupt, Interrupted):
-        result.result = "interrupted"
-        hint = "run the same command again: it resumes where it stopped"
-        result.problems.append(Problem("interrupted", "Ctrl-C", hint))
-    except Exception as error:  # noqa: BLE001 -- the last handler: it has to report every error
-        _note_failure(result, error, verbose=options.verbose)
+        _note_interruption(result)
+    except Exception as error:
+        if _signals:
+            log.debug("the run was interrupted", exc_info=error)
+            _note_interruption(result)
+        else:
+            _note_failure(result, error, verbose=options.verbose)
     result.seconds = round(time.monotonic() - began, 1)
     invocation.finish(result, report)
     report.problems(incomplete_log(), warning=True)
@@ -82,12 +89,33 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
     return result.exit_code
 
 
+_signals: list[int] = []
+"""The signals that were to end this run.
+
+An exception of a signal's handler can be lost: Python prints or drops those of a finalizer
+(https://docs.python.org/3/reference/datamodel.html#object.__del__), and libraries turn a
+KeyboardInterrupt into errors of their own.
+"""
+
+
 def _end_as_with_ctrl_c() -> None:
     """Let SIGTERM and a closed terminal end a run as Ctrl-C does; nohup keeps it alive."""
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+    _signals.clear()
+
+    def end(number: int, _: FrameType | None) -> None:
+        _signals.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, end)
+
+
+def _note_interruption(result: Result) -> None:
+    result.result = "interrupted"
+    hint = "run the same command again: it resumes where it stopped"
+    result.problems.append(Problem("interrupted", "Ctrl-C", hint))
 
 
 def _log_to_stderr() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import click
 
 from aws_setup.engine.safe_text import one_line
-from aws_setup.errors import Refused
+from aws_setup.errors import Interrupted, Refused
 
 Ask = Callable[[str], str]
 """Asks a question and returns the answer."""
@@ -23,16 +24,26 @@ def secret_prompt_function() -> Ask | None:
     """Return the function that asks for a secret without echo; None without a terminal."""
     if not _has_terminal():
         return None
-    return lambda question: str(click.prompt(one_line(question), hide_input=True, err=True))
+    return lambda question: _prompted(question, hide_input=True)
 
 
 def prompt_function() -> Ask | None:
     """Return the function that asks a question; None without a terminal."""
     if not _has_terminal():
         return None
-    return lambda question: str(
-        click.prompt(one_line(question), default="", show_default=False, err=True)
-    )
+    return lambda question: _prompted(question, default="", show_default=False)
+
+
+def _prompted(question: str, **how: Any) -> str:
+    """Return the answer to a question.
+
+    Raises:
+        Interrupted: Ctrl-C, or the end of the input (Ctrl-D).
+    """
+    try:
+        return str(click.prompt(one_line(question), err=True, **how))
+    except click.Abort:
+        raise Interrupted from None
 
 
 def confirm(action: str, *, yes: bool, ask: Ask | None, word: str = "") -> None:

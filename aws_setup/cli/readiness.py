@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from aws_setup.aws.context import Context
-from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.errors import AWS_ERRORS, to_setup_error
 from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.config import Config
 from aws_setup.config.ssh_switches import needs_ssh
@@ -53,7 +51,7 @@ def check_readiness(
         return None
     try:
         return _check(context(), clock)
-    except (SetupError, BotoCoreError, ClientError) as error:
+    except (SetupError, *AWS_ERRORS) as error:
         return Readiness(False, (f"λFS was not checked: {to_setup_error(error)}",))
 
 

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from aws_setup.aws.context import Context
-from aws_setup.aws.errors import describe_error, to_setup_error
+from aws_setup.aws.errors import AWS_ERRORS, describe_error, to_setup_error
 from aws_setup.aws.run_lock import Outdated, RunLock, describe, not_prevented
 from aws_setup.aws.run_lock_store import STEP, Generation, LockStore, Standing
 from aws_setup.aws.session import Aws
@@ -106,7 +104,7 @@ def report_lock(run: CommandRun[Context]) -> None:
 def _current(run: CommandRun[Context]) -> tuple[Generation | None, str]:
     try:
         return LockStore(run.ctx.aws, run.ctx.config).read().current, ""
-    except (ClientError, BotoCoreError) as error:
+    except AWS_ERRORS as error:
         return None, describe_error(error)
 
 
@@ -119,7 +117,7 @@ def remove_lock(run: CommandRun[Context]) -> list[Leftover]:
         return []
     try:
         lock.remove()
-    except (ClientError, BotoCoreError) as error:
+    except AWS_ERRORS as error:
         problem = to_problem(to_setup_error(error), step=STEP)
         run.report.problems([problem])
         run.result.problems.append(problem)

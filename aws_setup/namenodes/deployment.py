@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from aws_setup.aws.context import Context
-from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.errors import AWS_ERRORS, to_setup_error
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.namenodes.action import CurrentAction
@@ -97,7 +95,7 @@ def deployment_facts(
         if NDB in files and managers:
             login = database_login(ctx, connections.pool)
             known = replace(known, manager=managers[0], login=login)
-    except (ClientError, BotoCoreError) as error:
+    except AWS_ERRORS as error:
         raise to_setup_error(error) from error
     return known
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from aws_setup.aws.context import Context
+from aws_setup.aws.errors import AWS_ERRORS
 from aws_setup.aws.paused import deadline_of, display_time, stopped_by_deadline
 from aws_setup.config.durations import NEVER
 from aws_setup.infrastructure.deadline_role import NOTHING_STOPS
@@ -45,7 +44,7 @@ def deadline_report(ctx: Context) -> DeadlineReport | None:
     try:
         parts = stoppable(ctx)
         schedules = read_schedules(ctx) if parts and after != NEVER else None
-    except (BotoCoreError, ClientError):
+    except AWS_ERRORS:
         return DeadlineReport(after, "none", text=f"No deadline is known: {NOTHING_STOPS}.")
     if not parts:
         return None

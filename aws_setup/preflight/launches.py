@@ -11,12 +11,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.error_messages import forbids_launches
-from aws_setup.aws.errors import to_setup_error
+from aws_setup.aws.errors import AWS_ERRORS, to_setup_error
 from aws_setup.aws.session import error_code
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.run_instances import dry_run_request
@@ -64,6 +64,6 @@ def _refusal(ctx: Context, group: VmGroup) -> SetupError | None:
         if is_denial(error_code(error)) or forbids_launches(error_code(error), message):
             translated = to_setup_error(error)
             return translated if isinstance(translated, SetupError) else None
-    except (BotoCoreError, SetupError):
+    except (SetupError, *AWS_ERRORS):
         return None  # another check reports it: the AMI, the network
     return None

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.error_messages import HINT_PERMISSION
+from aws_setup.aws.errors import AWS_ERRORS
 from aws_setup.aws.run_lock import not_prevented
 from aws_setup.aws.run_lock_store import path_of as lock_path
 from aws_setup.aws.session import Aws, error_code
@@ -195,7 +196,7 @@ def _is_denied(dry_run: Callable[[Aws], object], aws: Aws) -> bool:
         dry_run(aws)
     except ClientError as error:
         return is_denial(error_code(error))
-    except BotoCoreError:
+    except AWS_ERRORS:
         return False
     return False
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aws_setup.config import Config
 from aws_setup.config.paths import expanded, known_hosts_path
+from aws_setup.engine.graph import SIGNAL_DELAY
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import Problem, SetupError
 from aws_setup.ssh.connection import SshContext, connect
@@ -137,9 +139,13 @@ class MachinePool:
         items = list(machines)
         if not items:
             return []
-        with ThreadPoolExecutor(min(PARALLEL, len(items)), thread_name_prefix="machine") as threads:
+        executor = ThreadPoolExecutor(min(PARALLEL, len(items)), thread_name_prefix="machine")
+        with executor as threads, self._ending(threads):
             # Each thread has a copy of the deadline around this call.
             futures = [threads.submit(copy_context().run, work, item) for item in items]
+            # The main thread wakes now and then: some signals do not interrupt a lock.
+            while wait(futures, timeout=SIGNAL_DELAY).not_done:
+                pass
         failures = [error for error in (future.exception() for future in futures) if error]
         for error in failures:
             if not isinstance(error, SetupError):
@@ -147,6 +153,17 @@ class MachinePool:
         if failures:
             raise combine_errors([error for error in failures if isinstance(error, SetupError)])
         return [future.result() for future in futures]
+
+    @contextmanager
+    def _ending(self, threads: ThreadPoolExecutor) -> Iterator[None]:
+        """At Ctrl-C end the waits of the threads, and start no further work."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if isinstance(self.clock, SystemClock):
+                self.clock.stop()
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
     def wait_for_ssh(
         self,

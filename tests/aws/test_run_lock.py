@@ -16,11 +16,13 @@ import pytest
 from aws_setup.aws.run_lock import SAFE, LockHeld, Outdated, RunLock
 from aws_setup.aws.run_lock_store import EXPIRES, LockStore, Standing
 from aws_setup.aws.session import Aws
+from aws_setup.cli.run_lock import released
 from aws_setup.config import Config
 from aws_setup.engine.processes import ProcessId, is_running, this_process
 from aws_setup.engine.write_guard import guarding
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.aws.parameters import Parameters
+from aws_setup.rehearsal.core.protocol import HttpAnswer
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
 from tests.support.aws import client
@@ -274,3 +276,18 @@ def test_what_a_value_says_is_shown_without_control_characters_and_account_ids(
     assert "\x1b" not in shown
     assert "123456789012" not in shown
     assert len(shown) < 300
+
+
+def test_a_page_of_a_proxy_does_not_replace_how_the_run_has_ended(
+    cloud: RehearsalCloud, aws: Aws, locks: list[RunLock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = observed(aws, locks)
+    lock.acquire()
+    page = HttpAnswer(200, b"<html>Sign in</html>", {"content-type": "text/html"})
+    monkeypatch.setattr(cloud, "handle", lambda _: page)
+    lock._renewed = (time.monotonic() - 2 * SAFE, time.time())
+    with pytest.raises(SetupError, match="is lost: it could not be renewed"):
+        lock.check()
+    with pytest.raises(KeyError, match="how it ended"), released(lock):
+        raise KeyError("how it ended")
+    assert not lock.held

@@ -1,0 +1,185 @@
+"""What ends a run: a signal that a library loses, one at a question, and threads still at work."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from aws_setup.config import Config
+from aws_setup.engine import write_guard
+from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import Interrupted
+from aws_setup.ssh.pool import MachinePool
+from tests.support.signals import deliver
+
+ROOT = Path(__file__).resolve().parents[2]
+
+RUN = """
+import json, os, signal, sys, weakref
+from pathlib import Path
+from aws_setup.cli.main import Invocation, run_guarded
+from aws_setup.cli.options import SharedOptions
+from aws_setup.cli.prompts import prompt_function, secret_prompt_function
+from aws_setup.errors import SetupError
+
+def arrive():
+    os.kill(os.getpid(), signal.{number})
+
+class Connection:
+    def __del__(self):
+        arrive()
+
+class Silent:
+    def __del__(self):
+        try:
+            arrive()
+            for _ in range(100): pass
+        except:
+            pass
+
+def finalizer(): Connection()
+def silent(): Silent()
+def callback():
+    class Target: pass
+    target = Target()
+    weakref.finalize(target, arrive)
+    del target
+def library():
+    try:
+        arrive()
+        for _ in range(100): pass
+    except (Exception, KeyboardInterrupt) as error:
+        raise SetupError("no port can be reached", "", "run allow-my-ip") from error
+def question(): prompt_function()("Type y to go on")
+def secret(): secret_prompt_function()("Passphrase")
+
+def work(result, report):
+    {case}()
+
+options = SharedOptions(as_json=True)
+invocation = Invocation("create", options, Path("/none"), config_optional=True, without_config=work)
+sys.exit(run_guarded(invocation, lambda *_: None))
+"""
+
+
+def program(case: str, number: str = "SIGINT") -> list[str]:
+    text = RUN.replace("{number}", number).replace("{case}", case)
+    return [sys.executable, "-c", text]
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("case", ["finalizer", "silent", "callback", "library"])
+def test_a_signal_that_is_lost_on_its_way_ends_the_run_as_interrupted(
+    tmp_path: Path, case: str, number: str
+) -> None:
+    ended = subprocess.run(
+        program(case, number),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 130, ended.stderr
+    assert '"result": "interrupted"' in ended.stdout
+    assert "allow-my-ip" not in ended.stdout
+
+
+def wait_until_it_reads(pid: int) -> None:
+    """Return when a process reads standard input: a signal just before does not interrupt that.
+
+    Nobody answers within a millisecond. `read` is call 0 on x86-64, and 63 on arm64 (syscall(2)).
+    """
+    while Path(f"/proc/{pid}/syscall").read_text().split()[:2] not in (["0", "0x0"], ["63", "0x0"]):
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.parametrize("case", ["question", "secret"])
+@pytest.mark.parametrize("way", ["SIGINT", "SIGTERM", "end of input"])
+def test_at_a_question_a_signal_and_the_end_of_input_interrupt(
+    tmp_path: Path, case: str, way: str
+) -> None:
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        program(case),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,  # without a controlling terminal: getpass asks on standard input
+        text=True,
+    )
+    os.close(theirs)
+    shown = b""
+    while b": " not in shown:
+        shown += os.read(terminal, 1000)
+    if way == "end of input":
+        os.write(terminal, b"\x04")
+    else:
+        wait_until_it_reads(process.pid)
+        deliver(process, signal.Signals[way])
+    stdout, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    assert process.returncode == 130, stdout
+    assert '"result": "interrupted"' in stdout
+
+
+def test_ctrl_c_waits_for_the_threads_that_work_on_machines(tmp_path: Path) -> None:
+    config = Config(
+        ssh_keypair_name="key",
+        ssh_key_path=str(tmp_path / "key"),
+        infrastructure_json_path=str(tmp_path),
+    )
+    clock = SystemClock()
+    pool = MachinePool(config, clock)
+    ended: list[str] = []
+    begun = threading.Barrier(2)
+
+    def work(name: str) -> None:
+        begun.wait(60)
+        if name == "first":
+            signal.raise_signal(signal.SIGINT)  # Python's handler runs in the main thread
+        try:
+            clock.sleep(3600)
+        except Interrupted:
+            ended.append(name)
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.each(["first", "second"], work)
+    assert sorted(ended) == ["first", "second"]
+
+
+def test_threads_of_an_interrupted_run_write_no_more_and_the_next_run_does() -> None:
+    refused: list[bool] = []
+
+    def late() -> None:
+        try:
+            write_guard.before_write()
+            refused.append(False)
+        except Interrupted:
+            refused.append(True)
+
+    def in_a_thread() -> None:
+        thread = threading.Thread(target=late)
+        thread.start()
+        thread.join()
+
+    with pytest.raises(KeyboardInterrupt), write_guard.guarding(lambda: None):
+        in_a_thread()
+        raise KeyboardInterrupt
+    in_a_thread()
+    write_guard.before_write()  # the run itself gives its lock back
+    with write_guard.guarding(lambda: None):
+        in_a_thread()
+    assert refused == [False, True, False]
