@@ -14,14 +14,12 @@ class AddonSpec:
     An add-on `on_nodes` is requested beside the node groups and waited for after them: it is
     DEGRADED until its pods have a node
     (https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html). No
-    node is Ready without the other add-ons. `role` is the role of its service account; `hint` is
-    the fix when the add-on does not become ACTIVE.
+    node is Ready without the other add-ons. `role` is the role of its service account.
     """
 
     name: str
     on_nodes: bool = False
     role: ServiceAccountRole | None = None
-    hint: str = ""
 
     @property
     def step(self) -> str:
@@ -42,7 +40,6 @@ ADDONS = (
         "aws-ebs-csi-driver",
         on_nodes=True,
         role=EBS_CSI_ROLE,
-        hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
     ),
 )
 """https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html"""

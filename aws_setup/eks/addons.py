@@ -24,6 +24,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.eks.addon_specs import AddonSpec
 from aws_setup.eks.self_managed import describe_settings, installed_objects, keep_settings
+from aws_setup.eks.volume_hints import addon_hint
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
@@ -194,7 +195,9 @@ class Addon(Tagged, Step):
                     _reasons(addon) or "EKS gives no reason",
                     fix_then(_reasons(addon), "run configure again to re-create the add-on"),
                 )
-            return self._found(ctx, addon) if _is_ready(addon) else Pending(_state(addon))
+            if _is_ready(addon):
+                return self._found(ctx, addon)
+            return Pending(_state(addon), addon_hint(_state(addon)))
 
         return ctx.wait_until(
             f"{self.name} becomes ACTIVE",
@@ -203,7 +206,6 @@ class Addon(Tagged, Step):
             pause=6,
             usual=MEDIANS["addon active"],
             since=found.since,
-            hint=self.spec.hint,
         )
 
     def details(self, ctx: Context) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
+from aws_setup.eks.volume_hints import volume_hint
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, TooLate
 from aws_setup.errors import Problem, SetupError
@@ -210,7 +211,6 @@ class StorageProbe(Step):
                 lambda: _bound(ctx),
                 deadline=600,
                 pause=3,
-                hint="see docs/configure.md, 'The EBS CSI driver is not authorised'",
             )
         except Exception as error:
             try:
@@ -272,7 +272,10 @@ def _bound(ctx: Context) -> bool | Pending:
             "run the same command again",
         )
     phase = claim.get("status", {}).get("phase", "Pending")
-    return True if phase == "Bound" else Pending(f"{phase} {last_event(ctx, PROBE)}".strip())
+    if phase == "Bound":
+        return True
+    state = f"{phase} {last_event(ctx, PROBE)}".strip()
+    return Pending(state, volume_hint(state))
 
 
 def last_event(ctx: Context, name: str, namespace: str = "default", *, uid: str = "") -> str:

@@ -35,9 +35,13 @@ class TooLate(SetupError):
 
 @dataclass(frozen=True)
 class Pending:
-    """What a probe returns while the resource is not ready: its state, as the API names it."""
+    """What a probe returns while the resource is not ready: its state, as the API names it.
+
+    `hint` is how to fix it if this is the last state at the deadline, '' for the hint of the wait.
+    """
 
     state: str
+    hint: str = ""
 
 
 class Clock(Protocol):
@@ -120,7 +124,7 @@ def wait_until(
             and afterwards the pauses are 2 % of the time that has passed. 0: not known.
         passed: of the usual seconds, those that had passed before the call.
         note: called with each new state.
-        hint: how to fix it when the deadline passes.
+        hint: how to fix it when the deadline passes, unless the last state has a hint of its own.
 
     Raises:
         TooLate: the deadline passed; it names the last state.
@@ -201,7 +205,7 @@ def _poll(
             raise TooLate(
                 f"{what}: not within {format_duration(deadline)}",
                 f"its last state was {last!r}",
-                hint or "run the same command again: it resumes from here",
+                result.hint or hint or "run the same command again: it resumes from here",
             )
         clock.sleep(seconds := pause(waited))
         waited += seconds

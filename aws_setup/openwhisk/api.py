@@ -12,6 +12,7 @@ import urllib3
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.usual_times import MEDIANS
+from aws_setup.config import Config
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.decoding import whole_number
@@ -100,16 +101,16 @@ class OpenWhiskApi(Step):
 
         def probe() -> Found | Pending:
             if not resolves(host):
-                return Pending(f"DNS does not resolve {host} yet (usually 3, at most 30 minutes)")
+                state = f"DNS does not resolve {host} yet (usually 3, at most 30 minutes)"
+                return Pending(state, _dns_hint(host))
             answer = find_scheme(host, port)
             if isinstance(answer, str):
-                nodes = out_of_service(ctx, host)
-                why = f"; {nodes}" if nodes else _who(ctx, answer)
-                return Pending(f"the API does not answer yet ({answer}){why}")
+                return _silent(ctx, answer, nodes=out_of_service(ctx, host))
             healthy = healthy_invokers(answer.url)
             if healthy != invokers:
                 return Pending(
-                    f"{healthy} of {count_of(invokers, 'invoker is', 'invokers are')} healthy"
+                    f"{healthy} of {count_of(invokers, 'invoker is', 'invokers are')} healthy",
+                    _invokers_hint(ctx.config),
                 )
             return _answering(ctx, answer, healthy, ready=True)
 
@@ -120,8 +121,6 @@ class OpenWhiskApi(Step):
             pause=10,
             usual=MEDIANS["load balancer created"] + MEDIANS["load balancer dns"],
             since=found.since,
-            hint="run `configure` again later; `status` lists the pods that are not ready. After a "
-            f"timeout: {address_hint(Place.OPENWHISK)}",
         )
 
     def _wait_for_node(self, ctx: Context) -> Found:
@@ -136,14 +135,50 @@ class OpenWhiskApi(Step):
             probe,
             deadline=900,
             pause=10,
-            hint="see docs/configure.md, 'openwhisk api': what health checks of a load balancer "
-            "need, then run `configure` again",
+            hint=HINT_HEALTH_CHECKS,
         )
 
 
-def _who(ctx: Context, reason: str) -> str:
-    """Return who may connect, where nothing answers: a load balancer drops all other packets."""
-    return f"; only {audience(ctx)} may connect" if "timed out" in reason else ""
+HINT_PODS = "run `configure` again later; `status` lists the pods that are not ready"
+HINT_HEALTH_CHECKS = (
+    "see docs/configure.md, 'openwhisk api': what health checks of a load balancer need, then run "
+    "`configure` again"
+)
+
+
+def _silent(ctx: Context, reason: str, *, nodes: str) -> Pending:
+    """Return the state of an API that does not answer: nodes, addresses or OpenWhisk itself.
+
+    A load balancer drops the packets of those who may not connect: they time out.
+    """
+    state = f"the API does not answer yet ({reason})"
+    if nodes:
+        return Pending(f"{state}; {nodes}", HINT_HEALTH_CHECKS)
+    if "timed out" in reason:
+        return Pending(
+            f"{state}; only {audience(ctx)} may connect",
+            f"{address_hint(Place.OPENWHISK)}; otherwise {HINT_PODS}",
+        )
+    return Pending(state, HINT_PODS)
+
+
+def _dns_hint(host: str) -> str:
+    return (
+        f"check this computer's DNS server and VPN: `nslookup {host}`; the name of a new load "
+        "balancer takes up to 30 minutes, then run `configure` again"
+    )
+
+
+def _invokers_hint(config: Config) -> str:
+    """Return the fix where invokers run that OpenWhisk does not call healthy.
+
+    apache/openwhisk-deploy-kube, helm/openwhisk/templates/invoker-pod.yaml: the label of the pods.
+    """
+    space, name = config.openwhisk_namespace, f"{config.openwhisk_release}-invoker"
+    return (
+        f"read the invokers' logs: `kubectl -n {space} logs -l name={name}`; then run `configure` "
+        "again"
+    )
 
 
 def _answering(ctx: Context, answer: ApiProbe, healthy: int | str, *, ready: bool) -> Found:

@@ -9,6 +9,7 @@ from typing import Any
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.eks.storage import NotBound, StorageProbe, last_event
+from aws_setup.eks.volume_hints import volume_hint
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
@@ -114,7 +115,7 @@ class OpenWhiskReady(Step):
                     f"nor was the one of the {StorageProbe.name}, which failed before",
                     f"do what the error of the {StorageProbe.name} says",
                 )
-            return Pending(text)
+            return Pending(text, volume_hint(text) if blocker.kind == "claim" else "")
 
         return ctx.wait_until(
             "OpenWhisk becomes ready",

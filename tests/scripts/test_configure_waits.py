@@ -169,7 +169,7 @@ def test_a_resource_that_is_being_deleted_is_re_created_once_it_is_deleted(zoo: 
 
 
 @pytest.mark.kind("A2")
-def test_pending_claims_and_nodes_out_of_service_are_not_done_and_the_next_run_goes_on(
+def test_claims_nodes_and_invokers_have_each_their_fix_and_the_next_run_goes_on(
     zoo: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = SystemClock.now
@@ -187,6 +187,7 @@ def test_pending_claims_and_nodes_out_of_service_are_not_done_and_the_next_run_g
     assert problem["what"].startswith("openwhisk ready")
     assert "claim owdev-couchdb-pvc: volume Pending" in problem["why"]
     assert "VolumeLimitExceeded" in problem["why"]
+    assert "csi-provisioner" in problem["hint"]
     zoo.api.faults.clear()
     zoo.cloud.faults.add({"fault": "out-of-service"})
     for _ in range(2):
@@ -198,3 +199,8 @@ def test_pending_claims_and_nodes_out_of_service_are_not_done_and_the_next_run_g
     assert state.startswith("0 of 3 nodes in service")
     zoo.cloud.faults.clear()
     assert steps_of(zoo.run("configure"))["openwhisk api"]["state"] == "internal: not probed"
+    zoo.save(openwhisk_internal=False)
+    zoo.whisk.healthy = 1
+    problem = failed()
+    assert "its last state was '1 of 2 invokers are healthy'" in problem["why"]
+    assert "kubectl -n openwhisk logs -l name=owdev-invoker" in problem["hint"]

@@ -67,36 +67,40 @@ VOLUMES_TOO = (
 CLUSTER, PROBE = 700.0, 600.0
 """Most seconds until the cluster has nodes, and until the storage probe fails."""
 
-CASES: dict[str, tuple[Break, str, str]] = {
+CASES: dict[str, tuple[Break, str, str, str]] = {
     "nodes never join": (
         no_route,
         "error: (core|invoker)-nodes, (core|invoker)-nodes: the node group is CREATE_FAILED: Node",
         "not started: core-nodes, invoker-nodes failed",
+        "",
     ),
     "volumes never bind": (
         fault(fault="claim-unbound", claim="*", message=QUOTA),
         f"error: storage probe: a 1 GiB volume is created and bound: .*{QUOTA}",
         "not started: openwhisk ready failed",
+        "read `kubectl -n kube-system logs deploy/ebs-csi-controller -c csi-provisioner`",
     ),
     "an image cannot be pulled": (
         fault(fault="image-pull", pod="owdev-couchdb*", message=LIMIT),
         f"error: openwhisk ready: .*pod owdev-couchdb.*ImagePullBackOff.*{LIMIT}",
         "not started: openwhisk ready failed",
+        "find the cause in docs/configure.md",
     ),
     "the load balancer has no DNS": (
         no_dns,
         "error: openwhisk api: .*DNS does not resolve .*elb",
         "not started: openwhisk api failed",
+        "check this computer's DNS server and VPN: `nslookup ",
     ),
 }
-"""Case -> what breaks, the first error, and what is said of the steps that wait for it."""
+"""Case -> what breaks, the first error, and what is said of the steps that wait for it, the fix."""
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_first_error_is_the_cause_and_the_steps_behind_it_name_it(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    breaks, first, behind = CASES[case]
+    breaks, first, behind, fix = CASES[case]
     with virtual_world(tmp_path / "laptop", monkeypatch.setattr, helm=tool("helm")) as world:
         world.create()
         breaks(world, monkeypatch)
@@ -107,7 +111,7 @@ def test_the_first_error_is_the_cause_and_the_steps_behind_it_name_it(
     lines = ended.stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert re.match(first, errors[0]), errors
-    assert lines[lines.index(errors[0]) + 1].startswith("  Fix: ")
+    assert lines[lines.index(errors[0]) + 1].startswith(f"  Fix: {fix}")
     if case == "volumes never bind":
         assert re.fullmatch(VOLUMES_TOO, "\n".join(errors[1:]))
         assert seconds < CLUSTER + 2 * PROBE, "OpenWhisk is not waited for to the end"
