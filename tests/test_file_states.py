@@ -164,7 +164,10 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 def bind(path: Path) -> None:
     """Make a socket; its path may be longer than an address can be."""
-    with socket.socket(socket.AF_UNIX) as server, TemporaryDirectory(dir="/tmp") as short:
+    with (
+        socket.socket(socket.AF_UNIX) as server,
+        TemporaryDirectory(prefix="socket-", dir="/tmp") as short,
+    ):
         server.bind(f"{short}/s")
         Path(short, "s").rename(path)
 

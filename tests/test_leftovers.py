@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import re
@@ -19,7 +20,7 @@ import subprocess, sys, tempfile, threading
 
 def test_clean():
     subprocess.run(["true"], check=True)
-    with tempfile.TemporaryDirectory():
+    with tempfile.TemporaryDirectory(prefix="deleted-"):
         pass
 
 def test_process():
@@ -103,3 +104,18 @@ def test_elsewhere_it_is_only_told(tmp_path: Path) -> None:
     code, output = session(tmp_path, test="test_file", ci=False)
     assert code == 0
     assert "left by the tests: file forgotten-" in output
+
+
+MAKERS = {"mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryDirectory"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*(ROOT / "aws_setup").rglob("*.py"), *(ROOT / "tests").rglob("*.py")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_every_temporary_name_says_whose_it_is(path: Path) -> None:
+    """Else nobody can say who left it, and no later run can delete it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in MAKERS:
+            assert "prefix" in {word.arg for word in node.keywords}, f"{path}:{node.lineno}"

@@ -17,6 +17,7 @@ from aws_setup.config.regular_files import open_file
 from aws_setup.engine.history import RunRecord
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.safe_text import visible
+from aws_setup.engine.temporary_files import owned_prefix
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
 from aws_setup.report.architecture_svg import StepMark, architecture
@@ -63,8 +64,9 @@ def check_target(path: Path) -> None:
         raise Refused(what, why, hint)
     if _is_other_file(path):
         raise Refused(what, f"{path} exists and is not an HTML file", hint)
+    prefix = owned_prefix(path.parent, f".{path.name}.")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     except OSError as error:
         raise Refused(what, f"{path}: {error.strerror}", hint) from None
     os.close(handle)

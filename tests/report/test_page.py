@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from aws_setup.report.page import check_target, page, write_page
 from tests.engine.test_history import written
 from tests.report.test_timeline import NEEDS, recorded
 from tests.support.config import SAMPLE
+from tests.support.script_runs import ROOT
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -303,6 +306,32 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
             check_target(Path("/dev/null"))
     check_target(tmp_path / "page.html")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from aws_setup.report.page import check_target
+def stop(*_):
+    print("ready", flush=True)
+    time.sleep(600)
+Path.unlink = stop
+check_target(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="knows processes by /proc")
+def test_what_a_killed_check_has_left_is_deleted_by_the_next_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "page.html")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+        finally:
+            process.kill()
+    assert list(tmp_path.glob(".page.html.*"))
+    check_target(tmp_path / "page.html")
+    assert list(tmp_path.glob(".page.html.*")) == []
 
 
 def test_the_page_of_a_log_is_that_of_its_record(tmp_path: Path) -> None:

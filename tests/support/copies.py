@@ -77,7 +77,7 @@ def _point(patch: pytest.MonkeyPatch, cloud: RehearsalCloud) -> None:
 def shared_cloud(settings: Settings | None = None) -> Iterator[RehearsalCloud]:
     """Serve a cloud for a file's world, with the environment of its fixture pointing to it."""
     with (
-        tempfile.TemporaryDirectory() as home,
+        tempfile.TemporaryDirectory(prefix="home-of-a-world-") as home,
         pytest.MonkeyPatch.context() as patch,
         serve(settings or Settings(speed=0)) as cloud,
     ):

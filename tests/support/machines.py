@@ -143,7 +143,7 @@ def shared_key(path: Path) -> Path:
 
 @functools.cache
 def _rsa_key() -> tuple[str, str]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="rsa-key-") as folder:
         path = make_key(Path(folder) / "key")
         return path.read_text("utf-8"), path.with_suffix(".pub").read_text("utf-8")
 

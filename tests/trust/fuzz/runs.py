@@ -70,7 +70,7 @@ def outcomes(*, number: int, seed: int) -> tuple[int, str]:
 
     Of so many that are loaded each fiftieth is planned and each hundredth created.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         accepted, why = load(Path(folder), number=number, seed=seed)
     # The first ones of a search are the smallest.
     plans, creates = accepted[-(number // 50) :], accepted[-(number // 100) :]
