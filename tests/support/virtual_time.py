@@ -90,7 +90,7 @@ class VirtualTime(ManualClock):
         """Wake the step that wakes first, when every running step sleeps."""
         if self._sleepers and len(self._sleepers) == self._running:
             at, _ = heapq.heappop(self._sleepers)
-            self.advance(at - self.now())
+            self.advance(max(0.0, at - self.now()))
             self._changed.notify_all()
 
 
@@ -100,8 +100,8 @@ class ScriptClock:
 
     time: VirtualTime
     pace: float = 1.0
-    stops_at: float = math.inf
-    """Virtual seconds from which on each sleep raises Interrupted, as after Ctrl-C."""
+    before_sleep: Callable[[], None] = lambda: None
+    """Called before each sleep; it may raise Interrupted, as after Ctrl-C."""
     _stopped: bool = False
 
     def now(self) -> float:
@@ -114,8 +114,9 @@ class ScriptClock:
 
     def sleep(self, seconds: float) -> None:
         """Sleep in virtual time."""
-        if self._stopped or self.time.now() >= self.stops_at:
+        if self._stopped:
             raise Interrupted
+        self.before_sleep()
         self.time.sleep(max(seconds, 0.02))
 
     def stop(self) -> None:
@@ -151,18 +152,38 @@ class VirtualWorld:
     folder: Path
     seconds: dict[str, float] = field(default_factory=dict)
     """Verb -> virtual seconds of its last run."""
-    stops_at: float = math.inf
-    """When the present run is stopped."""
+    before_sleep: Callable[[], None] = lambda: None
+    """Called in each run before a step sleeps."""
 
     def run(self, script: Any, verb: str, *options: str, stop: float = math.inf) -> Any:
         """Run a script and return its JSON document; `stop` ends it after so many seconds."""
+        stops_at = self.time.now() + BETWEEN_COMMANDS + stop
+
+        def interrupt() -> None:
+            if self.time.now() >= stops_at:
+                raise Interrupted
+
+        with self.disturbed(interrupt):
+            ended = self.attempt(script, verb, *options)
+        assert ended.exit_code == (0 if stop == math.inf else 130), ended.stdout + ended.stderr
+        return ended.document
+
+    def attempt(self, script: Any, verb: str, *options: str) -> scripts.Ended:
+        """Run a script, however it ends."""
         self.time.advance(BETWEEN_COMMANDS)
         began = self.time.now()
-        self.stops_at = began + stop
         ended = scripts.run(script.SCRIPT, self.folder, verb, *options, "--yes", "--json")
-        assert ended.exit_code == (0 if stop == math.inf else 130), ended.stdout + ended.stderr
         self.seconds[verb] = self.time.now() - began
-        return ended.document
+        return ended
+
+    @contextmanager
+    def disturbed(self, before_sleep: Callable[[], None]) -> Iterator[None]:
+        """Call `before_sleep` before each sleep of the runs in the block."""
+        self.before_sleep = before_sleep
+        try:
+            yield
+        finally:
+            self.before_sleep = lambda: None
 
     def create(self, *options: str, stop: float = math.inf) -> Any:
         """Run the first script's create."""
@@ -175,6 +196,10 @@ class VirtualWorld:
     def destroy(self, *, stop: float = math.inf) -> Any:
         """Run the first script's destroy."""
         return self.run(create_aws_infrastructure, "destroy", stop=stop)
+
+    def clock(self) -> ScriptClock:
+        """Return the clock of the next run."""
+        return ScriptClock(self.time, before_sleep=self.before_sleep)
 
     def records(self) -> Sequence[RunRecord]:
         """Return the runs in the event log."""
@@ -219,6 +244,8 @@ def virtual_world(folder: Path, patch: Patch, *, helm: Path) -> Iterator[Virtual
         scripts.prepare(folder, openwhisk_chart=str(CHART), openwhisk_api_port=frontend.port)
         made = VirtualWorld(cloud, hooks, time, folder)
         patch(socket, "getaddrinfo", made.resolve)
-        patch(aws_commands, "SystemClock", lambda: ScriptClock(time, stops_at=made.stops_at))
+        patch(
+            aws_commands, "SystemClock", lambda: ScriptClock(time, before_sleep=made.before_sleep)
+        )
         patch(graph, "wait", time.wait)
         yield made

@@ -24,6 +24,7 @@ from aws_setup.rehearsal.aws.parameters import Parameters
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.environment import Environment
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.trust import unlisted
 from tests.trust.client import aws_client
 
@@ -103,10 +104,12 @@ MASKS = (
     (_ID, "ID"),
     (re.compile(r"127\.0\.0\.\d:\d+|localhost:\d+|(?<=:)\d{5}\b"), "HOST"),
     (re.compile(r'((?:FromPort|ToPort|InstancePort)": |TCP:)[3-6]\d{4}\b'), r"\1N"),
+    (re.compile(r"-\d+(?=\.us-east-1\.elb\.)"), "-N"),
     (re.compile(r"\bip-10-0-\d+-\d+"), "NODE"),
     (re.compile(r"-----BEGIN CERTIFICATE-----[^-]*"), "CERTIFICATE"),
 )
-"""What is replaced, and by what: ids, ports of this computer, node ports, nodes, certificates."""
+"""What is replaced, and by what: ids, ports of this computer, node ports, names of load balancers,
+nodes, certificates."""
 
 
 def take(environment: Environment, folder: Path, *, locks: bool = False) -> Snapshot:
@@ -148,6 +151,13 @@ def take_aws(cloud: RehearsalCloud) -> Snapshot:
     """Return the state of AWS alone."""
     environment: Any = SimpleNamespace(cloud=cloud)
     return Counter([*_aws(environment), *_eks(environment)])
+
+
+def take_cloud(cloud: RehearsalCloud, hooks: EksApiServers) -> Snapshot:
+    """Return the state of AWS, without the run lock, and that of Kubernetes."""
+    environment: Any = SimpleNamespace(cloud=cloud, hooks=hooks)
+    in_aws = (text for text in _aws(environment) if "/lock/N " not in text)
+    return Counter([*in_aws, *_eks(environment), *_kubernetes(environment)])
 
 
 def differences(expected: Snapshot, found: Snapshot, *, most: int = 12) -> str:

@@ -1,0 +1,57 @@
+"""Killed between "asked for" and "usable", at drawn moments of AWS's time: the next run goes on.
+
+`tests/trust` kills at each write of a cloud where everything is usable at once; here the runs wait.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import configure_eks_cluster
+import create_aws_infrastructure
+from tests.support.kube import tool
+from tests.support.virtual_kills import killed_again_and_again, moments
+from tests.support.virtual_time import VirtualWorld, virtual_world
+from tests.trust.snapshot import Snapshot, differences, take_cloud
+
+pytestmark = pytest.mark.timeout(600)
+
+KILLS = int(os.environ.get("KILLS_WHILE_WAITING", "5"))
+"""Kills of each command, one in each of as many equal parts of its time."""
+
+STORY: tuple[tuple[Any, tuple[str, ...], set[str]], ...] = (
+    (create_aws_infrastructure, ("create",), {"cluster CREATING", "nat pending"}),
+    (configure_eks_cluster, ("configure",), {"nodes CREATING"}),
+    (create_aws_infrastructure, ("pause", "--deep"), {"nodes UPDATING", "nat deleting"}),
+    (create_aws_infrastructure, ("resume",), {"nat pending"}),
+    (create_aws_infrastructure, ("destroy",), {"nodes DELETING", "cluster DELETING"}),
+)
+"""Script, command, and what some of the kills must meet neither usable nor gone."""
+
+
+def test_killed_while_it_waits_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with virtual_world(tmp_path / "laptop", monkeypatch.setattr, helm=tool("helm")) as world:
+        empty = take_cloud(world.cloud, world.hooks)
+        expected = [undisturbed(world, script, words) for script, words, _ in STORY]
+        assert not differences(empty, expected[-1])
+        lasting = dict(world.seconds)
+        for (script, words, passing), after in zip(STORY, expected, strict=True):
+            seconds = moments(lasting[words[0]], KILLS, seed=words[0])
+            kills = killed_again_and_again(world, seconds, script, *words)
+            assert sum(kill.held for kill in kills) >= KILLS / 2, words
+            assert any(kill.took_over for kill in kills), words
+            assert passing <= set().union(*(kill.passing for kill in kills)), words
+            assert not differences(after, undisturbed(world, script, words)), words
+
+
+def undisturbed(world: VirtualWorld, script: Any, words: tuple[str, ...]) -> Snapshot:
+    """Return what a command makes that nothing disturbs."""
+    ended = world.attempt(script, *words)
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
+    return take_cloud(world.cloud, world.hooks)
