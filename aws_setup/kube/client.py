@@ -7,10 +7,9 @@ import json
 import math
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
@@ -21,14 +20,15 @@ from aws_setup.engine.deadline import remaining, within
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
-from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
 from aws_setup.kube.answers import Answers
 from aws_setup.kube.connection import ClusterConnection, ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
-    HINT_ENDPOINT,
+    HINT_FORWARD,
+    HINT_PROXY,
+    UNRESOLVED,
     KubeBadRequest,
     KubeConflict,
     KubeError,
@@ -213,28 +213,14 @@ class KubeClient:
         headers = {name.lower(): value for name, value in self._authorization().items()}
         headers["user-agent"] = USER_AGENT
         try:
-            with self._settings_with_authority_file() as settings:
+            with self._connection.web_socket_settings() as settings:
                 forwarded = portforward_call(settings, "GET", url, headers=headers)
         except ApiException as error:
             why = " ".join(str(error.reason).split())
-            raise KubeError(
-                f"no port of the pod {pod} can be reached", why, HINT_ENDPOINT, status=0
-            ) from error
+            what = f"no port of the pod {pod} can be reached"
+            raise KubeError(what, why, HINT_FORWARD, status=0) from error
         connection: socket.socket = forwarded.socket(port)
         return connection
-
-    @contextmanager
-    def _settings_with_authority_file(self) -> Iterator[Any]:
-        """Yield the client's settings for a WebSocket, which takes the CA from a file only."""
-        if self.endpoint is None:
-            yield self._connection.settings()
-            return
-        settings = copy.copy(self._connection.settings())
-        with temporary_folder() as folder:
-            authority = folder / "ca.pem"
-            authority.write_text(self.endpoint.authority, encoding="utf-8", newline="\n")
-            settings.ssl_ca_cert = str(authority)
-            yield settings
 
     def request(
         self,
@@ -256,7 +242,7 @@ class KubeClient:
             return checked(json_object(text), named=named) if text else {}
         except Undecodable as error:
             what = f"{method} {path}: the API server sent no answer of Kubernetes"
-            raise KubeError(what, str(error), HINT_ENDPOINT, status=0) from None
+            raise KubeError(what, str(error), HINT_PROXY, status=0) from None
 
     def _send(
         self,
@@ -331,11 +317,11 @@ class KubeClient:
                 )
                 data = read_answer(answer, most=ANSWER_LIMIT) or b""
             except urllib3.exceptions.NameResolutionError as error:
-                return Reply(0, f"its host name does not resolve: {error}", unresolved=True)
+                return Reply(0, f"{UNRESOLVED}: {error}", unresolved=True)
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 return late if guard.expired else Reply(0, " ".join(str(error).split()))
             except AnswerTooLong as error:
-                raise KubeError(f"{method} {url}", str(error), HINT_ENDPOINT, status=0) from None
+                raise KubeError(f"{method} {url}", str(error), HINT_PROXY, status=0) from None
         if guard.expired:
             return late
         text = data.decode("utf-8", "replace")

@@ -18,7 +18,7 @@ from aws_setup.kube.answers import Answers
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens, sign
-from aws_setup.kube.errors import HINT_ENDPOINT, KubeUnreachable
+from aws_setup.kube.errors import KubeUnreachable, silence_hint
 from aws_setup.kube.objects import NAMESPACE
 
 ENDING_CLUSTER_SECONDS = 18.0
@@ -40,7 +40,9 @@ def kube_client(ctx: Context) -> KubeClient:
         return _client(ctx)
     cause = why_unusable(ctx)
     if cause:
-        raise KubeUnreachable("the API server cannot be asked", cause, HINT_ENDPOINT, status=0)
+        raise KubeUnreachable(
+            "the API server cannot be asked", cause, silence_hint(cause), status=0
+        )
     return _client(ctx)
 
 

@@ -6,13 +6,17 @@ longer than all requests of a destroy: an EKS cluster needs none of that but for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+
+from aws_setup.engine.temporary_files import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,15 @@ class ClusterEndpoint:
 
 @dataclass(frozen=True)
 class ClusterConnection:
-    """The server's URL, its connections, and what returns the library's settings for it."""
+    """The server's URL, its connections, and what returns the library's settings for it.
+
+    `authority` is the CA of an EKS cluster, '' where a kubeconfig names it.
+    """
 
     server: str
     pools: Any
     settings: Callable[[], Any]
+    authority: str = ""
 
     @classmethod
     def of_library(cls, api: Any) -> ClusterConnection:
@@ -49,7 +57,20 @@ class ClusterConnection:
                 host=endpoint.server, ca_cert_data=endpoint.authority, retries=False
             )
 
-        return cls(endpoint.server, _pools(endpoint), settings)
+        return cls(endpoint.server, _pools(endpoint), settings, endpoint.authority)
+
+    @contextmanager
+    def web_socket_settings(self) -> Iterator[Any]:
+        """Yield the library's settings for a WebSocket, which takes the CA from a file only."""
+        if not self.authority:
+            yield self.settings()
+            return
+        settings = copy.copy(self.settings())
+        with temporary_folder() as folder:
+            file = folder / "ca.pem"
+            file.write_text(self.authority, encoding="utf-8", newline="\n")
+            settings.ssl_ca_cert = str(file)
+            yield settings
 
 
 MOST_IDLE = 10

@@ -9,6 +9,19 @@ from aws_setup.engine.decoding import json_of
 from aws_setup.errors import Place, SetupError, address_hint
 
 HINT_ENDPOINT = address_hint(Place.ENDPOINT)
+HINT_PROXY = (
+    "check HTTPS_PROXY and the VPN: something between here and the endpoint answers instead of "
+    "the cluster"
+)
+HINT_FORWARD = (
+    "run the same command again; for 403 ask for the permission to create pods/portforward; a "
+    "proxy must let WebSockets pass"
+)
+HINT_NAME = (
+    "check this computer's DNS server and VPN, and that the cluster exists: `aws eks "
+    "describe-cluster`; then run the same command again"
+)
+HINT_NETWORK = "check the network, the VPN and HTTPS_PROXY, then run the same command again"
 
 HINTS: Mapping[int, str] = {
     401: "ask an administrator of the cluster to add your ARN to cluster_admins and to run this "
@@ -104,7 +117,7 @@ def to_kube_error(method: str, path: str, status: int, text: str) -> KubeError:
     kind = _CLASSES.get(status, KubeError)
     if not status:
         what = "the cluster's API server does not answer"
-        return kind(what, text, HINT_ENDPOINT, status=status)
+        return kind(what, text, silence_hint(text), status=status)
     why = _reason(status, text)
     what = f"Kubernetes refused {method} {path.rsplit('/', 1)[-1]} ({status})"
     return kind(what, why, _hint(status, why), status=status)
@@ -112,12 +125,30 @@ def to_kube_error(method: str, path: str, status: int, text: str) -> KubeError:
 
 def _hint(status: int, why: str) -> str:
     """Return the fix; only some of the 403s are about permissions, the others are admission's."""
-    for pattern, hint in REFUSALS:
-        if pattern.search(why):
-            return hint
+    if hint := refusal_hint(why):
+        return hint
     if status != 403:
         return HINTS.get(status, HINT_RERUN)
     return HINTS[status] if NO_PERMISSION.search(why) else HINT_RERUN
+
+
+def refusal_hint(text: str) -> str:
+    """Return the fix of what refuses a request beside authorisation, '' for anything else."""
+    return next((hint for pattern, hint in REFUSALS if pattern.search(text)), "")
+
+
+UNRESOLVED = "its host name does not resolve"
+"""The beginning of the reason when there is no address to connect to."""
+
+
+def silence_hint(why: str) -> str:
+    """Return the fix where the API server does not answer: only packets are dropped by address."""
+    if UNRESOLVED in why:
+        return HINT_NAME
+    if "CERTIFICATE_VERIFY_FAILED" in why:
+        return HINT_PROXY
+    timed_out = "timed out" in why or "no complete answer" in why
+    return HINT_ENDPOINT if timed_out else HINT_NETWORK
 
 
 NO_PERMISSION = re.compile(r"\bcannot [a-z]+ (resource|path)\b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from aws_setup.errors import Place, address_hint
+from aws_setup.kube.errors import refusal_hint
 
 TIMED_OUT = "i/o timeout"
 """What Go programs say of a connection whose packets are dropped."""
@@ -26,6 +27,9 @@ def hint_for(output: str) -> str:
     helm 3 counts EKS's `v1.36.0-eks-…` as a pre-release, and a range without a pre-release
     excludes them all (https://github.com/Masterminds/semver#working-with-prerelease-versions).
     """
+    # A webhook that times out is reached by the API server, not from here.
+    if refused := refusal_hint(output):
+        return refused
     if TIMED_OUT in output:
         return address_hint(Place.ENDPOINT)
     found = KUBE_VERSION.search(output)

@@ -21,6 +21,10 @@ from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens
 from aws_setup.kube.errors import (
+    HINT_ENDPOINT,
+    HINT_NAME,
+    HINT_NETWORK,
+    HINT_PROXY,
     KubeConflict,
     KubeError,
     KubeForbidden,
@@ -32,6 +36,7 @@ from aws_setup.kube.errors import (
 from aws_setup.kube.objects import CONFIG_MAP, NAMESPACE, NODE
 from aws_setup.kube.replies import Reply, retry_policy
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
+from tests.support.certificates import ec_key, issued
 from tests.support.kube import StillClock, furnish
 
 PAUSES = [1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0]
@@ -164,6 +169,36 @@ def test_a_host_name_that_does_not_resolve_fails_at_once(
     with pytest.raises(KubeUnreachable, match="host name does not resolve"):
         client.list(NODE)
     assert session.clock.slept == []
+
+
+def test_only_a_server_that_drops_packets_advises_to_compare_addresses(session: Session) -> None:
+    tokens = Tokens(session.sign, session.clock, check_credentials=session.check_credentials)
+    wrong = ClusterEndpoint(session.api.url, issued("another CA", ec_key()))
+    session.api.faults.add({"fault": "restarting", "times": 8})
+    unknown = ClusterEndpoint("https://no-such-host.invalid", session.api.ca_pem)
+    hints = []
+    for client in (
+        session.client(),
+        KubeClient.of_eks(wrong, tokens, session.clock),
+        KubeClient.of_eks(unknown, tokens, session.clock),
+    ):
+        with pytest.raises(KubeUnreachable) as caught:
+            client.list(NODE)
+        hints.append(caught.value.problems[0].hint)
+    assert hints == [HINT_NETWORK, HINT_PROXY, HINT_NAME]
+    for why in ("Connection to zoo timed out. (connect timeout=5.0)", "no complete answer in 2 s"):
+        assert to_kube_error("GET", "/", 0, why).problems[0].hint == HINT_ENDPOINT
+
+
+def test_a_refused_forwarding_does_not_blame_the_address_at_which_the_server_has_answered(
+    session: Session,
+) -> None:
+    client = session.client()
+    assert client.list(NODE)
+    with pytest.raises(KubeError, match="no port of the pod absent can be reached") as caught:
+        client.forward("absent", "default", 80)
+    assert "pods/portforward" in caught.value.problems[0].hint
+    assert "address" not in caught.value.problems[0].hint
 
 
 def test_a_refused_token_is_renewed_once(session: Session) -> None:

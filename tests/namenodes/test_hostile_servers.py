@@ -166,8 +166,9 @@ def test_nonsense_is_a_sentence_with_a_fix(content: bytes) -> None:
                 look()
             assert caught.value.problems[0].hint
         if content:
-            with pytest.raises(KubeError, match="no answer of Kubernetes"):
+            with pytest.raises(KubeError, match="no answer of Kubernetes") as refused:
                 kube.list(NODE)
+            assert "HTTPS_PROXY" in refused.value.problems[0].hint, "somebody has answered"
 
 
 @pytest.mark.kind("D6")

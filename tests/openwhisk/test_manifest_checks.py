@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aws_setup.eks.storage import DEFAULT, is_default, other_defaults
+from aws_setup.kube.errors import HINT_ENDPOINT
 from aws_setup.openwhisk.helm_hints import HINT_RERUN, hint_for
 from aws_setup.openwhisk.immutable_fields import (
     immutable_changes,
@@ -161,6 +162,15 @@ def test_a_charts_kubernetes_version_has_a_fix(wanted: str, version: str, fix: s
     assert fix in hint
     assert ("helm 4" in hint) == ("-0" in fix and "in >" not in fix)
     assert hint_for("Error: timed out") == HINT_RERUN
+
+
+def test_a_webhook_that_times_out_is_not_about_the_operators_address() -> None:
+    hint = hint_for(
+        'Error: Internal error occurred: failed calling webhook "policy.example.com": failed to '
+        'call webhook: Post "https://policy.default.svc:443/": dial tcp 10.0.1.2:443: i/o timeout'
+    )
+    assert hint.startswith("start the pods of this webhook, or delete its configuration")
+    assert hint_for("Error: dial tcp 198.51.100.1:443: i/o timeout") == HINT_ENDPOINT
 
 
 @pytest.mark.kind("B5")

@@ -246,7 +246,8 @@ def test_a_timeout_says_whether_the_address_has_changed(laptop: Operator) -> Non
 
 
 def test_what_times_out_at_each_place_names_the_verb() -> None:
-    endpoint = to_kube_error("GET", "/api/v1/nodes", 0, "connect timeout").problems[0].hint
+    late = "Connection to zoo timed out. (connect timeout=5.0)"  # urllib3's text
+    endpoint = to_kube_error("GET", "/api/v1/nodes", 0, late).problems[0].hint
     helm = hint_for("Error: dial tcp 198.51.100.1:443: i/o timeout")
     for hint in (endpoint, helm, UNREACHABLE_HINT):
         assert f"if your public address has changed, {ALLOW_MY_IP}" in hint
