@@ -21,10 +21,11 @@ class _Now(Protocol):
     def now(self) -> float: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Deadline:
     clock: _Now
     until: float
+    outer: _Deadline | None
 
     def left(self) -> float:
         return self.until - self.clock.now()
@@ -42,7 +43,7 @@ def within(seconds: float, *, clock: _Now) -> Iterator[float]:
         clock: the clock that the limit is measured on.
     """
     granted = min(seconds, max(0.0, left()))
-    token = _CURRENT.set(_Deadline(clock, clock.now() + granted))
+    token = _CURRENT.set(_Deadline(clock, clock.now() + granted, _CURRENT.get()))
     try:
         yield granted
     finally:
@@ -58,3 +59,11 @@ def left() -> float:
     """Return the seconds to the nearest deadline; infinity without one."""
     outer = _CURRENT.get()
     return math.inf if outer is None else outer.left()
+
+
+def postpone(seconds: float) -> None:
+    """Move the limits of this thread, as after a time in which the computer was asleep."""
+    limit = _CURRENT.get()
+    while limit is not None:
+        limit.until += seconds
+        limit = limit.outer

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
-from aws_setup.engine.deadline import within
+from aws_setup.engine.deadline import left, postpone, within
 from aws_setup.errors import Interrupted, Refused, SetupError
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ def age(since: datetime | None, clock: Clock) -> float:
     """
     if since is None:
         return 0.0
-    pace = clock.pace if isinstance(clock, SystemClock) else 1.0
+    pace = _pace_of(clock)
     return (clock.today() - since).total_seconds() / pace if pace else 0.0
 
 
@@ -176,6 +176,9 @@ too long at most."""
 
 SHORTEST_NEAR = 0.5
 """Seconds: the shortest pause near the usual time."""
+
+ASLEEP = 60.0
+"""Seconds by which a pause is longer than on the busiest computer: the computer was asleep."""
 
 STALE = 3.0
 """Multiple of the usual time after which a request is too old for it to say anything."""
@@ -191,8 +194,7 @@ def _poll(
     note: Callable[[str], None] | None,
     hint: str,
 ) -> T:
-    started, waited = clock.now(), 0.0
-    last = ""
+    waited, last = 0.0, ""
     while True:
         result = probe()
         if not isinstance(result, Pending):
@@ -201,14 +203,31 @@ def _poll(
             last = result.state
             if note:
                 note(last)
-        if clock.now() - started >= deadline:
+        if left() <= 0:
             raise TooLate(
                 f"{what}: not within {format_duration(deadline)}",
                 f"its last state was {last!r}",
                 result.hint or hint or "run the same command again: it resumes from here",
             )
-        clock.sleep(seconds := pause(waited))
+        _sleep(clock, seconds := pause(waited))
         waited += seconds
+
+
+def _sleep(clock: Clock, seconds: float) -> None:
+    """Pause; the time in which the computer was asleep meanwhile does not count for deadlines.
+
+    The monotonic clock of Windows counts it, those of Linux and macOS do not
+    (https://peps.python.org/pep-0418/#time-monotonic).
+    """
+    began = clock.now()
+    clock.sleep(seconds)
+    asleep = clock.now() - began - seconds * max(1.0, _pace_of(clock))
+    if asleep > ASLEEP:
+        postpone(asleep)
+
+
+def _pace_of(clock: Clock) -> float:
+    return clock.pace if isinstance(clock, SystemClock) else 1.0
 
 
 def format_duration(seconds: float) -> str:
