@@ -171,16 +171,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, None, None]:
-    """Start what takes longest first, whichever order other plug-ins have drawn.
+    """Start what takes longest first, or keep the order that `-p randomly` has drawn.
 
-    Without --live the tests on a real account are not even skipped.
+    Without --live the tests on a real account are not even skipped. In a drawn order, too, tests
+    that share a fixture of their file come after the others of it.
     """
     yield
     if not config.getoption("--live"):
         items[:] = [item for item in items if not item.get_closest_marker("live")]
     elif not config.getoption("--live-limit"):
         raise pytest.UsageError("--live requires --live-limit USD")
-    longest_first(items)
+    if not config.pluginmanager.has_plugin("randomly"):
+        longest_first(items)
     shared_worlds_last(items)
 
 
