@@ -318,6 +318,13 @@ def _is_write(model: Any) -> bool:
     return model.service_model.service_name != "ssm" and not model.name.startswith(READING)
 
 
+def download_errors() -> tuple[type[Exception], ...]:
+    """Return what a download raises when it broke too often: boto3's own class, not botocore's."""
+    from boto3.exceptions import Boto3Error
+
+    return (Boto3Error,)
+
+
 def error_code(error: BaseException) -> str:
     """Return AWS's error code of a ClientError, and '' of anything else."""
     if isinstance(error, ClientError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
+from aws_setup.engine.file_errors import file_problem
 from aws_setup.engine.graph import run_graph
 from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
 from aws_setup.errors import Problem, Refused, SetupError
@@ -230,6 +231,8 @@ def to_problem(error: Exception, *, step: str = "") -> Problem:
     if isinstance(error, SetupError):
         first = error.problems[0]
         return Problem(prefix + first.what, first.why, first.hint)
+    if isinstance(error, OSError) and (found := file_problem(error)):
+        return replace(found, what=prefix + found.what)
     hint = "run the command again with -v for details"
     return Problem(prefix + type(error).__name__, str(error), hint)
 

@@ -59,7 +59,7 @@ def temporary_file(text: str, *, suffix: str) -> Iterator[Path]:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise unwritable(error) from error
         yield Path(name)
 
 
@@ -72,10 +72,11 @@ def temporary_root() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError as error:
-        raise _unwritable(error) from error
+        raise unwritable(error) from error
 
 
-def _unwritable(error: OSError) -> NoTemporaryFile:
+def unwritable(error: OSError) -> NoTemporaryFile:
+    """Return the error of a file or folder that cannot be written there."""
     return NoTemporaryFile(
         "no file can be written to the temporary folder",
         str(error),
@@ -95,9 +96,21 @@ def temporary_folder() -> Iterator[Path]:
     try:
         made = tempfile.TemporaryDirectory(prefix=prefix, dir=folder)
     except OSError as error:
-        raise _unwritable(error) from error
+        raise unwritable(error) from error
     with made as name:
         yield Path(name)
+
+
+def write_temporary(path: Path, data: bytes) -> None:
+    """Write a file in a temporary folder.
+
+    Raises:
+        NoTemporaryFile: it cannot be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise unwritable(error) from error
 
 
 def unnamed_folder(parent: Path, before: str) -> Path:

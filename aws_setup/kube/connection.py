@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from aws_setup.engine.temporary_files import temporary_folder
+from aws_setup.engine.temporary_files import temporary_folder, write_temporary
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ClusterConnection:
         settings = copy.copy(self.settings())
         with temporary_folder() as folder:
             file = folder / "ca.pem"
-            file.write_text(self.authority, encoding="utf-8", newline="\n")
+            write_temporary(file, self.authority.encode())
             settings.ssl_ca_cert = str(file)
             yield settings
 

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.session import error_code
+from aws_setup.aws.session import download_errors, error_code
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import open_file
-from aws_setup.engine.temporary_files import temporary_folder
-from aws_setup.errors import Refused
+from aws_setup.engine.temporary_files import temporary_folder, unwritable
+from aws_setup.errors import Refused, SetupError
 from aws_setup.namenodes.request import DEFAULT_JAR
 
 MIB = 1024 * 1024
@@ -178,6 +178,7 @@ def local_copy(spec: str, stores: JarStores) -> Iterator[Path]:
 
     Raises:
         Refused: `spec` is malformed, or the jar is missing or too large.
+        SetupError: the download broke, or there is no space for the copy.
     """
     scheme = spec.partition("://")[0].lower() if "://" in spec else ""
     if scheme not in {"s3", "ssh", ""}:
@@ -192,7 +193,10 @@ def local_copy(spec: str, stores: JarStores) -> Iterator[Path]:
     with temporary_folder() as folder:
         path = folder / "namenode.jar"
         fetch = _from_s3 if scheme == "s3" else _from_machine
-        fetch(spec, stores, path)
+        try:
+            fetch(spec, stores, path)
+        except OSError as error:
+            raise unwritable(error) from error
         yield path
 
 
@@ -209,6 +213,11 @@ def _from_s3(spec: str, stores: JarStores, path: Path) -> None:
         client.download_file(bucket, key, str(path))
     except ClientError as error:
         raise _s3_refusal(spec, error) from error
+    except download_errors() as error:
+        why = str(getattr(error, "last_exception", error))
+        raise SetupError(
+            f"the download of {spec} broke", why, "run the same command again"
+        ) from error
 
 
 def _s3_refusal(spec: str, error: ClientError) -> Refused:

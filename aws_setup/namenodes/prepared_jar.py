@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aws_setup.config.regular_files import open_file, read_file
-from aws_setup.engine.temporary_files import temporary_folder
+from aws_setup.engine.temporary_files import temporary_folder, write_temporary
 from aws_setup.errors import Problem, SetupError
 from aws_setup.namenodes.jar import Jar, read_jar
 from aws_setup.namenodes.jar_configuration import (
@@ -83,7 +83,7 @@ def _configured_copy(path: Path, original: Jar, *, main_class: str, facts: Facts
         return PreparedJar(original, (), differences, found.missing)
     with temporary_folder() as folder:
         new = folder / "namenode.jar"
-        new.write_bytes(copy)
+        write_temporary(new, copy)
         jar = read_jar(new, source=f"{source}, configured", main_class=main_class)
     jar = replace(jar, original_sha256=hashlib.sha256(data).hexdigest())
     return PreparedJar(jar, (), differences, found.missing)

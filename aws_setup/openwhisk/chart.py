@@ -183,19 +183,47 @@ def resolve(config: Config) -> str:
     )
 
 
+def uncached(why: str) -> SetupError:
+    """Return the error of a cache of charts that cannot be written."""
+    return SetupError(
+        "OpenWhisk's chart cannot be cached",
+        why,
+        "make ~/.cache writable, free space there, or set XDG_CACHE_HOME to another folder",
+    )
+
+
+LOCAL = re.compile(r"No space left on device|Permission denied$|Read-only file system")
+"""What git says of a folder of this computer; ssh says of a key: Permission denied (publickey)."""
+
+
 def _unreachable(error: SetupError) -> SetupError:
+    why = error.problems[0].why
+    if LOCAL.search(why):
+        return uncached(why)
     return SetupError(
         "OpenWhisk's chart cannot be fetched",
-        error.problems[0].why,
+        why,
         "check the network and openwhisk_chart, or clone the chart and set openwhisk_chart to "
         "its folder",
     )
 
 
+def work_folder(root: Path, before: str) -> Path:
+    """Make a folder in the cache that is renamed to `root` when it is complete.
+
+    Raises:
+        SetupError: it cannot be made.
+    """
+    try:
+        make_private_folder(root.parent)
+        return unnamed_folder(root.parent, before)
+    except OSError as error:
+        raise uncached(str(error)) from error
+
+
 def _fetch(config: Config, commit: str, root: Path) -> None:
     """Fetch one commit into the cache, completely or not at all."""
-    make_private_folder(root.parent)
-    work, url = unnamed_folder(root.parent, ".fetch-"), config.openwhisk_chart
+    work, url = work_folder(root, ".fetch-"), config.openwhisk_chart
     try:
         _git("init", "--quiet", str(work))
         _git("-C", str(work), "fetch", "--quiet", "--depth", "1", "--", url, commit)
@@ -203,9 +231,9 @@ def _fetch(config: Config, commit: str, root: Path) -> None:
         work.rename(root)
     except SetupError as error:
         raise _unreachable(error) from error
-    except OSError:
+    except OSError as error:
         # Another run was faster: it has cached the same commit.
         if not root.is_dir():
-            raise
+            raise uncached(str(error)) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

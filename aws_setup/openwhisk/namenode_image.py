@@ -16,10 +16,8 @@ from typing import Any
 from aws_setup.config import bounded_yaml
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import json_of
-from aws_setup.engine.private_files import make_private_folder
-from aws_setup.engine.temporary_files import unnamed_folder
 from aws_setup.errors import Refused
-from aws_setup.openwhisk.chart import Chart, cache
+from aws_setup.openwhisk.chart import Chart, cache, uncached, work_folder
 from aws_setup.openwhisk.values import merge
 
 FAMILY = "generic-namenode"
@@ -99,15 +97,14 @@ def _no_runtimes(why: str) -> Refused:
 
 def _copy(source: Path, target: Path, name: str, text: str) -> None:
     """Copy the chart into the cache, completely or not at all, and add the file."""
-    make_private_folder(target.parent)
-    work = unnamed_folder(target.parent, ".copy-")
+    work = work_folder(target, ".copy-")
     try:
         shutil.copytree(source, work, dirs_exist_ok=True, symlinks=True)
         (work / name).write_text(text, encoding="utf-8", newline="\n")
         work.rename(target)
-    except OSError:
+    except OSError as error:
         # Another run was faster: it has cached the same copy.
         if not target.is_dir():
-            raise
+            raise uncached(str(error)) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -154,3 +154,17 @@ def closing_channel(channel: paramiko.Channel) -> Iterator[None]:
     finally:
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             channel.close()
+
+
+def end_prefetch_quietly(file: paramiko.SFTPFile) -> None:
+    """Let the thread that asks for a file's parts end with its connection, without a traceback.
+
+    The reader may stop before all parts are asked for; where the connection breaks, it knows.
+    """
+    ask: Callable[..., None] = file._prefetch_thread  # type: ignore[attr-defined]
+
+    def ask_while_connected(*arguments: object) -> None:
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            ask(*arguments)
+
+    vars(file)["_prefetch_thread"] = ask_while_connected

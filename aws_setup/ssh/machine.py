@@ -23,6 +23,7 @@ from aws_setup.ssh.exchange import (
     OutputListener,
     closing_channel,
     command_line,
+    end_prefetch_quietly,
     label_of,
 )
 from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, PortState
@@ -257,8 +258,12 @@ class Machine:
 
         Raises:
             RemoteError: the file does not exist or is not readable, or the time is over.
+            ConnectionLost: the connection broke.
         """
-        sftp = paramiko.SFTPClient.from_transport(self.connect())
+        try:
+            sftp = paramiko.SFTPClient.from_transport(self.connect())
+        except (paramiko.SSHException, EOFError):
+            sftp = None
         if sftp is None:
             raise ConnectionLost(str(self), f"open {path}")
         with sftp:
@@ -266,16 +271,20 @@ class Machine:
                 file = sftp.open(path, "rb")
             except OSError as error:
                 raise RemoteError(str(self), f"open {path}", code=1, output=str(error)) from None
+            except (paramiko.SSHException, EOFError):
+                raise ConnectionLost(str(self), f"open {path}") from None
             with file:
                 file.settimeout(_CHANNEL_TIMEOUT)
-                _end_prefetch_quietly(file)
-                file.prefetch(min(file.stat().st_size or 0, limit))
+                end_prefetch_quietly(file)
                 try:
+                    file.prefetch(min(file.stat().st_size or 0, limit))
                     yield BoundedFile(
                         cast(BinaryIO, file), self.clock, limit=limit, timeout=timeout
                     )
                 except (CommandTimeout, TimeoutError):
                     raise self._too_slow(f"download {path}", timeout) from None
+                except (paramiko.SSHException, EOFError):
+                    raise ConnectionLost(str(self), f"download {path}") from None
 
     @contextlib.contextmanager
     def forward(self, host: str, port: int) -> Iterator[int]:
@@ -334,17 +343,3 @@ class Machine:
         except (paramiko.SSHException, EOFError, OSError):
             transport.close()
             return self.connect().open_session(timeout=_CHANNEL_TIMEOUT)
-
-
-def _end_prefetch_quietly(file: paramiko.SFTPFile) -> None:
-    """Let the thread that asks for a file's parts end with its connection, without a traceback.
-
-    The reader may stop before all parts are asked for; where the connection breaks, it knows.
-    """
-    ask: Callable[..., None] = file._prefetch_thread  # type: ignore[attr-defined]
-
-    def ask_while_connected(*arguments: object) -> None:
-        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
-            ask(*arguments)
-
-    vars(file)["_prefetch_thread"] = ask_while_connected

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +19,8 @@ import pytest
 from moto import mock_aws
 
 from aws_setup.aws.session import Aws
-from aws_setup.errors import Refused
+from aws_setup.engine.temporary_files import NoTemporaryFile
+from aws_setup.errors import Refused, SetupError
 from aws_setup.namenodes.jar import (
     BLOCK,
     CODE_LIMIT,
@@ -125,6 +129,65 @@ def test_an_object_of_s3_is_fetched_and_its_copy_removed(bucket: JarStores, tmp_
 @pytest.mark.parametrize("spec", ["s3://jars/none.jar", "s3://no-such-bucket/nn.jar"])
 def test_a_missing_object_is_refused(bucket: JarStores, spec: str) -> None:
     with pytest.raises(Refused, match="cannot be found"), local_copy(spec, bucket):
+        pass
+
+
+@pytest.fixture
+def cutting() -> Iterator[str]:
+    """Serve objects of which the connection breaks in the middle; yield the URL."""
+
+    class Cut(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "9000")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(b"half")
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Cut) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_download_that_breaks_again_and_again_is_told(
+    cutting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cutting)
+    stores = JarStores(s3=lambda: Aws().client("s3"), machine=not_opened)
+    with pytest.raises(SetupError) as caught, local_copy("s3://jars/nn.jar", stores):
+        pass
+    (problem,) = caught.value.problems
+    assert problem.what == "the download of s3://jars/nn.jar broke"
+    assert problem.why == "4 read, but total bytes expected is 9000."
+    assert problem.hint == "run the same command again"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_full_temporary_folder_is_told(
+    bucket: JarStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "namenode.jar").symlink_to("/dev/full")
+    monkeypatch.setattr(
+        "aws_setup.namenodes.jar.temporary_folder", lambda: contextlib.nullcontext(tmp_path)
+    )
+    machine = JarStores(not_opened, lambda _: OneFile(b"jar"))
+    with pytest.raises(NoTemporaryFile) as caught, local_copy("ssh://", machine):
+        pass
+    assert "No space left" in caught.value.problems[0].why
+    assert "TMPDIR" in caught.value.problems[0].hint
+    boto3.client("s3").put_object(Bucket="jars", Key="nn.jar", Body=b"jar")
+    gone = contextlib.nullcontext(tmp_path / "gone")
+    monkeypatch.setattr("aws_setup.namenodes.jar.temporary_folder", lambda: gone)
+    with pytest.raises(NoTemporaryFile), local_copy("s3://jars/nn.jar", bucket):
         pass
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused, SetupError
-from aws_setup.openwhisk.chart import cache, chart_of, check_source, newer
+from aws_setup.openwhisk.chart import _unreachable, cache, chart_of, check_source, newer
 
 GIT_IDENTITY = {
     **{f"GIT_{role}_NAME": "n" for role in ("AUTHOR", "COMMITTER")},
@@ -144,6 +144,28 @@ def test_a_ref_that_does_not_exist_is_named(repository: Repository) -> None:
     problem = caught.value.problems[0]
     assert "nowhere" in problem.what
     assert "openwhisk_chart_ref" in problem.hint
+
+
+def test_a_cache_that_cannot_be_made_is_named_with_its_fix(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit("1.0.0")
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "cache", Path("/proc/no")):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+        with pytest.raises(SetupError) as caught:
+            chart_of(repository.config())
+        (problem,) = caught.value.problems
+        assert problem.what == "OpenWhisk's chart cannot be cached"
+        assert str(place) in problem.why
+        assert "XDG_CACHE_HOME" in problem.hint
+
+
+def test_git_on_a_full_disk_does_not_blame_the_network(repository: Repository) -> None:
+    full = SetupError("git failed", "fatal: cannot create file: No space left on device")
+    assert "XDG_CACHE_HOME" in _unreachable(full).problems[0].hint
+    refused = SetupError("git failed", "git@example.com: Permission denied (publickey).")
+    assert "check the network" in _unreachable(refused).problems[0].hint
 
 
 def test_a_commit_that_does_not_exist_leaves_nothing_in_the_cache(repository: Repository) -> None:

@@ -16,7 +16,13 @@ import pytest
 
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
-from aws_setup.ssh.errors import ConnectStage, HostKeyError, RemoteError, Unreachable
+from aws_setup.ssh.errors import (
+    ConnectionLost,
+    ConnectStage,
+    HostKeyError,
+    RemoteError,
+    Unreachable,
+)
 from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import (
     VmEnvironment,
@@ -259,3 +265,21 @@ def test_a_connection_that_drops_while_a_file_is_written(
         os.utime(left, (1, 1))
     machine.write("/home/ubuntu/file", "newer")
     assert not list(home.glob(".file.lambda-fs-*")), "a later write removes what was left"
+
+
+def test_a_connection_that_drops_while_a_file_is_fetched(
+    env: VmEnvironment, receipts: dict[str, Any]
+) -> None:
+    machine = env.machine(**receipts)
+    machine.run("head -c 100000000 /dev/zero > /home/ubuntu/large")
+    try:
+        with (
+            pytest.raises(ConnectionLost, match="download /home/ubuntu/large"),
+            machine.fetch("/home/ubuntu/large", limit=100_000_000) as file,
+        ):
+            file.read(10)
+            env.vm_pool.power_off("i-0")
+            while file.read(65536):
+                pass
+    finally:
+        env.vm_pool.power_on("i-0")
