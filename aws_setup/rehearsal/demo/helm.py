@@ -114,7 +114,7 @@ def _why(error: Exception) -> str:
         return NO_ANSWER
     if not isinstance(error, subprocess.CalledProcessError):
         return str(error)
-    text = error.stderr.decode("utf-8", "replace")
+    text: str = error.stderr.decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any("Retrying (" in line for line in lines) or not lines:
         return NO_ANSWER
