@@ -9,7 +9,7 @@ from functools import partial
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions, note_prices
-from aws_setup.cli.deadline import end_with_deadline, report_deadline
+from aws_setup.cli.deadline import bring_deadline, report_deadline
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import Readiness, check_readiness
 from aws_setup.cli.receipt_place import may_be_of
@@ -118,16 +118,19 @@ def create(run: ScriptRun) -> None:
             run.report.result(line)
         confirm_writes(run, f"create or update {len(todo)} of {count_of(len(rows), 'step')}")
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
+    if todo if run.result.result != "ok" else _changed(outcome):
+        bring_deadline(run, run.ctx, creates=run.script.owns_deployment and not run.only)
     run.warn_found()
     write_run_receipt(run, run.ctx.found, steps=run.story.table(run.ctx.config))
     run.story.local_files(run.ctx, ())
     if run.result.result == "interrupted":
+        report_deadline(run, run.ctx)
         raise Interrupted
     if run.result.result == "ok":
         _record(run, changed=bool(todo))
         _report_success(run, outcome)
     else:
-        end_with_deadline(run, run.ctx, changed=bool(todo))
+        report_deadline(run, run.ctx)
 
 
 def _record(run: ScriptRun, *, changed: bool) -> None:
@@ -149,7 +152,7 @@ def _report_success(run: ScriptRun, outcome: Outcome) -> None:
         lines.append(f"Next: {following}")
     for line in lines:
         run.report.result(line)
-    end_with_deadline(run, run.ctx, changed=bool(_changed(outcome)))
+    report_deadline(run, run.ctx)
     for line in (_summary(outcome), *_cost_reminder(run)):
         run.report.result(line)
     if ready is not None:

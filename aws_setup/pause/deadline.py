@@ -310,21 +310,6 @@ def _delete_schedule(ctx: Context, name: str) -> None:
         return
 
 
-def refresh_deadline(ctx: Context) -> None:
-    """Bring the schedules to the machines that exist now, as after a run that failed.
-
-    Where no deadline has been set, none is: the steps of `create` do that.
-    """
-    if ctx.config.auto_pause_after == NEVER:
-        return
-    for kind in ("instances", "auto-scaling groups", "node groups", "deadline"):
-        ctx.inventory.refresh(kind)
-    step = Deadline(creates=False)
-    found = step.find(ctx)
-    if found and found.drift and not any(drift.fix for drift in found.drift):
-        ctx.found[NAME] = step.update(ctx, found)
-
-
 def deadline_steps(
     config: Config, *, follows: Sequence[str] = (), renews: bool = False
 ) -> list[Step]:

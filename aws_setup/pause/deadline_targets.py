@@ -42,6 +42,11 @@ class Stoppable:
         return any(_in_use(item) for item in self.items if paused_since(item) is None)
 
     @property
+    def runs(self) -> bool:
+        """Whether a machine runs, or should, also while a pause or a resume has not ended."""
+        return any(map(_in_use, self.items))
+
+    @property
     def paused(self) -> bool:
         """Whether a part of it is paused, by its mark or by the deadline."""
         return any(paused_since(item) for item in self.items)

@@ -1,0 +1,60 @@
+"""The deadline at the end of a run: what runs then has one, however the run has ended."""
+
+from __future__ import annotations
+
+from aws_setup.aws.context import Context
+from aws_setup.config.durations import NEVER
+from aws_setup.infrastructure.deadline_role import DeadlineRole
+from aws_setup.pause.deadline import NAME, Deadline, read_schedules
+from aws_setup.pause.deadline_targets import stoppable
+
+
+def refresh_deadline(ctx: Context, *, creates: bool) -> None:
+    """Bring the schedules to the machines that exist now, as after a run that failed.
+
+    The step of the deadline follows the requests for all machines: where AWS refuses one of them,
+    or Ctrl-C comes before, the others run and the step has never started.
+
+    Args:
+        ctx: the run's context.
+        creates: set a deadline, too, where there is none and machines run.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused a call; not all machines may have a deadline.
+        SetupError: a wait for the deadline's role or schedules was too long.
+    """
+    if ctx.config.auto_pause_after == NEVER:
+        return
+    for kind in ("instances", "auto-scaling groups", "node groups", "deadline"):
+        ctx.inventory.refresh(kind)
+    if read_schedules(ctx) is not None:
+        step = Deadline(creates=False)
+        found = step.find(ctx)
+        if found and found.drift and not any(drift.fix for drift in found.drift):
+            ctx.found[NAME] = step.update(ctx, found)
+    elif creates and _may_be_set(ctx) and _has_role(ctx):
+        ctx.found[NAME] = Deadline().create(ctx)
+
+
+def _may_be_set(ctx: Context) -> bool:
+    """Return whether machines run, and the plan did not find that this run may set no deadline."""
+    planned = [ctx.found.get(name) for name in (DeadlineRole.name, NAME)]
+    if any(found is not None and found.skipped for found in planned):
+        return False
+    return any(part.in_use for part in stoppable(ctx))
+
+
+def _has_role(ctx: Context) -> bool:
+    """Return whether the schedules' role exists as it should; make what is missing of it.
+
+    One that this run may not make, or that is another deployment's, has been reported.
+    """
+    step, role = DeadlineRole(), ctx.found.get(DeadlineRole.name)
+    if role is None or role.drift:
+        role = step.find(ctx)
+        if role is None:
+            role = step.create(ctx)
+        elif role.drift and not any(drift.fix for drift in role.drift):
+            role = step.update(ctx, role)
+        ctx.found[step.name] = role
+    return not role.skipped and not any(drift.fix for drift in role.drift)

@@ -1,0 +1,237 @@
+"""Runs that fail, are interrupted or killed: what runs then has a deadline, or the user is told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.rehearsal.aws.scheduler import ScheduleStore
+from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
+from tests.pause.deployment import SCRIPT, SMALL, act, instances
+from tests.support.scripts import prepare, run
+from tests.support.signals import deliver
+
+PROGRAM = Path(__file__).resolve().parents[2] / SCRIPT.name
+MACHINES: dict[str, Any] = {**SMALL, "create_eks_cluster": False}
+NOTHING_STOPS = "nothing will stop this deployment by itself"
+ZONES = [f"us-east-1{letter}" for letter in "abcdef"]
+
+
+def schedules(cloud: RehearsalCloud) -> list[str]:
+    """Return what the schedules stop, by the beginnings of their names."""
+    groups = cloud.store_of(ScheduleStore).groups.values()
+    return sorted(name.partition(".")[0] for group in groups for name in group.schedules)
+
+
+def covered(cloud: RehearsalCloud) -> set[str]:
+    """Return the ids of the machines that a schedule stops."""
+    groups = cloud.store_of(ScheduleStore).groups.values()
+    inputs = [
+        json.loads(one.request["Target"]["Input"])
+        for group in groups
+        for one in group.schedules.values()
+    ]
+    return {name for one in inputs for name in one.get("InstanceIds", ())}
+
+
+def warnings(document: dict[str, Any]) -> list[str]:
+    return [one["what"] for one in document["warnings"]]
+
+
+def no_capacity(cloud: RehearsalCloud, kind: str) -> None:
+    for zone in ZONES:
+        cloud.faults.add({"fault": "no-capacity", "zone": zone, "instance_type": kind})
+
+
+def machines() -> set[str]:
+    """Return the ids of the VMs that are no group's."""
+    return {
+        name
+        for name, item in instances().items()
+        if not any(tag["Key"] == "aws:autoscaling:groupName" for tag in item["Tags"])
+    }
+
+
+def test_a_first_create_without_capacity_for_one_group_has_a_deadline(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
+    no_capacity(cloud, "r5.2xlarge")
+    document = act(folder, "create", code=1)
+    assert any("capacity" in f"{one['what']} {one['why']}" for one in document["problems"])
+    assert machines()
+    assert covered(cloud) == machines()
+    assert "lambda_fs_clients_ags" in schedules(cloud)
+    assert document["deadline"]["state"] == "set"
+    assert NOTHING_STOPS not in warnings(document)
+    cloud.faults.clear()
+    act(folder, "create")
+    assert covered(cloud) == machines()
+    assert act(folder, "destroy")["leftovers"] == []
+
+
+def at_launch(
+    cloud: RehearsalCloud, patch: pytest.MonkeyPatch, kind: str, act: Callable[[], None]
+) -> None:
+    """Call `act` once, when machines of a type are requested, before AWS has answered."""
+    plain, left = cloud.handle, [act]
+
+    def handle(request: HttpRequest) -> HttpAnswer:
+        body = request.body
+        if b"Action=RunInstances" in body and kind.encode() in body and b"DryRun" not in body:
+            while left:
+                left.pop()()
+        return plain(request)
+
+    patch.setattr(cloud, "handle", handle)
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), *words, "--yes", "--json"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
+
+
+ROLE_LAG = {
+    "fault": "fail",
+    "action": "CreateSchedule",
+    "code": "ValidationException",
+    "message": "The execution role you provide must allow AWS EventBridge Scheduler to assume "
+    "the role.",
+    "calls": [1, 2],
+}
+
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@linux_only
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupted_first_create_sets_the_deadline_of_what_it_has_requested(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its role may be too new for EventBridge Scheduler, and the run's waits have ended."""
+    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
+    cloud.faults.add(ROLE_LAG)
+    running: list[subprocess.Popen[str]] = []
+    at_launch(cloud, monkeypatch, "r5.2xlarge", lambda: deliver(running[0], signal.Signals[name]))
+    running.append(start(folder, "create"))
+    out, err = running[0].communicate(timeout=240)
+    assert running[0].returncode == 130, err
+    document = json.loads(out)
+    assert document["result"] == "interrupted"
+    assert machines()
+    assert covered(cloud) == machines()
+    assert document["deadline"]["state"] == "set"
+    assert NOTHING_STOPS not in warnings(document)
+
+
+@linux_only
+def test_a_second_ctrl_c_ends_while_the_deadline_is_being_set(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
+    monkeypatch.setenv("AWS_SETUP_PACE", "1")
+    running: list[subprocess.Popen[str]] = []
+    at_launch(cloud, monkeypatch, "r5.2xlarge", lambda: deliver(running[0], signal.SIGINT))
+    plain = cloud.handle
+
+    def handle(request: HttpRequest) -> HttpAnswer:
+        if request.method == "POST" and "/schedules/" in request.target:
+            deliver(running[0], signal.SIGINT)
+        return plain(request)
+
+    monkeypatch.setattr(cloud, "handle", handle)
+    cloud.faults.add({**ROLE_LAG, "calls": []})
+    running.append(start(folder, "create"))
+    out, err = running[0].communicate(timeout=240)
+    assert running[0].returncode == 130, err
+    assert json.loads(out)["result"] == "interrupted"
+    asked = [call for call in cloud.calls if call.action == "CreateSchedule"]
+    assert len(asked) == 1, "it is not repeated"
+
+
+def test_after_a_kill_status_and_plan_say_that_nothing_will_stop_the_machines(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
+    running: list[subprocess.Popen[str]] = []
+
+    def kill() -> None:
+        running[0].kill()
+
+    at_launch(cloud, monkeypatch, "r5.2xlarge", kill)
+    running.append(start(folder, "create"))
+    running[0].communicate(timeout=240)
+    assert machines()
+    assert schedules(cloud) == []
+    for verb in ("status", "plan"):
+        assert warnings(act(folder, verb)).count(NOTHING_STOPS) == 1
+        shown = run(SCRIPT, folder, verb)
+        assert f"warning: {NOTHING_STOPS}: its machines run, and no deadline is set" in shown.stderr
+        assert "create_aws_infrastructure.py pause" in shown.stderr
+    act(folder, "create")
+    assert covered(cloud) == machines()
+    assert warnings(act(folder, "status")) == []
+
+
+def test_a_machine_without_its_schedule_is_named(cloud: RehearsalCloud, tmp_path: Path) -> None:
+    """As after a run that was killed between two schedules."""
+    folder = prepare(tmp_path / "work", **MACHINES)
+    act(folder, "create")
+    (group,) = cloud.store_of(ScheduleStore).groups.values()
+    for name in [name for name in group.schedules if name.startswith("zookeeper")]:
+        del group.schedules[name]
+    document = act(folder, "status")
+    assert document["deadline"]["state"] == "partial"
+    assert warnings(document) == ["nothing will stop zookeeper by itself"]
+    act(folder, "create")
+    assert act(folder, "status")["deadline"]["state"] == "set"
+
+
+def test_machines_that_only_was_asked_for_have_no_deadline_and_the_run_says_so(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work", **MACHINES)
+    document = act(folder, "create", "--only", "zookeeper")
+    assert NOTHING_STOPS in warnings(document)
+    assert schedules(cloud) == []
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_role_that_was_refused_once_is_made_at_the_end_of_the_run(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    folder = prepare(tmp_path / "work", **MACHINES)
+    action = "PutRolePolicy" if lost else "CreateRole"
+    fault = {"fault": "fail", "action": action, "calls": [1], "code": "ServiceFailure"}
+    cloud.faults.add({**fault, "status": 500})
+    document = act(folder, "create", code=1)
+    assert covered(cloud) == machines()
+    assert document["deadline"]["state"] == "set"
+    cloud.faults.clear()
+    rows = {row["name"]: row["action"] for row in act(folder, "plan")["steps"]}
+    assert (rows["deadline role"], rows["deadline"]) == ("exists", "exists")
+
+
+def test_a_failed_run_that_may_not_set_a_deadline_writes_nothing_of_it(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
+    no_capacity(cloud, "r5.2xlarge")
+    cloud.settings.deny = [DeniedPermission(action="scheduler:CreateSchedule")]
+    document = act(folder, "create", code=1)
+    assert warnings(document).count(NOTHING_STOPS) == 1
+    assert [call for call in cloud.calls.writes() if call.service == "scheduler"] == []
