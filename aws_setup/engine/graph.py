@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Set
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from aws_setup.errors import Interrupted
@@ -73,8 +75,24 @@ def run_graph(
     return [name for name in needs if name not in graph.started]
 
 
+@dataclass(frozen=True)
+class _Ended(Generic[N]):
+    """How a job ended: with its result, or with an error."""
+
+    name: N
+    succeeded: bool = False
+    error: BaseException | None = None
+
+
 class _Graph(Generic[N]):
-    """The state of one run: what is ready, what runs, and what has started."""
+    """The state of one run: what is ready, what runs, and what has started.
+
+    The main thread hears of the jobs' ends from a queue and takes no lock that they need: Ctrl-C
+    can interrupt it after it has acquired a Python-level lock such as a Condition, and before it
+    would release it, and `concurrent.futures.wait` acquires one of each future. The jobs would then
+    wait for ever. A SimpleQueue is reentrant:
+    https://docs.python.org/3/library/queue.html#queue.SimpleQueue
+    """
 
     def __init__(self, needs: Mapping[N, Set[N]], limits: Limits) -> None:
         self.limits = limits
@@ -82,9 +100,10 @@ class _Graph(Generic[N]):
         self._sorter = TopologicalSorter(needs)
         self._sorter.prepare()
         self._ready: deque[N] = deque()
-        self._running: dict[Future[bool], N] = {}
+        self._running: set[N] = set()
         self._failed = False
-        self._idle = threading.Condition()
+        self._ended: SimpleQueue[_Ended[N]] = SimpleQueue()
+        self._counting = threading.Lock()
         self._active = 0
 
     def drive(self, pool: ThreadPoolExecutor, work: Callable[[N], bool]) -> None:
@@ -94,25 +113,30 @@ class _Graph(Generic[N]):
             while self._ready and len(self._running) < self.limits.workers and not self._stopping:
                 name = self._ready.popleft()
                 self.started.add(name)
-                self._running[pool.submit(self._job, work, name)] = name
+                self._running.add(name)
+                pool.submit(self._job, work, name)
             if not self._running:
                 return
-            done, _ = wait(self._running, timeout=SIGNAL_DELAY, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = self._running.pop(future)
-                if future.result():
-                    self._sorter.done(name)
-                else:
-                    self._failed = True
+            with suppress(Empty):
+                self._note(self._ended.get(timeout=SIGNAL_DELAY))
+
+    def _note(self, ended: _Ended[N]) -> None:
+        self._running.discard(ended.name)
+        if ended.error:
+            raise ended.error
+        if ended.succeeded:
+            self._sorter.done(ended.name)
+        else:
+            self._failed = True
 
     def drain(self, stop: Callable[[], None]) -> None:
         """Wake sleeping jobs and wait for the running ones; each further Ctrl-C aborts them."""
         while True:
             try:
                 stop()
-                with self._idle:
-                    while not self._idle.wait_for(lambda: not self._active, SIGNAL_DELAY):
-                        pass
+                while self._active:
+                    with suppress(Empty):
+                        self._ended.get(timeout=SIGNAL_DELAY)
             except KeyboardInterrupt:
                 if self.limits.abort is None:
                     raise
@@ -120,16 +144,19 @@ class _Graph(Generic[N]):
             else:
                 return
 
-    def _job(self, work: Callable[[N], bool], name: N) -> bool:
-        """Do one job and count it: Ctrl-C can come before its future is stored."""
-        with self._idle:
+    def _job(self, work: Callable[[N], bool], name: N) -> None:
+        """Do one job, count it while it runs, and say how it ended."""
+        with self._counting:
             self._active += 1
+        ended: _Ended[N] = _Ended(name)
         try:
-            return work(name)
+            ended = _Ended(name, work(name))
+        except BaseException as error:  # noqa: BLE001 -- the main thread raises it
+            ended = _Ended(name, error=error)
         finally:
-            with self._idle:
+            with self._counting:
                 self._active -= 1
-                self._idle.notify_all()
+            self._ended.put(ended)
 
     @property
     def _stopping(self) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -265,3 +268,43 @@ def test_ten_thousand_steps_behind_a_failed_one_name_it_in_no_minutes() -> None:
     apply([first, *rest], RunContext(clock=SystemClock()), tell=events.append, stop=nothing)
     told = [event.text for event in events if event.kind is EventKind.BLOCKED]
     assert told == ["not started: first failed"] * 10_000
+
+
+INTERRUPTIONS = """
+import random, signal, time
+from aws_setup.engine.graph import run_graph
+from aws_setup.errors import Interrupted
+
+def end(*_):
+    raise KeyboardInterrupt
+
+def work(number):
+    if number == 31:
+        signal.setitimer(signal.ITIMER_REAL, drawn.uniform(0.003, 0.02))
+    time.sleep(0.002 + 0.0007 * number)  # so that they end one after the other
+    return True
+
+signal.signal(signal.SIGALRM, end)
+drawn = random.Random(1)
+for _ in range(100):
+    try:
+        run_graph({number: set() for number in range(32)}, work, stop=lambda: None)
+        time.sleep(1)
+    except (Interrupted, KeyboardInterrupt):
+        pass
+print("ended")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no setitimer")
+def test_a_ctrl_c_at_any_moment_leaves_no_job_waiting_for_a_lock() -> None:
+    """The main thread may be interrupted while it holds what a job needs to end."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTIONS],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout == "ended\n", done.stderr
