@@ -1,4 +1,4 @@
-"""Every figure of docs/performance.md, one benchmark after the other.
+"""Every figure of the documents, one benchmark after the other.
 
     python -m benchmarks [--runs 5] [--write] [--only NAME ...]
 
@@ -22,10 +22,10 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "work": ("benchmarks.work", "--runs", "{runs}", "{write}"),
         "makespan": ("benchmarks.makespan", "{write}"),
         "scale": ("benchmarks.scale", "--runs", "{runs}", "{write}"),
-        "setting-up": ("benchmarks.setting_up", "{write}"),
-        "machines": ("benchmarks.ssh_scale", "--machines", "20", "200", "1000"),
-        "namenodes": ("benchmarks.whisk", "20", "200", "1000"),
-        "peers": ("benchmarks.peers", "{write}"),
+        "setting-up": ("benchmarks.setting_up", "--runs", "{runs}", "{write}"),
+        "machines": ("benchmarks.ssh_scale", "--runs", "{runs}", "{write}"),
+        "namenodes": ("benchmarks.whisk", "--runs", "{runs}", "{write}"),
+        "peers": ("benchmarks.peers", "--runs", "{runs}", "{write}"),
     }
 )
 """Name -> module and arguments."""
@@ -44,7 +44,7 @@ def main() -> None:
     """Run the benchmarks; the exit code is 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs of each side (default 5)")
-    parser.add_argument("--write", action="store_true", help="update docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="update the documents")
     usual = [name for name in BENCHMARKS if name not in OPT_IN]
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=usual)
     options = parser.parse_args()

@@ -6,16 +6,13 @@ Each peer is installed from the package index into an environment of its own: `a
 `ansible`, which contains the collections amazon.aws and community.aws. Both run against the
 emulated cloud without delays, in turn with the script and with benchmarks/floor.py. The peers make
 what the straight line makes (benchmarks/peer_files): they check nothing before, and have no
-deadline, lock, prices or plan. --write puts the table into docs/performance.md. The table has no
-wall seconds: a run of this length rarely has a computer for itself.
+deadline, lock, prices or plan. --write puts the table into docs/performance.md.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +24,7 @@ from types import MappingProxyType
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from benchmarks import floor
-from benchmarks.processes import ROOT, SCRIPT, Figure, measure, publish
+from benchmarks.processes import ROOT, SCRIPT, Figure, conditions, measure, median_of, publish
 from benchmarks.setting_up import clean
 from tests.support.scripts import prepare
 
@@ -149,12 +146,13 @@ def compare(runs: int) -> list[str]:
                     work, tool = prepare(folder / f"{number} {name}"), tools(programs, folder)[name]
                     found[name].append(runs_of(work, tool, cloud))
     return [
-        "| | fresh: calls | of them writes | processor s "
-        "| unchanged: calls | of them writes | processor s |",
-        "|---|---|---|---|---|---|---|",
+        "| | fresh: calls | of them writes | processor s | wall s "
+        "| unchanged: calls | of them writes | processor s | wall s |",
+        "|---|---|---|---|---|---|---|---|---|",
         *(row(name, pairs) for name, pairs in found.items()),
         "",
-        f"Medians of {runs}; Python {platform.python_version()}, {installed}.",
+        f"The peers: {installed}.",
+        conditions("benchmarks.peers", runs, "moto"),
     ]
 
 
@@ -162,15 +160,15 @@ def row(name: str, pairs: Sequence[tuple[Figure, Figure]]) -> str:
     """Return the row of a tool."""
     cells = []
     for side in (0, 1):
-        for field, form in (("calls", ".0f"), ("writes", ".0f"), ("processor", ".1f")):
-            median = statistics.median(getattr(pair[side], field) for pair in pairs)
-            cells.append(f"{median:{form}}")
+        found = median_of([pair[side] for pair in pairs])
+        cells += [str(found.calls), str(found.writes)]
+        cells += [f"{found.processor:.1f}", f"{found.seconds:.1f}"]
     return f"| {name} | {' | '.join(cells)} |"
 
 
 def main() -> None:
     """Print the table, or write it."""
-    publish(compare, DOCUMENT, (BEGIN, END), runs=1, about=__doc__)
+    publish(lambda given: compare(given.runs), DOCUMENT, (BEGIN, END), runs=1, about=__doc__)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import platform
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -83,6 +87,57 @@ def load() -> str:
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
+def conditions(program: str, runs: int, *packages: str) -> str:
+    """Return with what, where and how often figures were measured, and how busy the computer was.
+
+    Args:
+        program: the benchmark's module.
+        runs: how many of each side; the figures are medians.
+        packages: distributions whose versions matter beside boto3's.
+    """
+    versions = ", ".join(f"{name} {version(name)}" for name in ("boto3", *packages))
+    return (
+        f"Measured by `python -m {program}`: {runs} {'run' if runs == 1 else 'runs'}, medians. "
+        f"{os.cpu_count()} cores ({processor()}), {platform.system()} {platform.release()}, "
+        f"{platform.machine()}; Python {platform.python_version()}, {versions}. Load of the "
+        f"computer at the end: {load()} (about 1 is this measurement alone; more makes seconds "
+        "meaningless; calls, bytes and virtual time do not depend on it)."
+    )
+
+
+def processor() -> str:
+    """Return the model of the processor, as far as the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(models), "") or platform.processor() or "unknown"
+
+
+def each_more(points: Sequence[tuple[int, float]]) -> list[str]:
+    """Return what each further unit costs since the point before: cells of a column, the first –.
+
+    Args:
+        points: number of units and the cost of all of them, the fewest units first.
+    """
+    slopes = [
+        f"{(cost - before) / (count - fewer):.2f}"
+        for (fewer, before), (count, cost) in itertools.pairwise(points)
+    ]
+    return ["–", *slopes][: len(points)]
+
+
+def median_of(figures: Sequence[Figure]) -> Figure:
+    """Return the medians of each field."""
+    return Figure(
+        statistics.median(it.seconds for it in figures),
+        statistics.median(it.processor for it in figures),
+        round(statistics.median(it.calls for it in figures)),
+        round(statistics.median(it.writes for it in figures)),
+    )
+
+
 def write_block(document: Path, begin: str, end: str, text: str) -> None:
     """Replace what a document has between two comments, and nothing else.
 
@@ -98,28 +153,31 @@ def write_block(document: Path, begin: str, end: str, text: str) -> None:
 
 
 def publish(
-    benchmark: Callable[[int], Sequence[str]],
+    benchmark: Callable[[argparse.Namespace], Sequence[str]],
     document: Path,
     block: tuple[str, str],
     *,
     runs: int,
     about: str | None,
+    add: Callable[[argparse.ArgumentParser], object] = lambda _: None,
 ) -> None:
     """Be the program of a benchmark: print its lines, or put them into the document, too.
 
     Args:
-        benchmark: measures so many runs of each side, and returns the lines.
+        benchmark: measures as its arguments say, `runs` times each side, and returns the lines.
         document: has the block.
         block: the comments before and after its lines.
         runs: how many without --runs.
         about: the help text.
+        add: adds arguments of this benchmark alone.
     """
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--runs", type=int, default=runs)
+    parser.add_argument("--runs", type=int, default=runs, help=f"of each side (default {runs})")
+    add(parser)
     parser.add_argument("--write", action="store_true", help=f"update {document.name}")
     options = parser.parse_args()
     os.environ.update(CREDENTIALS)
-    text = "\n".join(benchmark(options.runs))
+    text = "\n".join(benchmark(options))
     print(text)
     if options.write:
         write_block(document, *block, text)

@@ -10,7 +10,6 @@ column is the processor time of one more machine or deployment, which has to sta
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,16 @@ from typing import Any
 
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Quotas, Settings
-from benchmarks.processes import ROOT, SCRIPT, Figure, measure, publish
+from benchmarks.processes import (
+    ROOT,
+    SCRIPT,
+    Figure,
+    conditions,
+    each_more,
+    measure,
+    median_of,
+    publish,
+)
 from tests.support.preflight import only
 from tests.support.scripts import prepare, write_config
 
@@ -42,13 +50,7 @@ def unchanged(folder: Path, cloud: RehearsalCloud, runs: int) -> Figure:
     """Return the median of unchanged runs after one that warms up."""
     command = [*SCRIPT, "create", "--yes", "--quiet", "--json"]
     measure(command, folder, cloud)
-    figures = [measure(command, folder, cloud) for _ in range(runs)]
-    return Figure(
-        statistics.median(it.seconds for it in figures),
-        statistics.median(it.processor for it in figures),
-        max(it.calls for it in figures),
-        max(it.writes for it in figures),
-    )
+    return median_of([measure(command, folder, cloud) for _ in range(runs)])
 
 
 def machines(folder: Path, cloud: RehearsalCloud, runs: int) -> list[tuple[int, Figure]]:
@@ -80,18 +82,12 @@ def deployments(folder: Path, cloud: RehearsalCloud, runs: int) -> list[tuple[in
 
 def rows(what: str, figures: Sequence[tuple[int, Figure]]) -> list[str]:
     """Return a row for each number; the last column is the slope since the row before."""
-    lines, before = [], None
-    for count, figure in figures:
-        more = "–"
-        if before:
-            slope = (figure.processor - before[1].processor) / (count - before[0])
-            more = f"{1000 * slope:.2f}"
-        lines.append(
-            f"| {count} {what}{'' if count == 1 else 's'} | {figure.calls} "
-            f"| {figure.processor:.2f} | {figure.seconds:.2f} | {more} |"
-        )
-        before = (count, figure)
-    return lines
+    slopes = each_more([(count, 1000 * figure.processor) for count, figure in figures])
+    return [
+        f"| {count} {what}{'' if count == 1 else 's'} | {figure.calls} "
+        f"| {figure.processor:.2f} | {figure.seconds:.2f} | {more} |"
+        for (count, figure), more in zip(figures, slopes, strict=True)
+    ]
 
 
 def table(runs: int) -> list[str]:
@@ -101,12 +97,12 @@ def table(runs: int) -> list[str]:
         with serve(Settings(speed=0, quotas=LARGE)) as cloud, tempfile.TemporaryDirectory() as name:
             os.environ["AWS_ENDPOINT_URL"] = cloud.url
             lines += rows(what, grow(Path(name), cloud, runs))
-    return lines
+    return [*lines, "", conditions("benchmarks.scale", runs, "moto")]
 
 
 def main() -> None:
     """Print the table, or write it."""
-    publish(table, DOCUMENT, (BEGIN, END), runs=5, about=__doc__)
+    publish(lambda given: table(given.runs), DOCUMENT, (BEGIN, END), runs=5, about=__doc__)
 
 
 if __name__ == "__main__":

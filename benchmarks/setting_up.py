@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from benchmarks.processes import ROOT, Figure, load, measure, publish
+from benchmarks.processes import ROOT, Figure, conditions, measure, median_of, publish
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN = "<!-- setting up: python -m benchmarks.setting_up --write -->"
@@ -65,17 +65,20 @@ def install(folder: Path, arguments: Sequence[str]) -> Environment:
 
 
 def table(found: Mapping[str, Sequence[Environment]]) -> list[str]:
-    """Return the table of the environments, medians."""
+    """Return the table: medians, and each as a multiple of the first environment's."""
     rows = [
-        "| a fresh environment with | pip, s | processor s | MB | goal |",
-        "|---|---|---|---|---|",
+        "| a fresh environment with | pip, s | processor s | MB | of the first row | goal |",
+        "|---|---|---|---|---|---|",
     ]
+    least: tuple[float, ...] = ()
     for name, all_of in found.items():
-        seconds = statistics.median(one.pip.seconds for one in all_of)
-        processor = statistics.median(one.pip.processor for one in all_of)
+        pip = median_of([one.pip for one in all_of])
         megabytes = statistics.median(one.megabytes for one in all_of)
+        cells = (pip.seconds, pip.processor, megabytes)
+        least = least or cells
+        ratios = ", ".join(f"{cell / first:.1f}×" for cell, first in zip(cells, least, strict=True))
         goal = f"≤ {MOST_SECONDS} s, ≤ {MOST_MB} MB" if name == OURS else "none"
-        rows.append(f"| {name} | {seconds:.0f} | {processor:.0f} | {megabytes:.0f} | {goal} |")
+        rows.append(f"| {name} | {' | '.join(f'{it:.0f}' for it in cells)} | {ratios} | {goal} |")
     return rows
 
 
@@ -117,8 +120,7 @@ def compare(runs: int) -> list[str]:
         "",
         *verdicts(found[OURS], first),
         "",
-        f"Medians of {runs}; load of the computer at the end: {load()} (about 1 is this "
-        "measurement alone; more makes seconds meaningless, megabytes not).",
+        conditions("benchmarks.setting_up", runs, "pip"),
     ]
 
 
@@ -132,7 +134,7 @@ def copy(source: Path, target: Path) -> None:
 
 def main() -> None:
     """Print the table, or write it."""
-    publish(compare, DOCUMENT, (BEGIN, END), runs=1, about=__doc__)
+    publish(lambda given: compare(given.runs), DOCUMENT, (BEGIN, END), runs=1, about=__doc__)
 
 
 if __name__ == "__main__":

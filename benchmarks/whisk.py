@@ -1,8 +1,11 @@
-"""Measures time, memory and requests of whisk_helper.py for N actions.
+"""What each further NameNode costs whisk_helper.py: time, memory and requests for N actions.
 
-python -m benchmarks.whisk [N …]: writes a jar of 25 MiB, starts the stand-in OpenWhisk,
-and runs the script from its command line: a first --create, the same again, an --update with other
-limits, and an --update with another jar. The figures are those of the script alone.
+    python -m benchmarks.whisk [20 200 1000] [--runs 1] [--write]
+
+Writes a jar of 25 MiB, starts the stand-in OpenWhisk, and runs the script from its command line: a
+first --create, the same again, an --update with other limits, and an --update with another jar.
+The figures are those of the script alone; the last column is the processor time of one more
+NameNode, which has to stay the same. --write puts the table into docs/whisk.md.
 """
 
 from __future__ import annotations
@@ -12,18 +15,25 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.processes import ROOT, conditions, each_more, publish
+
+DOCUMENT = ROOT / "docs" / "whisk.md"
+BEGIN, END = "<!-- whisk: python -m benchmarks.whisk --write -->", "<!-- end of whisk -->"
+HEAD = (
+    "| N | run | wall s | processor s | peak MiB | PUTs | requests | processor ms for each more |"
+)
 MIB = 1024 * 1024
 MEBIBYTES = 25
 """Size of the jar; docs/whisk.md states it."""
@@ -112,50 +122,76 @@ def run(environment: dict[str, str], *arguments: str) -> Figure:
     )
 
 
-def main() -> None:
-    """Measure and print a table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("numbers", nargs="*", type=int, default=[20, 1000], metavar="N")
-    parser.add_argument("--mebibytes", type=int, default=MEBIBYTES, help="size of the jar")
-    parser.add_argument("--tls", action="store_true", help="over https")
-    options = parser.parse_args()
-    line = "{:>5}  {:<22}  {:>8}  {:>9}  {:>9}  {:>6}  {:>8}"
-    say(line.format("N", "run", "wall s", "CPU s", "peak MiB", "PUTs", "requests"))
+def runs_of(number: int, first: str, other: str, base: Sequence[str]) -> dict[str, list[str]]:
+    """Return the runs by their names in the table, in their order."""
+    count = ["-n", str(number), *base]
+    create, update = [*count, "--create"], [*count, "--update"]
+    found = {
+        "nothing to `--list`": ["--list", *base[2:]],
+        "first `--create`": [*create, "--memory", "20000", "-j", first],
+        "unchanged": [*create, "--memory", "20000", "-j", first],
+        "unchanged `--update`": [*update, "--memory", "20000", "-j", first],
+        "new memory": [*update, "--memory", "30000", "-j", first],
+    }
+    if number <= MOST_TWICE:
+        found["new jar"] = [*update, "--memory", "30000", "-j", other]
+    return found
+
+
+Found = dict[str, list[tuple[int, list[Figure]]]]
+"""Run -> numbers of NameNodes, the fewest first, each with its measurements."""
+
+
+def measured(given: argparse.Namespace) -> Found:
+    """Run everything as often as asked for, each time with an OpenWhisk without actions."""
+    found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
         first, other = str(Path(folder, "a.jar")), str(Path(folder, "b.jar"))
-        make_jar(Path(first), mebibytes=options.mebibytes, seed=1)
-        make_jar(Path(other), mebibytes=options.mebibytes, seed=2)
-        base = ["--concurrency", "4", *(["-i"] if options.tls else [])]
-        for number in options.numbers:
-            count = ["-n", str(number), *base]
-            runs = [
-                ("list nothing", ["--list", *base[2:]]),
-                ("first --create", [*count, "--create", "--memory", "20000", "-j", first]),
-                ("the same again", [*count, "--create", "--memory", "20000", "-j", first]),
-                ("--update, same jar", [*count, "--update", "--memory", "20000", "-j", first]),
-                ("--update, new memory", [*count, "--update", "--memory", "30000", "-j", first]),
-                ("--update, new jar", [*count, "--update", "--memory", "30000", "-j", other]),
-            ][: 6 if number <= MOST_TWICE else 5]
-            with openwhisk(tls=options.tls) as environment:
-                for name, arguments in runs:
-                    figure = run(environment, *arguments)
-                    say(
-                        line.format(
-                            number,
-                            name,
-                            f"{figure.seconds:.1f}",
-                            f"{figure.processor:.1f}",
-                            f"{figure.peak:.0f}",
-                            figure.puts,
-                            figure.requests,
-                        )
-                    )
+        make_jar(Path(first), mebibytes=given.mebibytes, seed=1)
+        make_jar(Path(other), mebibytes=given.mebibytes, seed=2)
+        base = ["--concurrency", "4", *(["-i"] if given.tls else [])]
+        for number in sorted(given.numbers):
+            every: dict[str, list[Figure]] = {}
+            for _ in range(given.runs):
+                with openwhisk(tls=given.tls) as environment:
+                    for name, arguments in runs_of(number, first, other, base).items():
+                        every.setdefault(name, []).append(run(environment, *arguments))
+            for name, figures in every.items():
+                found.setdefault(name, []).append((number, figures))
+    return found
 
 
-def say(text: str) -> None:
-    """Write a line immediately."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def median(figures: Sequence[Figure], field: str) -> float:
+    """Return the median of a field."""
+    return float(statistics.median(getattr(it, field) for it in figures))
+
+
+def table(given: argparse.Namespace) -> list[str]:
+    """Return the lines of the document."""
+    os.environ.pop("AWS_SETUP_PACE", None)  # pauses as a user has them
+    lines = [HEAD, "|---|---|---|---|---|---|---|---|"]
+    for name, points in measured(given).items():
+        each = each_more([(number, 1000 * median(it, "processor")) for number, it in points])
+        for (number, figures), more in zip(points, each, strict=True):
+            seconds, processor = median(figures, "seconds"), median(figures, "processor")
+            lines.append(
+                f"| {number} | {name} | {seconds:.1f} | {processor:.1f} "
+                f"| {median(figures, 'peak'):.0f} | {median(figures, 'puts'):.0f} "
+                f"| {median(figures, 'requests'):.0f} | {more} |"
+            )
+    return [*lines, "", conditions("benchmarks.whisk", given.runs, "urllib3")]
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's own arguments."""
+    parser.add_argument("numbers", nargs="*", type=int, default=[20, 200, 1000], metavar="N")
+    parser.add_argument("--mebibytes", type=int, default=MEBIBYTES, help="size of the jar")
+    parser.add_argument("--tls", action="store_true", help="over https")
+
+
+def main() -> None:
+    """Print the table, or write it."""
+    publish(table, DOCUMENT, (BEGIN, END), runs=1, about=__doc__, add=add)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ On a computer that does other work ratios stay meaningful, seconds do not.
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +22,7 @@ from aws_setup.rehearsal.core.server import serve
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
-from benchmarks.processes import ROOT, SCRIPT, Figure, load, measure, publish
+from benchmarks.processes import ROOT, SCRIPT, Figure, conditions, measure, publish
 from tests.support.scripts import prepare, write_config
 
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -164,16 +162,6 @@ def missed(title: str, pairs: Pairs) -> list[str]:
     return found
 
 
-def conditions(runs: int) -> str:
-    """Return where and with what the figures were measured, and how busy the computer was."""
-    return (
-        f"Medians of {runs}, script / straight line (ratio). {os.cpu_count()} cores, "
-        f"{platform.machine()}, {platform.system()}; Python {platform.python_version()}, "
-        f"boto3 {version('boto3')}, moto {version('moto')}. Load of the computer at the end: "
-        f"{load()} (about 1 is this measurement alone; more makes seconds meaningless, calls not)."
-    )
-
-
 def table(runs: int) -> list[str]:
     """Return the lines of the document."""
     measured = compare(runs)
@@ -185,13 +173,14 @@ def table(runs: int) -> list[str]:
         "",
         *(missing or ["All goals are reached."]),
         "",
-        conditions(runs),
+        "Each cell is script / straight line (ratio).",
+        conditions("benchmarks.work", runs, "moto"),
     ]
 
 
 def main() -> None:
     """Print the table, or write it."""
-    publish(table, DOCUMENT, (BEGIN, END), runs=5, about=__doc__)
+    publish(lambda given: table(given.runs), DOCUMENT, (BEGIN, END), runs=5, about=__doc__)
 
 
 if __name__ == "__main__":

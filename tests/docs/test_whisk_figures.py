@@ -16,7 +16,9 @@ from tests.support.openwhisk import make_jar, openwhisk
 from whisk_helper import main
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "whisk.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| [^|]+ \| [^|]+ \| (\d+)[^|]* \| (\d+) \|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\| (\d+) \| ([^|]+) \| [^|]+ \| [^|]+ \| [^|]+ \| (\d+) \| (\d+) \| [^|]+ \|$", re.MULTILINE
+)
 
 FIRST, UNCHANGED, NEW_MEMORY = "first `--create`", "unchanged", "new memory"
 RUNS = {
@@ -52,10 +54,11 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counts:
 
 
 def test_the_requests_of_the_table_are_those_of_the_script(measured: Counts) -> None:
-    rows = [(int(n), run, (int(p), int(r))) for n, run, p, r in ROW.findall(TEXT)]
-    assert [(number, run) for number, run, _ in rows] == [
+    found = [(int(n), run, (int(p), int(r))) for n, run, p, r in ROW.findall(TEXT)]
+    rows = [row for row in found if row[1] in RUNS]
+    assert {(number, run) for number, run, _ in rows} >= {
         (number, run) for number in (20, 1000) for run in RUNS
-    ]
+    }
     shown = {(number, run): counts for number, run, counts in rows}
     small, page = measured(20), measured(PAGE)
     for run in RUNS:
