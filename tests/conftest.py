@@ -63,7 +63,7 @@ if _libc():
 # of each file.
 gc.set_threshold(20_000)
 
-MEMORY = 550
+MEMORY = 500
 """Most MiB of a process that runs tests, at any time; in CI more is a failure.
 
 Importing and collecting all tests takes 190, the first whole run 90.

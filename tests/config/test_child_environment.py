@@ -1,4 +1,4 @@
-"""Programs that are started get no secret that they do not need."""
+"""Programs that are started get no secret that they do not need, and none in a command line."""
 
 from __future__ import annotations
 
@@ -31,21 +31,28 @@ SECRETS = {
     "MY_SECRET": "user",
 }
 REDIRECTING = {"HELM_KUBETOKEN": "t", "HELM_KUBEAPISERVER": "https://other", "GIT_DIR": "/other"}
-PRINT = "import json, os; print(json.dumps(dict(os.environ)))"
+PRINT = (
+    "import json, os, sys; "
+    'print(json.dumps({**os.environ, "COMMAND_LINE": " ".join(sys.orig_argv)}))'
+)
+"""Prints the environment and the command line of a program."""
 
 pytestmark = pytest.mark.kind("C12")
 
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (SECRETS | REDIRECTING).items():
+    for name, value in REDIRECTING.items():
         monkeypatch.setenv(name, value)
+    for name in SECRETS:
+        monkeypatch.setenv(name, f"canary-{name}")
 
 
 def seen(environment: dict[str, str]) -> set[str]:
     """Return whose secrets a program saw."""
     assert not REDIRECTING.keys() & environment.keys()
     assert environment["PATH"] == os.environ["PATH"]
+    assert "canary" not in environment["COMMAND_LINE"]
     return {SECRETS[name] for name in SECRETS if name in environment}
 
 
@@ -55,7 +62,7 @@ def test_helm_with_our_kubeconfig_gets_no_secret() -> None:
 
 def test_helm_with_the_users_kubeconfig_gets_what_its_token_program_needs(tmp_path: Path) -> None:
     program = tmp_path / "helm"
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{PRINT}'\n")
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{PRINT}' \"$@\"\n")
     program.chmod(0o700)
     user = helm.Helm(str(program), "owdev", "openwhisk", arguments=("--kube-context=a",))
     assert seen(user.rendered(tmp_path, {})[0]) == {"aws", "user"}
@@ -67,7 +74,7 @@ def test_git_gets_the_users_tokens_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program, record = tmp_path / "git", tmp_path / "environment.json"
-    program.write_text(f"#!/bin/sh\n{sys.executable} -c '{PRINT}' > {record}\nexit 1\n")
+    program.write_text(f"#!/bin/sh\n{sys.executable} -c '{PRINT}' \"$@\" > {record}\nexit 1\n")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(SetupError):
@@ -87,7 +94,7 @@ def printed(command: str) -> dict[str, str]:
 def test_a_proxy_command_gets_aws_credentials_only_if_it_calls_aws(tmp_path: Path) -> None:
     for name in ("aws", "connect"):
         program = tmp_path / name
-        program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{PRINT}'\n")
+        program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{PRINT}' \"$@\"\n")
         program.chmod(0o700)
     assert seen(printed(f"{tmp_path}/connect host 22")) == {"user"}
     assert seen(printed(f"{tmp_path}/aws ssm start-session")) == {"user", "aws"}

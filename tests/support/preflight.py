@@ -59,7 +59,7 @@ class Operator:
     """A user of the script: a folder with key and configuration, and a rehearsal cloud."""
 
     def __init__(self, cloud: RehearsalCloud, folder: Path) -> None:
-        self.cloud, self.folder = cloud, folder
+        self.cloud, self.folder, self.output = cloud, folder, ""
         (folder / "k.pem").write_bytes(pem(KEY))
         (folder / "k.pem").chmod(0o600)
         client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public(KEY))
@@ -74,6 +74,7 @@ class Operator:
         command = script_command(SCRIPT, folder=self.folder)
         config = str(self.folder / "config_aws.yaml")
         ended = CliRunner().invoke(command, [*arguments, "--json", "-y", config])
+        self.output = ended.output
         document: dict[str, Any] = json.loads(ended.stdout)
         return document | {"exit_code": ended.exit_code}
 

@@ -104,7 +104,7 @@ class Tap:
     sent: Callable[[str, bytes], None] = lambda place, content: None
     """Called with what is sent to AWS, and with each command on a machine."""
     helm: Callable[[], None] = lambda: None
-    """Called when helm writes, so that its process is there."""
+    """Called when helm reads or writes its releases, so that its process is there."""
 
     def __post_init__(self) -> None:
         """Install the tap in the emulated world."""
@@ -271,7 +271,7 @@ def _tap_kubernetes(tap: Tap) -> None:
         reads = request.method == "GET" or request.dry_run or not plural or reviews
         who = "helm" if agent.startswith("Helm") else "kubernetes"
         carry_out = tap.read if reads else tap.write
-        if who == "helm" and plural == "secrets" and not reads:
+        if who == "helm" and plural == "secrets":
             tap.helm()
         try:
             return carry_out(f"{who} {verb} {plural}", lambda: original(self, request), fail)

@@ -14,11 +14,13 @@ from aws_setup.config.loader import load_config
 from aws_setup.preflight.iam_policy import actions_for
 from aws_setup.preflight.policy_document import policy
 from aws_setup.rehearsal.core.permissions import ALWAYS_ALLOWED, iam_action
+from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Settings
 from aws_setup.rehearsal.core.types import Call
 from aws_setup.tables.infrastructure import infrastructure_steps
 from tests.support.preflight import Operator, one_line
+from tests.trust.canaries import VARIABLES, Search
 from tests.trust.cliffs import READ
 from tests.trust.snapshot import differences
 from tests.trust.story import CREATE, PHASES, Phase, Undisturbed, act, advance, take, undisturbed
@@ -35,30 +37,58 @@ STORY = ("create", "configure", "register", "update", "extend", "pause", "resume
 DEADLINE_ROLE = Phase("role", CREATE, ("create", "--only", "deadline role", "--yes"))
 
 
+class Watched(Operator):
+    """An operator with a canary in each secret, which is searched for after each run."""
+
+    def __init__(self, cloud: RehearsalCloud, folder: Path, temporary: Path) -> None:
+        """Search in what is sent to the cloud, too."""
+        super().__init__(cloud, folder)
+        self.search = Search(folder, temporary)
+        in_aws = cloud.handle
+
+        def handle(request: HttpRequest) -> HttpAnswer:
+            self.search.see("a request to AWS", request.body)
+            return in_aws(request)
+
+        cloud.handle = handle  # type: ignore[method-assign]
+
+    def run(self, *arguments: str, **keys: Any) -> dict[str, Any]:
+        """Run the script; a secret where none may be is an AssertionError."""
+        ended = super().run(*arguments, **keys)
+        self.search.see("the output", self.output.encode())
+        if leaks := self.search.leaks():
+            raise AssertionError("\n".join(leaks))
+        return ended
+
+
 @contextmanager
-def operator() -> Iterator[Operator]:
+def operator() -> Iterator[Watched]:
     """Yield an operator who has exactly the published policy, with a cloud of his own."""
     with (
         serve(Settings(speed=0)) as cloud,
         tempfile.TemporaryDirectory(prefix="permissions-") as folder,
+        tempfile.TemporaryDirectory(prefix="permissions-") as temporary,
     ):
         mine = {
+            **VARIABLES,
+            "TMPDIR": temporary,
             "AWS_ENDPOINT_URL": cloud.url,
             "AWS_SETUP_PACE": "0",
             "AWS_SETUP_CHECKIP": "http://127.0.0.1:9/",
             "AWS_MAX_ATTEMPTS": "1",
             "AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000",
-            "AWS_SECRET_ACCESS_KEY": "made-up",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         held = {name: os.environ.get(name) for name in mine}
         os.environ.update(mine)
         try:
-            found = Operator(cloud, Path(folder))
+            tempfile.tempdir = None
+            found = Watched(cloud, Path(folder), Path(temporary))
             cloud.settings.policies = [policy(CONFIG, account=ACCOUNT, region="us-east-1")]
             yield found
         finally:
+            tempfile.tempdir = None
             for name, value in held.items():
                 os.environ.pop(name, None)
                 os.environ.update({name: value} if value is not None else {})
