@@ -52,6 +52,7 @@ PAIRS = (
     Pair("", "create", "create"),
     Pair("", "create", "destroy"),
     Pair("create", "create", "destroy"),
+    Pair("create", "pause", "create"),
     Pair("create", "configure", "configure"),
     Pair("create", "configure", "destroy"),
     Pair("configure", "register", "register"),

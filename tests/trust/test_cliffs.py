@@ -19,7 +19,7 @@ from tests.trust.results import read, table
 SAMPLE = {"create": 3, "extend": 6, "destroy": 1}
 """Command -> how many of its cliffs are tried here: the cheap one has one of each kind."""
 
-LATER = {"configure": 1, "register": 1, "pause": 1, "resume": 1}
+LATER = {"configure": 1, "register": 1, "update": 1, "pause": 1, "resume": 1}
 """The same of the commands that need a cluster, or end its machines."""
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from aws_setup.errors import SetupError
+from tests.trust.fuzz import search as fuzz_search
 from tests.trust.fuzz.mutate import EDGES
 from tests.trust.fuzz.readers import READERS, Reader, machine, on_file, openwhisk
 from tests.trust.fuzz.search import search
@@ -30,6 +32,16 @@ def _slow(data: bytes, _: Path) -> None:
     began = time.thread_time()
     while data == b"null" and time.thread_time() - began < 1.1:
         pass
+
+
+def _blocked(data: bytes, _: Path) -> None:
+    if data == b"null":
+        threading.Event().wait(0.2)
+
+
+def test_a_search_finds_an_input_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz_search, "BLOCKED", 0.1)
+    assert "it blocked for" in search(b"a = b", _blocked, number=EXAMPLES, seed="x")
 
 
 def _without_fix(_: bytes, __: Path) -> None:

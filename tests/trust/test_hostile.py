@@ -15,7 +15,7 @@ from tests.support.script_runs import Zygote
 from tests.trust.hostile import CASES, MIDDLE, _not_injected, run_cases
 from tests.trust.world import world
 
-SAMPLE = ("disk full, create", "terminal closed, create")
+SAMPLE = ("disk full, create", "terminal closed, create", "IAM lag, configure")
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
 

@@ -15,6 +15,7 @@ from tests.trust.world import world
 SAMPLE = (
     Pair("", "create", "create", elsewhere=True),
     Pair("", "create", "destroy"),
+    Pair("create", "pause", "create"),
     Pair("register", "update", "other update"),
 )
 

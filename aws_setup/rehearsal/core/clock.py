@@ -28,13 +28,24 @@ class CloudClock:
 
     def __init__(self, speed: float = 1.0) -> None:
         """Start the clock at zero."""
-        self.speed = speed
+        self._speed = speed
         self._zero = time.monotonic()
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._at: float | None = None
         self.failed: list[Exception] = []
         """What transitions have raised; a world in which one failed is not AWS's."""
+
+    @property
+    def speed(self) -> float:
+        """How much faster than real time the clock runs; a change does not move it."""
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        now = self._seconds()
+        self._speed = speed
+        self._zero = time.monotonic() - now / (speed or 1.0)
 
     def now(self) -> float:
         """Return the cloud's seconds; while a transition is applied, its due time."""

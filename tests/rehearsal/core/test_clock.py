@@ -18,6 +18,15 @@ def test_what_a_fast_cloud_dates_is_not_in_the_future_of_the_scripts() -> None:
     assert clock.today() <= datetime.now(UTC)
 
 
+def test_another_speed_does_not_move_the_clock() -> None:
+    clock = CloudClock(speed=1e6)
+    while (before := clock.now()) < 3600:
+        time.sleep(0.001)
+    for speed in (60.0, 0.0):
+        clock.speed = speed
+        assert before <= clock.now()
+
+
 def test_a_manual_clock_moves_its_calendar() -> None:
     clock = ManualClock()
     before = clock.today()

@@ -27,6 +27,10 @@ from tests.trust.fuzz.readers import EXPECTED, Reader
 SECONDS = 1.0
 """CPU time of one input, in this thread: servers of other tests may still run beside it."""
 
+BLOCKED = 10.0
+"""Seconds of one input by the clock, per second of its CPU limit: a busy computer gives a thread a
+tenth of its time at least; what takes longer waits for something."""
+
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of controls, format characters, surrogates, line and paragraph ends."""
 
@@ -56,16 +60,18 @@ def check(reader: Reader, data: bytes, *, seconds: float = SECONDS) -> None:
     """Read an input.
 
     Raises:
-        Unfit: slow, an error without a fix, or a control character in what is printed.
+        Unfit: slow or blocked, an error without a fix, or a control character in what is printed.
         Exception: of a library.
     """
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    began = time.thread_time()
+    began, started = time.thread_time(), time.monotonic()
     try:
         _check_outcome(reader, data, folder)
-        taken = time.thread_time() - began
+        taken, passed = time.thread_time() - began, time.monotonic() - started
         if taken > seconds:
             raise Unfit(f"it took {taken:.1f} s of CPU time")
+        if passed > BLOCKED * seconds:
+            raise Unfit(f"it blocked for {passed:.1f} s")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
