@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LEAVES = """
-import subprocess, sys, tempfile, threading
+import socket, subprocess, sys, tempfile, threading
 
 def test_clean():
     subprocess.run(["true"], check=True)
@@ -36,6 +36,13 @@ def test_killed():
 
 def test_thread():
     threading.Thread(target=threading.Event().wait, args=(3,), name="stays").start()
+
+def test_port():
+    global kept
+    kept = socket.create_server(("127.0.0.1", 0))
+
+def test_daemon():
+    threading.Thread(target=threading.Event().wait, name="waits", daemon=True).start()
 
 def test_late_thread():
     threading.Thread(target=threading.Event().wait, args=(0.2,)).start()
@@ -98,6 +105,20 @@ def test_what_a_session_leaves_fails_it_in_ci(
     assert "1 passed" in output, output
     assert (code, len(found)) == (int(bool(left)), int(bool(left))), output
     assert re.fullmatch(left, "".join(found)), found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ports are found in /proc")
+@pytest.mark.parametrize("words", [(), ("-n", "1")], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    ("test", "left"),
+    [("clean", ""), ("port", r"port \d+"), ("daemon", "daemon thread waits")],
+)
+def test_what_ends_with_its_process_is_told(
+    tmp_path: Path, words: tuple[str, ...], test: str, left: str
+) -> None:
+    code, output = session(tmp_path, *words, test=test, ci=True)
+    assert code == 0, output
+    assert re.fullmatch(left, "".join(re.findall("still open after the tests: (.*)", output)))
 
 
 def test_elsewhere_it_is_only_told(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 What a killed run of a script leaves is no failure where the next run deletes it.
 
 Whatever a test starts inherits a variable, by which it is found at the end of the session, and a
-port that is still open is one of such a process. The temporary folder is one of the session. Not
-seen: a process whose environment was cleared, a fork of the session's own process, and files
-elsewhere. Processes are found on Linux.
+port that is still open is one of such a process. The temporary folder is one of the session; a file
+in the checkout is one that git does not know yet. Not seen: a process whose environment was
+cleared, a fork of the session's own process, and files elsewhere. Processes are found on Linux.
+
+Ports that the processes of the tests still listen on, and daemon threads, are told, and fail
+nothing: they end with their process.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
@@ -31,8 +35,16 @@ VARIABLE = "TESTS_SESSION"
 PATIENCE = float(os.environ.get("TESTS_PATIENCE", "15"))
 """Most seconds in which what was told to end does so, on a busy computer too."""
 
+ROOT = Path(__file__).resolve().parents[2]
+
 _left: list[str] = []
 """What the workers that have ended left."""
+
+_open: list[str] = []
+"""Ports and daemon threads that those had at their end."""
+
+_untracked: set[str] = set()
+"""Files of the checkout that git does not know, before the session."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,6 +63,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     os.environ[VARIABLE] = f"{os.getpid()}-{time.time_ns()}"
     os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="tests-")
     tempfile.tempdir = None
+    if session.config.rootpath == ROOT:
+        _untracked.update(untracked())
 
 
 class _Worker:
@@ -58,13 +72,16 @@ class _Worker:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        session.config.workeroutput["threads"] = remaining(threads)  # type: ignore[attr-defined]
+        output = session.config.workeroutput  # type: ignore[attr-defined]
+        output |= {"threads": remaining(threads), "open": still_open()}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take the threads of a worker from what it sends at its end."""
-    _left.extend(getattr(node, "workeroutput", {}).get("threads", ()))
+    """Take the threads and ports of a worker from what it sends at its end."""
+    output = getattr(node, "workeroutput", {})
+    _left.extend(output.get("threads", ()))
+    _open.extend(output.get("open", ()))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -76,10 +93,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     script_runs.end()
     folder = Path(os.environ["TMPDIR"])
     left = [*_left, *remaining(threads), *remaining(processes), *_files(folder)]
+    if session.config.rootpath == ROOT:
+        left += [f"file {name} in the checkout" for name in sorted(untracked() - _untracked)]
     shutil.rmtree(folder, ignore_errors=True)
     if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
         for what in left:
             reporter.write_line(f"left by the tests: {what}")
+        for what in (*_open, *still_open()):
+            reporter.write_line(f"still open after the tests: {what}")
     if left and os.environ.get("CI") and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -92,9 +113,9 @@ def _files(folder: Path) -> list[str]:
     return [f"file {name}" for name in names if not name.endswith(FOR_PROGRAM)]
 
 
-def remaining(look: Callable[[], list[str]]) -> list[str]:
+def remaining(look: Callable[[], list[str]], *, patience: float = PATIENCE) -> list[str]:
     """Return what there is, when it has had time to end."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while (left := look()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
@@ -117,4 +138,48 @@ def processes() -> list[str]:
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
                 shown = command.decode(errors="replace").strip()
                 found.append(f"process {entry.name} {shown[:150]}")
+    return found
+
+
+def untracked() -> set[str]:
+    """Return the files of the checkout that git neither knows nor ignores; none without git."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--others", "--exclude-standard"]
+    with contextlib.suppress(OSError):
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        return set(done.stdout.splitlines())
+    return set()
+
+
+OWN_THREADS = ("pytest_timeout",)
+"""How the names of daemon threads begin that belong to pytest's plug-ins; execnet's are unknown to
+the threading module."""
+
+
+def still_open() -> list[str]:
+    """Return the ports that this process listens on, and its daemon threads."""
+    return remaining(lambda: [*ports(), *daemons()], patience=1.0)
+
+
+def daemons() -> list[str]:
+    """Return the daemon threads of this process."""
+    current, alive = threading.current_thread(), threading.enumerate()
+    names = [thread.name for thread in alive if thread.daemon and thread is not current]
+    return [f"daemon thread {name}" for name in names if not name.startswith(OWN_THREADS)]
+
+
+def ports() -> list[str]:
+    """Return the TCP ports that this process listens on (proc_pid_net(5)); none where /proc lacks.
+
+    The field 3 is the state, of which 0A is TCP_LISTEN; 1 is the local address, 9 the inode.
+    """
+    own, found = set(), []
+    for entry in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            own.add(str(entry.readlink()))
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/self/net", table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and f"socket:[{fields[9]}]" in own:
+                    found.append(f"port {int(fields[1].rpartition(':')[2], 16)}")
     return found
