@@ -12,9 +12,12 @@ class AddonSpec:
     """An add-on of every cluster.
 
     An add-on `on_nodes` is requested beside the node groups and waited for after them: it is
-    DEGRADED until its pods have a node
-    (https://docs.aws.amazon.com/eks/latest/userguide/workloads-add-ons-available-eks.html). No
-    node is Ready without the other add-ons. `role` is the role of its service account.
+    DEGRADED until its pods have a node (https://github.com/maddevsio/aws-eks-base/issues/112 shows
+    it of coredns; of the EBS CSI driver it is inferred). No node is Ready without the other
+    add-ons: vpc-cni says when (https://github.com/aws/amazon-vpc-cni-k8s/issues/2808), and its pod
+    is Ready only with kube-proxy
+    (https://aws.amazon.com/premiumsupport/knowledge-center/eks-cni-plugin-troubleshooting/).
+    `role` is the role of its service account.
     """
 
     name: str

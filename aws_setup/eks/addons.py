@@ -1,5 +1,9 @@
 """EKS add-ons: existing ones are used, missing ones created; the wait polls by itself.
 
+The end of the cluster removes them. That is inferred: of what must be deleted before it, AWS names
+node groups and Fargate profiles only; the same holds for access entries and Kubernetes' objects.
+https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteCluster.html
+
 botocore's waiter counts DEGRADED as a failure; an add-on is DEGRADED until its nodes and its
 permissions exist, and then recovers.
 """

@@ -73,7 +73,7 @@ class NodeGroup(Tagged, Step):
 
     @property
     def follows(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The add-ons without which no node is Ready; a node starts before it needs them."""
+        """The add-ons without which no node is Ready (AddonSpec); it starts without them."""
         return tuple(spec.step for spec in ADDONS if not spec.on_nodes)
 
     def find(self, ctx: Context) -> Found | None:

@@ -171,7 +171,8 @@ class NotBound(SetupError):
 class StorageProbe(Step):
     """A test of volumes: a 1 GiB claim and a pod that binds it, both deleted afterwards.
 
-    It is requested while the nodes start: a volume is made when its pod has a node.
+    It starts when the EBS CSI driver is usable, which is after the nodes, and binds beside
+    OpenWhisk's pods: a volume is made when its pod has a node.
     https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode
     """
 

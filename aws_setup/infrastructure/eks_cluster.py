@@ -294,7 +294,8 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
         "version": config.kubernetes_version or ctx.defaults.kubernetes_version,
         "roleArn": ctx.of("eks cluster role").id,
         "resourcesVpcConfig": network,
-        # configure installs the add-ons, managed by EKS, before there is any node.
+        # configure installs vpc-cni, coredns and kube-proxy, managed by EKS, before any node.
+        # https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
         "bootstrapSelfManagedAddons": False,
         "accessConfig": {
             "authenticationMode": "API_AND_CONFIG_MAP",

@@ -1,10 +1,13 @@
 """OpenWhisk's internal load balancer, created ahead of the release that names its address.
 
 The chart's Service is created as the chart renders it, with the label and annotations by which helm
-takes over an object that exists (helm/helm, pkg/action/validate.go, checkOwnership). AWS creates
-the load balancer and its DNS name while the nodes start, which it does not need: without nodes the
-controller only reports that there are none (kubernetes/kubernetes, service controller,
-ensureLoadBalancer). So the certificate and the release have the right names from the start.
+takes over an object that exists (checkOwnership in
+https://github.com/helm/helm/blob/002ac7844eb621bf2ed2a5214c08d8d0da7c5c8f/pkg/action/validate.go).
+AWS creates the load balancer and its DNS name while the nodes start, which it does not need:
+without nodes the controller only reports that there are none (ensureLoadBalancer in
+https://github.com/kubernetes/kubernetes at 89b74acb59c25bdaece19c02bf1daef308e54fc4,
+staging/src/k8s.io/cloud-provider/controllers/service/controller.go). So the certificate and the
+release have the right names from the start.
 """
 
 from __future__ import annotations
