@@ -158,11 +158,14 @@ def cluster_volumes(ctx: Context, *, in_use: bool = False) -> list[Any]:
 
     Volumes of an existing cluster that this deployment does not own are in use, attached or not;
     and a volume with another deployment's tag belongs to that one, even when its cluster is gone.
+    Of a cluster that is gone, and that create_eks_cluster: False only used, those with the tag of
+    this deployment are its own: its StorageClass sets it.
     """
     deployment = ctx.config.deployment_name
     clusters = ctx.inventory.all("eks cluster")
     searches = [(DEPLOYMENT_TAG, deployment)]
-    if all(tag_of(cluster, DEPLOYMENT_TAG) == deployment for cluster in clusters):
+    owned = [tag_of(cluster, DEPLOYMENT_TAG) == deployment for cluster in clusters]
+    if all(owned) if owned else ctx.config.create_eks_cluster:
         searches.append((cluster_tag(ctx.config), "owned"))
     found: dict[str, Any] = {}
     for tag, value in searches:
