@@ -8,6 +8,7 @@ from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import CLAIM, STATEFUL_SET
 from aws_setup.openwhisk.readiness import describe, find_blocker
@@ -42,7 +43,16 @@ class ResumedOpenWhisk(Step):
 
         def probe() -> Found | Pending:
             blocker = find_blocker(ctx)
-            return Pending(describe(ctx, blocker)) if blocker else Found(found.id, "ready")
+            if blocker is None:
+                return Found(found.id, "ready")
+            text = describe(ctx, blocker)
+            if blocker.failed:
+                raise SetupError(
+                    f"OpenWhisk's {blocker.kind} {blocker.name} {blocker.state}",
+                    text,
+                    "run `python configure_eks_cluster.py`, which creates the job again",
+                )
+            return Pending(text)
 
         return ctx.wait_until(
             "OpenWhisk becomes ready",
