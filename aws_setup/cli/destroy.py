@@ -17,7 +17,15 @@ from aws_setup.cli.receipt_place import is_elsewhere, of_another_place
 from aws_setup.cli.run_lock import remove_lock
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import tls_pair_path
-from aws_setup.engine.plan import Row, dependants, inspect_all, refusals, removable
+from aws_setup.engine.plan import (
+    Row,
+    dependants,
+    held_back,
+    inspect_all,
+    refusals,
+    removable,
+    shorten,
+)
 from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
@@ -53,6 +61,7 @@ def destroy(run: ScriptRun) -> None:
     run.warn_found()
     unknown = [row for row in rows if row.action is Action.UNKNOWN and not row.step.adopted]
     run.result.planned(unknown)
+    run.warn(_kept_warning(rows))
     if owned:
         run.report.plan(owned, deleting=True)
         confirm_writes(run, f"delete {count_of(len(owned), 'resource')}", word=name)
@@ -68,6 +77,17 @@ def destroy(run: ScriptRun) -> None:
     _report_leftovers(run, inspected, chosen, cost)
     if run.result.result == "ok":
         _report_removal(run, chosen, files=not elsewhere, deleted=bool(owned))
+
+
+def _kept_warning(rows: Sequence[Row]) -> list[Problem]:
+    """Return the warning about what is kept because of what could not be examined."""
+    kept = held_back(rows)
+    if not kept:
+        return []
+    users = list(dict.fromkeys(user for names in kept.values() for user in names))
+    why = f"it may be in use by {shorten(users)}, of which AWS did not say whether it exists"
+    hint = "see the errors at the end; then run destroy again, which deletes the rest"
+    return [Problem(f"kept: {shorten(list(kept))}", why, hint)]
 
 
 def _skipped_warning(row: Row) -> Problem:

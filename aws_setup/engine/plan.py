@@ -260,8 +260,30 @@ def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
 
 
 def removable(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of resources that exist and that this deployment may delete."""
+    """Return the rows of resources that exist and that this deployment may delete now."""
+    kept = held_back(rows)
+    return [row for row in _deletable(rows) if row.step.name not in kept]
+
+
+def _deletable(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.found and not row.step.adopted and not row.unowned]
+
+
+def held_back(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return what is not deleted, and because of which steps: they could not be examined.
+
+    A resource of theirs may be there and use it, so that the API would refuse the deletion, and
+    only after a long wait. What ends with another resource, such as the objects of a cluster, holds
+    up nothing.
+    """
+    names = {row.step.name for row in _deletable(rows)}
+    held: dict[str, list[str]] = {}
+    for row in rows:
+        ends = {row.step.within, row.step.ends_with} & names
+        if row.action is Action.UNKNOWN and not row.step.adopted and not ends:
+            for need in needed_by(rows, row.step.name) & names:
+                held.setdefault(need, []).append(row.step.name)
+    return {name: held[name] for name in (row.step.name for row in rows) if name in held}
 
 
 def needed_by(rows: Sequence[Row], name: str) -> set[str]:

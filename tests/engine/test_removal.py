@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from aws_setup.engine.plan import Row, needed_by, removable, removal_needs
+from aws_setup.engine.plan import Row, held_back, needed_by, removable, removal_needs
 from aws_setup.engine.runner import remove
 from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
 from aws_setup.engine.wait import SystemClock
@@ -74,6 +74,25 @@ def test_a_step_that_is_not_deleted_still_orders_the_others(kept: Row) -> None:
     rows = [row("vpc"), kept, row("vm", "subnet")]
     assert [each.step.name for each in removable(rows)] == ["vpc", "vm"]
     assert removal_needs(rows) == {"vm": set(), "vpc": {"vm"}}
+
+
+def unknown(name: str, *needs: str, within: str = "") -> Row:
+    step = Resource(name, needs, within=within)
+    return Row(step, Action.UNKNOWN, error=RuntimeError("denied"))
+
+
+def test_what_an_unexamined_resource_may_use_is_kept() -> None:
+    rows = [*TABLE[:3], unknown("vm", "subnet"), row("role"), row("key", "gateway")]
+    assert held_back(rows) == {"vpc": ["vm"], "subnet": ["vm"]}
+    assert [each.step.name for each in removable(rows)] == ["gateway", "role", "key"]
+    assert set(removal_needs(rows)) == {"gateway", "role", "key"}
+
+
+def test_what_ends_with_another_resource_holds_up_nothing() -> None:
+    rows = [row("vpc"), row("cluster", "vpc"), unknown("secret", "cluster", within="cluster")]
+    assert held_back(rows) == {}
+    adopted = Row(Resource("vm", ("vpc",), adopted=True), Action.UNKNOWN, error=RuntimeError())
+    assert held_back([row("vpc"), adopted]) == {}
 
 
 def of_a_cluster(deleted: list[str], *, adopted: bool = False) -> list[Row]:

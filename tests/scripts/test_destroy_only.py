@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from create_aws_infrastructure import SCRIPT
 from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import prepare, run
@@ -95,3 +96,32 @@ def test_the_confirmation_lists_what_is_deleted(folder: Path) -> None:
     assert "- delete  zookeeper" in ended.stdout
     assert "vpc" not in ended.stdout
     assert missing(folder) == set()
+
+
+@pytest.mark.kind("A3")
+@pytest.mark.parametrize(
+    ("action", "user"),
+    [
+        ("ec2:DescribeInstances", "ndb manager"),
+        ("autoscaling:DescribeAutoScalingGroups", "auto-scaling group"),
+        ("ec2:DescribeNatGateways", "nat gateway"),
+        ("eks:DescribeCluster", "eks cluster"),
+    ],
+)
+def test_what_may_still_be_in_use_is_kept_and_not_waited_for(
+    world: World, folder: Path, action: str, user: str
+) -> None:
+    settings, before = world.cloud.settings, len(world.cloud.calls)
+    settings.deny = [DeniedPermission(action=action)]
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code not in (0, 2)
+    document = ended.document
+    (kept,) = [it for it in document["warnings"] if it["what"].startswith("kept: vpc, ")]
+    assert user in kept["why"]
+    assert any(action in f"{it['why']} {it['hint']}" for it in document["problems"])
+    calls = [call.action for call in world.cloud.calls[before:]]
+    assert "DeleteVpc" not in calls, "AWS would refuse, and only after a long wait"
+    assert "DeleteRole" in calls, "nothing else is kept"
+    settings.deny = []
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+    assert missing(folder) >= {"vpc", "ndb manager", "nat gateway", "eks cluster"}
