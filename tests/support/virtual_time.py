@@ -15,11 +15,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent import futures
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import configure_eks_cluster
@@ -75,13 +76,13 @@ class VirtualTime(ManualClock):
             self._jump()
             self._changed.wait_for(lambda: own not in self._sleepers)
 
-    def wait(self, running: Any, *arguments: Any, **options: Any) -> Any:
-        """Wait for running steps as `concurrent.futures.wait`; meanwhile time may pass."""
+    def hear(self, running: int, get: Callable[[], Any]) -> Any:
+        """Wait until a running step has ended, by `get`; meanwhile time may pass."""
         with self._changed:
-            self._running = len(running)
+            self._running = running
             self._jump()
         try:
-            return futures.wait(running, *arguments, **options)
+            return get()
         finally:
             with self._changed:
                 self._running = None
@@ -123,6 +124,27 @@ class ScriptClock:
         """Let later sleeps raise Interrupted."""
         self._stopped = True
 
+
+class _Ends(SimpleQueue[Any]):
+    """The queue by which a graph hears of its jobs' ends; time passes while it listens."""
+
+    def __init__(self, time: VirtualTime, running: set[Any]) -> None:
+        super().__init__()
+        self._time, self._jobs = time, running
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next end."""
+        return self._time.hear(len(self._jobs), partial(super().get, block, timeout))
+
+
+def _graph(time: VirtualTime, *arguments: Any) -> Any:
+    """Return the state of a run of steps, whose waits let time pass."""
+    made: Any = _GRAPH(*arguments)
+    made._ended = _Ends(time, made._running)
+    return made
+
+
+_GRAPH: Any = graph._Graph
 
 BETWEEN_COMMANDS = 10.0
 """Seconds in which a user types the next command; not counted."""
@@ -247,5 +269,5 @@ def virtual_world(folder: Path, patch: Patch, *, helm: Path) -> Iterator[Virtual
         patch(
             aws_commands, "SystemClock", lambda: ScriptClock(time, before_sleep=made.before_sleep)
         )
-        patch(graph, "wait", time.wait)
+        patch(graph, "_Graph", partial(_graph, time))
         yield made
