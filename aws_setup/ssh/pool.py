@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from aws_setup.config import Config
@@ -139,13 +140,24 @@ class MachinePool:
         items = list(machines)
         if not items:
             return []
+        # As in the graph: a Ctrl-C in `concurrent.futures.wait` could keep a lock of the threads.
+        ended: SimpleQueue[None] = SimpleQueue()
+
+        def job(item: S) -> T:
+            try:
+                return work(item)
+            finally:
+                ended.put(None)
+
         executor = ThreadPoolExecutor(min(PARALLEL, len(items)), thread_name_prefix="machine")
         with executor as threads, self._ending(threads):
             # Each thread has a copy of the deadline around this call.
-            futures = [threads.submit(copy_context().run, work, item) for item in items]
-            # The main thread wakes now and then: some signals do not interrupt a lock.
-            while wait(futures, timeout=SIGNAL_DELAY).not_done:
-                pass
+            futures = [threads.submit(copy_context().run, job, item) for item in items]
+            left = len(futures)
+            while left:
+                with suppress(Empty):
+                    ended.get(timeout=SIGNAL_DELAY)
+                    left -= 1
         failures = [error for error in (future.exception() for future in futures) if error]
         for error in failures:
             if not isinstance(error, SetupError):
