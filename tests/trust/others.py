@@ -276,11 +276,15 @@ def ids(known: State) -> frozenset[str]:
     return frozenset(word for word in words if _ID.fullmatch(word))
 
 
+REFUSED, PAUSED = 2, "the deployment is paused"
+"""The exit code of a plan that cannot be applied, and what it says after a pause."""
+
+
 def named(world: World, words: tuple[str, ...], theirs: Collection[str]) -> str:
     """Return which ids of other people a command that only shows prints; '' for none."""
     code = world.run(CREATE, *words)
     found = sorted(set(_ID.findall(world.text("run"))) & set(theirs))
-    if code:
+    if code and not (words == ("plan",) and code == REFUSED and PAUSED in world.output):
         return f"exit code {code}\n{world.output}"
     return f"it names {', '.join(found)}\n{world.output}" if found else ""
 
