@@ -17,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from aws_setup.engine.temporary_files import temporary_folder, write_temporary
+from aws_setup.errors import SetupError
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,21 @@ def _pools(endpoint: ClusterEndpoint) -> urllib3.PoolManager:
     proxy = proxy_of(endpoint.server)
     if not proxy:
         return urllib3.PoolManager(**options)
-    if proxy.startswith("socks"):
-        from urllib3.contrib.socks import SOCKSProxyManager
+    try:
+        if proxy.startswith("socks"):
+            from urllib3.contrib.socks import SOCKSProxyManager
 
-        return SOCKSProxyManager(proxy, **options)
-    return urllib3.ProxyManager(proxy, **options)
+            return SOCKSProxyManager(proxy, **options)
+        return urllib3.ProxyManager(proxy, **options)
+    except (ImportError, ValueError) as error:
+        missing = isinstance(error, ImportError)
+        raise SetupError(
+            "the cluster cannot be reached through the proxy that the environment names",
+            # Not the library's text: the URL that it shows may have a password.
+            "PySocks is not installed" if missing else "it is no URL of a proxy",
+            "write HTTPS_PROXY as http://HOST:PORT (for socks://: `pip install PySocks`), or add "
+            f"{urlsplit(endpoint.server).hostname} to NO_PROXY",
+        ) from None
 
 
 def proxy_of(url: str) -> str:

@@ -178,11 +178,12 @@ def _tunnel(carrier: paramiko.Transport, route: SshRoute, *, timeout: float) -> 
         return carrier.open_channel(
             "direct-tcpip", (route.host, route.port), ("127.0.0.1", 0), timeout=timeout
         )
-    except paramiko.SSHException as error:
+    except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(
             route.address,
             ConnectStage.PROXY,
-            f"the jump host cannot connect to {route.host}:{route.port}: {error}",
+            f"the jump host cannot connect to {route.host}:{route.port}: "
+            f"{error or 'connection closed'}",
             "check ProxyJump in your OpenSSH configuration",
         ) from None
 

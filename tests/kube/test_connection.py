@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import urllib3
 
+from aws_setup.errors import SetupError
 from aws_setup.kube.connection import ClusterConnection, ClusterEndpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,33 @@ def test_the_proxy_is_the_one_that_the_library_would_use(
         assert type(pools) is (urllib3.ProxyManager if used else urllib3.PoolManager)
         assert (pools.proxy.url if pools.proxy else None) == used
         assert pools.connection_pool_kw["ca_cert_data"] == "PEM"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("proxy.example:3128", "it is no URL of a proxy"),
+        ("ftp://me:secret@proxy.example", "it is no URL of a proxy"),
+        ("http://me:secret@proxy.example:99999", "it is no URL of a proxy"),
+        ("socks5://proxy.example", "PySocks is not installed"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, why: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setitem(sys.modules, "socks", None)
+    with (
+        warnings.catch_warnings(action="ignore"),
+        pytest.raises(SetupError) as caught,
+    ):
+        ClusterConnection.of_eks(ClusterEndpoint(URL, "PEM"))
+    (problem,) = caught.value.problems
+    assert problem.why == why
+    assert "HTTPS_PROXY" in problem.hint
+    assert "secret" not in str(caught.value) + problem.hint
 
 
 def test_a_connection_to_eks_imports_no_library_of_kubernetes() -> None:
