@@ -147,7 +147,7 @@ def command_line(command: str | Sequence[str], *, sudo: bool = False) -> str:
 
 
 @contextlib.contextmanager
-def closing_channel(channel: paramiko.Channel) -> Iterator[None]:
+def closing_channel(channel: paramiko.Channel | paramiko.SFTPClient) -> Iterator[None]:
     """Close a channel at the end; a connection that breaks then takes nothing from its result."""
     try:
         yield

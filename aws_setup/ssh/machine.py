@@ -266,7 +266,7 @@ class Machine:
             sftp = None
         if sftp is None:
             raise ConnectionLost(str(self), f"open {path}")
-        with sftp:
+        with closing_channel(sftp):
             try:
                 file = sftp.open(path, "rb")
             except OSError as error:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from aws_setup.engine.wait import SystemClock
@@ -23,6 +24,7 @@ from aws_setup.ssh.errors import (
     RemoteError,
     Unreachable,
 )
+from aws_setup.ssh.exchange import closing_channel
 from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import (
     VmEnvironment,
@@ -283,3 +285,15 @@ def test_a_connection_that_drops_while_a_file_is_fetched(
                 pass
     finally:
         env.vm_pool.power_on("i-0")
+
+
+def test_what_is_closed_after_its_connection_has_broken_raises_nothing() -> None:
+    class Broken(paramiko.SFTPClient):
+        def __init__(self) -> None:
+            """Be a client whose transport refuses each message, as after a reset."""
+
+        def close(self) -> None:
+            raise EOFError
+
+    with pytest.raises(KeyError, match="read"), closing_channel(Broken()):
+        raise KeyError("read")
