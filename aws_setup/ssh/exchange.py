@@ -120,12 +120,20 @@ class BoundedFile:
 
         Raises:
             CommandTimeout: the deadline passed.
+            TimeoutError: nothing came for long.
+            EOFError: the connection is closed.
         """
         if size < 0:
             return b"".join(iter(lambda: self.read(65536), b""))
         if self._clock.now() > self._until:
             raise CommandTimeout
-        data = self._file.read(min(size, self._left))
+        try:
+            data = self._file.read(min(size, self._left))
+        except TimeoutError:
+            raise
+        except OSError as error:
+            # Of paramiko's channel, not of a file of the reader, whose errors are others.
+            raise EOFError(str(error)) from None
         self._left -= len(data)
         return data
 

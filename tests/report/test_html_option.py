@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from concurrent.futures import wait
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -84,19 +84,17 @@ def test_an_interrupted_run_writes_its_page(
         while True:
             ctx.clock.sleep(1)
 
-    def interrupted(running: Any, **how: Any) -> Any:
-        """Wait as usual, and press Ctrl-C while the VPC is being created."""
-        while not pressed.is_set():
-            if reached.is_set():
+    class Ends(SimpleQueue[Any]):
+        """Where the main thread hears of the steps; Ctrl-C while the VPC is being created."""
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            if reached.is_set() and not pressed.is_set():
                 pressed.set()
                 raise KeyboardInterrupt
-            ended = wait(running, **how | {"timeout": 0.05})
-            if ended.done:
-                return ended
-        return wait(running, **how)
+            return super().get(block, 0.05)
 
     monkeypatch.setattr(Vpc, "create", asleep)
-    monkeypatch.setattr("aws_setup.engine.graph.wait", interrupted)
+    monkeypatch.setattr("aws_setup.engine.graph.SimpleQueue", Ends)
     target = tmp_path / "page.html"
     ended = run(SCRIPT, folder, "create", "--yes", "--html", str(target))
     assert ended.exit_code == 130

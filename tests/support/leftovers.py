@@ -93,12 +93,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     script_runs.end()
     folder = Path(os.environ["TMPDIR"])
     left = [*_left, *remaining(threads), *remaining(processes), *_files(folder)]
+    libraries = [f"{path.name} with {_shown(path)}" for path in folder.glob(f"{LIBRARY}*")]
     if session.config.rootpath == ROOT:
         left += [f"file {name} in the checkout" for name in sorted(untracked() - _untracked)]
     shutil.rmtree(folder, ignore_errors=True)
     if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
         for what in left:
             reporter.write_line(f"left by the tests: {what}")
+        for what in libraries:
+            reporter.write_line(f"left by a library in a killed process: {what}")
         for what in (*_open, *still_open()):
             reporter.write_line(f"still open after the tests: {what}")
     if left and os.environ.get("CI") and session.exitstatus == 0:
@@ -110,7 +113,20 @@ def _files(folder: Path) -> list[str]:
     delete_abandoned(folder)
     names = sorted(path.name for path in folder.iterdir())
     # A later run deletes those for a program, too, when the program can no longer be at work.
-    return [f"file {name}" for name in names if not name.endswith(FOR_PROGRAM)]
+    kept = (name for name in names if not name.endswith(FOR_PROGRAM))
+    return [f"file {name}" for name in kept if not name.startswith(LIBRARY)]
+
+
+LIBRARY = tempfile.template
+"""How the names begin that `tempfile` gives without a prefix: ours all have one
+(tests/test_leftovers.py); those of libraries stay where their process is killed."""
+
+
+def _shown(path: Path) -> str:
+    """Return what a file or folder has, to find its owner by."""
+    if path.is_dir():
+        return ", ".join(sorted(child.name for child in path.iterdir())[:5]) or "nothing"
+    return repr(path.read_bytes()[:60])
 
 
 def remaining(look: Callable[[], list[str]], *, patience: float = PATIENCE) -> list[str]:
