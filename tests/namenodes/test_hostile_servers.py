@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from contextlib import ExitStack
 from dataclasses import replace
@@ -96,7 +97,8 @@ def test_the_probe_of_the_api_ends(monkeypatch: pytest.MonkeyPatch, answer: Answ
     with hostile_server(answer) as (url, _):
         status, why = api._get(url)
     assert status == 0
-    assert "within" in why or "longer than" in why
+    # The pool's own time-out is the rest of the same time, and may come first.
+    assert re.search("within|longer than|timed out", why), why
 
 
 def test_where_nothing_accepts_a_connection_it_is_tried_once(
