@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import LATENCIES, Settings
 from tests.support.scripts import prepare
@@ -38,9 +38,9 @@ def timed(cloud: RehearsalCloud, folder: Path, *arguments: str) -> tuple[float, 
 def measure(speed: float) -> None:
     """Measure one cloud and print a line for each run."""
     os.environ["AWS_SETUP_PACE"] = str(1 / speed if speed else 0)
-    with serve(Settings(speed=speed, lag=True)) as cloud, tempfile.TemporaryDirectory() as name:
+    with serve(Settings(speed=speed, lag=True)) as cloud, temporary_folder() as temporary:
         os.environ["AWS_ENDPOINT_URL"] = cloud.url
-        folder = prepare(Path(name))
+        folder = prepare(temporary)
         fresh, calls, writes = timed(cloud, folder, "create", "--yes")
         if speed:
             critical = sum(LATENCIES[step] for step in CRITICAL)

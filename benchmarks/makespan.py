@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ import whisk_helper
 from aws_setup.engine.history import RunEnded, RunRecord, RunStarted
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.step import Action
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.core.settings import LATENCIES
 from aws_setup.rehearsal.kubernetes.controllers.context import DELAYS
 from aws_setup.report.gantt_svg import timeline_svg
@@ -135,8 +135,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ):
-        with virtual_world(Path(name) / "laptop", _set, helm=tool("helm")) as world:
+    with temporary_folder() as temporary, patch.dict(os.environ):
+        with virtual_world(temporary / "laptop", _set, helm=tool("helm")) as world:
             world.create()
             world.configure()
             registered = register(world)

@@ -15,12 +15,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from benchmarks import floor
@@ -134,8 +134,7 @@ def runs_of(folder: Path, tool: Tool, cloud: RehearsalCloud) -> tuple[Figure, Fi
 def compare(runs: int) -> list[str]:
     """Return the lines of the document."""
     found: dict[str, list[tuple[Figure, Figure]]] = {name: [] for name in NAMES}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with temporary_folder() as folder:
         programs = install(folder)
         installed = versions(programs)
         for number in range(runs):

@@ -10,11 +10,11 @@ column is the processor time of one more machine or deployment, which has to sta
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Quotas, Settings
 from benchmarks.processes import (
@@ -94,9 +94,9 @@ def table(runs: int) -> list[str]:
     """Return the lines of the table."""
     lines = [HEAD, "|---|---|---|---|---|"]
     for what, grow in (("machine", machines), ("deployment", deployments)):
-        with serve(Settings(speed=0, quotas=LARGE)) as cloud, tempfile.TemporaryDirectory() as name:
+        with serve(Settings(speed=0, quotas=LARGE)) as cloud, temporary_folder() as temporary:
             os.environ["AWS_ENDPOINT_URL"] = cloud.url
-            lines += rows(what, grow(Path(name), cloud, runs))
+            lines += rows(what, grow(temporary, cloud, runs))
     return [*lines, "", conditions("benchmarks.scale", runs, "moto")]
 
 

@@ -13,12 +13,12 @@ import os
 import shutil
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from aws_setup.engine.temporary_files import temporary_folder
 from benchmarks.processes import ROOT, Figure, conditions, measure, median_of, publish
 
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -102,8 +102,8 @@ def compare(runs: int) -> list[str]:
     first: list[Figure] = []
     for _ in range(runs):
         for name, arguments in ENVIRONMENTS.items():
-            with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary) / "user"
+            with temporary_folder() as temporary:
+                folder = temporary / "user"
                 found[name].append(install(folder, arguments))
                 if name == OURS:
                     python = str(folder / "venv" / "bin" / "python")

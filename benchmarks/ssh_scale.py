@@ -23,7 +23,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +31,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from aws_setup.config import Config
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
@@ -92,8 +92,7 @@ def configure(machine: Machine) -> None:
 def measure(count: int, seconds: float) -> Figure:
     """Connect to so many machines and configure them, in this process."""
     os.nice(LOWEST_PRIORITY)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(folder / "key")],
             check=True,

@@ -18,7 +18,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 import zipfile
@@ -27,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws_setup.engine.temporary_files import temporary_folder
 from benchmarks.processes import ROOT, conditions, each_more, publish
 
 DOCUMENT = ROOT / "docs" / "whisk.md"
@@ -145,7 +145,7 @@ Found = dict[str, list[tuple[int, list[Figure]]]]
 def measured(given: argparse.Namespace) -> Found:
     """Run everything as often as asked for, each time with an OpenWhisk without actions."""
     found: Found = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         first, other = str(Path(folder, "a.jar")), str(Path(folder, "b.jar"))
         make_jar(Path(first), mebibytes=given.mebibytes, seed=1)
         make_jar(Path(other), mebibytes=given.mebibytes, seed=2)

@@ -12,12 +12,11 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
+from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.core.server import serve
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
@@ -84,12 +83,12 @@ def compare(runs: int) -> dict[str, Pairs]:
     """Return the rows' titles with what was measured."""
     found: dict[str, list[tuple[Figure, Figure]]] = {name: [] for name, _, _ in PAIRS}
     starts: list[tuple[Figure, Figure]] = []
-    with tempfile.TemporaryDirectory() as name:
+    with temporary_folder() as temporary:
         for number in range(runs):
             # A new cloud for each run: AWS remembers the client tokens of what was deleted.
             with serve(Settings(speed=0)) as cloud:
                 os.environ["AWS_ENDPOINT_URL"] = cloud.url
-                folder = prepare(Path(name))
+                folder = prepare(temporary)
                 if number == 0:  # compiles the modules, and asks for the prices of the day
                     measure([*SCRIPT, "plan", "--quiet", "--json"], folder, cloud)
                 for title, script, floor in PAIRS:
@@ -109,13 +108,13 @@ def software(runs: int) -> list[tuple[Figure, Figure]]:
     pairs = []
     with (
         serve(Settings(speed=0)) as cloud,
-        tempfile.TemporaryDirectory() as name,
-        InProcessVmPool(Path(name) / "vms") as machines,
+        temporary_folder() as temporary,
+        InProcessVmPool(temporary / "vms") as machines,
         sync_vms(cloud, machines),
     ):
         os.environ["AWS_ENDPOINT_URL"] = cloud.url
         known = {"ssh_config_path": str(machines.ssh_config)}
-        folder = prepare(Path(name) / "work", **SOFTWARE, **known)
+        folder = prepare(temporary / "work", **SOFTWARE, **known)
         for _ in range(2):  # the first writes, the second compiles what an unchanged run imports
             measure(command, folder, cloud)
         for _ in range(runs):

@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import paramiko
 import pytest
@@ -41,16 +41,19 @@ CARRY = f"{sys.executable} {Path(__file__).parents[1] / 'data' / 'carry.py'}"
 
 
 @pytest.fixture(scope="module")
-def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
     with vm_environment(tmp_path_factory.mktemp("ssh")) as made:
         made.launch(1)
         yield made
 
 
 @pytest.fixture
-def receipts(tmp_path: Path) -> dict[str, Any]:
-    """Return the configuration of a deployment without known hosts."""
-    return {"infrastructure_json_path": str(tmp_path / "receipts")}
+def env(shared: VmEnvironment, tmp_path: Path) -> VmEnvironment:
+    """Return the file's machine for a deployment of its own, without known hosts.
+
+    Some tests change the machine's host key.
+    """
+    return replace(shared, folder=tmp_path)
 
 
 def ssh_config(folder: Path, text: str) -> str:
@@ -150,51 +153,45 @@ def test_every_failing_machine_is_named(env: VmEnvironment) -> None:
 
 
 def test_first_use_is_logged_and_stored(
-    env: VmEnvironment, receipts: dict[str, Any], caplog: pytest.LogCaptureFixture
+    env: VmEnvironment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = env.pool(**receipts)
+    first = env.pool()
     with caplog.at_level(logging.INFO):
         first.machine("i-0", public_ip(0)).connect()
     assert "trusted on first use" in caplog.text
     assert first.known_hosts.path.stat().st_mode & 0o777 == 0o600
-    second = env.pool(**receipts)
+    second = env.pool()
     second.machine("i-0", public_ip(0)).connect()
     assert not second.first_use
 
 
-def test_a_key_on_the_console_is_not_a_first_use(
-    env: VmEnvironment, receipts: dict[str, Any]
-) -> None:
-    pool = env.pool(**receipts)
+def test_a_key_on_the_console_is_not_a_first_use(env: VmEnvironment) -> None:
+    pool = env.pool()
     pool.use(clock=SystemClock(), console=env.vm_pool.console)
     pool.machine("i-0", public_ip(0)).connect()
     assert not pool.first_use
     assert len(pool.known_hosts.keys("i-0")) == 1
 
 
-def test_another_key_than_the_console_shows_is_refused(
-    env: VmEnvironment, receipts: dict[str, Any], tmp_path: Path
-) -> None:
+def test_another_key_than_the_console_shows_is_refused(env: VmEnvironment, tmp_path: Path) -> None:
     public = make_key(tmp_path / "host", kind="ed25519").with_suffix(".pub").read_text()
     shown = env.vm_pool.console("i-0")
     other = shown[: shown.index("ssh-ed25519")] + public + "-----END SSH HOST KEY KEYS-----\n"
-    pool = env.pool(**receipts)
+    pool = env.pool()
     pool.use(clock=SystemClock(), console=lambda _: other)
     with pytest.raises(HostKeyError):
         pool.machine("i-0", public_ip(0)).connect()
     assert not pool.known_hosts.path.exists()
 
 
-def test_a_changed_host_key_stops_with_both_fingerprints(
-    env: VmEnvironment, receipts: dict[str, Any]
-) -> None:
-    before = env.pool(**receipts)
+def test_a_changed_host_key_stops_with_both_fingerprints(env: VmEnvironment) -> None:
+    before = env.pool()
     before.machine("i-0", public_ip(0)).connect()
     (known,) = before.known_hosts.keys("i-0")
     env.vm_pool.power_off("i-0")
     env.vm_pool.disk("i-0").make_host_key()
     env.vm_pool.power_on("i-0")
-    pool = env.pool(**receipts)
+    pool = env.pool()
     with pytest.raises(SetupError) as caught:
         pool.wait_for_ssh([pool.machine("i-0", public_ip(0))], deadline=60)
     (problem,) = caught.value.problems
@@ -204,33 +201,29 @@ def test_a_changed_host_key_stops_with_both_fingerprints(
     assert str(pool.known_hosts.path) in problem.hint
 
 
-def test_an_address_used_again_by_a_new_instance_is_no_alarm(
-    env: VmEnvironment, receipts: dict[str, Any]
-) -> None:
-    env.pool(**receipts).machine("i-old", public_ip(0)).connect()
+def test_an_address_used_again_by_a_new_instance_is_no_alarm(env: VmEnvironment) -> None:
+    env.pool().machine("i-old", public_ip(0)).connect()
     env.vm_pool.power_off("i-0")
     env.vm_pool.disk("i-0").make_host_key()
     env.vm_pool.power_on("i-0")
-    pool = env.pool(**receipts)
+    pool = env.pool()
     machine = pool.machine("i-new", public_ip(0))
     pool.wait_for_ssh([machine], deadline=30)
     assert machine.run(["true"]).code == 0
 
 
-def test_a_jump_host_and_a_proxy_command(
-    env: VmEnvironment, receipts: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_jump_host_and_a_proxy_command(env: VmEnvironment, tmp_path: Path) -> None:
     port = env.vm_pool.port("i-0")
     jump = f"Host jump\n  HostName 127.0.0.1\n  Port {port}\n  User ubuntu\n"
     inside = "Host 203.0.113.10\n  HostName 10.0.8.233\n  User ubuntu\n"
     for way in ("  ProxyJump jump\n", f"  ProxyCommand {CARRY} {port}\n"):
         path = ssh_config(tmp_path, jump + inside + way)
-        machine = env.machine(ssh_config_path=path, **receipts)
+        machine = env.machine(ssh_config_path=path)
         assert "ip-10-0-8-233" in machine.run(["hostname"]).stdout
 
 
-def test_a_full_disk_leaves_the_old_file(env: VmEnvironment, receipts: dict[str, Any]) -> None:
-    machine = env.machine(**receipts)
+def test_a_full_disk_leaves_the_old_file(env: VmEnvironment) -> None:
+    machine = env.machine()
     env.vm_pool.small_disk("i-0", "/opt/small", kib=64)
     machine.write("/opt/small/file", "old", sudo=True)
     with pytest.raises(RemoteError) as caught:
@@ -241,10 +234,8 @@ def test_a_full_disk_leaves_the_old_file(env: VmEnvironment, receipts: dict[str,
     assert machine.run(["ls", "-A", "/opt/small"]).stdout == "file\n"
 
 
-def test_a_connection_that_drops_while_a_file_is_written(
-    env: VmEnvironment, receipts: dict[str, Any]
-) -> None:
-    machine, tree = env.machine(**receipts), env.vm_pool.disk("i-0")
+def test_a_connection_that_drops_while_a_file_is_written(env: VmEnvironment) -> None:
+    machine, tree = env.machine(), env.vm_pool.disk("i-0")
     machine.write("/home/ubuntu/file", "old")
     home = tree.path("/home/ubuntu")
     seen: list[str] = []
@@ -269,10 +260,8 @@ def test_a_connection_that_drops_while_a_file_is_written(
     assert not list(home.glob(".file.lambda-fs-*")), "a later write removes what was left"
 
 
-def test_a_connection_that_drops_while_a_file_is_fetched(
-    env: VmEnvironment, receipts: dict[str, Any]
-) -> None:
-    machine = env.machine(**receipts)
+def test_a_connection_that_drops_while_a_file_is_fetched(env: VmEnvironment) -> None:
+    machine = env.machine()
     machine.run("head -c 100000000 /dev/zero > /home/ubuntu/large")
     try:
         with (

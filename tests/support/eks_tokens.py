@@ -7,7 +7,9 @@ from typing import Any
 
 import boto3
 from botocore.signers import RequestSigner
-from kubernetes import client, config
+from kubernetes import client
+
+from tests.support.kube import library_client
 
 URL = "https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
 
@@ -54,20 +56,5 @@ def connect(name: str, token: str) -> Any:
     """Return the core client of an emulated EKS cluster, by what DescribeCluster says."""
     eks = boto3.client("eks", region_name="us-east-1")
     found = eks.describe_cluster(name=name)["cluster"]
-    settings = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [
-            {
-                "name": "c",
-                "cluster": {
-                    "server": found["endpoint"],
-                    "certificate-authority-data": found["certificateAuthority"]["data"],
-                },
-            }
-        ],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    return client.CoreV1Api(config.new_client_from_config_dict(settings))
+    authority = base64.b64decode(found["certificateAuthority"]["data"]).decode()
+    return client.CoreV1Api(library_client(found["endpoint"], authority, token))

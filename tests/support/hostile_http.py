@@ -17,14 +17,16 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 @contextmanager
 def hostile_server(answer: Answer) -> Iterator[tuple[str, list[str]]]:
-    """Yield the URL, and the heads of the requests so far."""
+    """Yield the URL, and the heads of the requests so far; break all connections at the end."""
     requests: list[str] = []
+    clients: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while True:
                     client, _ = server.accept()
+                    clients.append(client)
                     threading.Thread(target=one, args=(client,), daemon=True).start()
 
         def one(client: socket.socket) -> None:
@@ -33,11 +35,16 @@ def hostile_server(answer: Answer) -> Iterator[tuple[str, list[str]]]:
                 requests.append(head)
                 answer(client, head.split(" ")[1])
 
-        threading.Thread(target=serve, daemon=True).start()
+        accepting = threading.Thread(target=serve, daemon=True)
+        accepting.start()
         try:
             yield f"http://127.0.0.1:{server.getsockname()[1]}", requests
         finally:
             server.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
 
 
 def body(content: bytes) -> Answer:

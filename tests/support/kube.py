@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client, config
+from kubernetes import client
 
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.core.clock import ManualClock
@@ -59,7 +59,18 @@ def pass_time(api: KubeApiServer, seconds: float) -> None:
 
 def connect(api: KubeApiServer, *, token: str = "any") -> Any:
     """Return the official client's ApiClient for a cluster."""
-    return config.new_client_from_config_dict(api.kubeconfig(token=token))
+    return library_client(api.url, api.ca_pem, token)
+
+
+def library_client(url: str, authority: str, token: str) -> Any:
+    """Return the official client's ApiClient for a URL and a CA (PEM text).
+
+    From a kubeconfig the library would write the CA to a temporary file, which a fork would keep.
+    """
+    settings = client.Configuration(
+        host=url, ca_cert_data=authority, api_key={"authorization": f"Bearer {token}"}
+    )
+    return client.ApiClient(settings)
 
 
 def core(api: KubeApiServer) -> Any:

@@ -1,4 +1,4 @@
-"""What a session of tests leaves: processes, threads and temporary files; in CI it is a failure.
+"""What a session of tests leaves: processes, threads, ports and files; in CI it is a failure.
 
 What a killed run of a script leaves is no failure where the next run deletes it.
 
@@ -6,9 +6,6 @@ Whatever a test starts inherits a variable, by which it is found at the end of t
 port that is still open is one of such a process. The temporary folder is one of the session; a file
 in the checkout is one that git does not know yet. Not seen: a process whose environment was
 cleared, a fork of the session's own process, and files elsewhere. Processes are found on Linux.
-
-Ports that the processes of the tests still listen on, and daemon threads, are told, and fail
-nothing: they end with their process.
 """
 
 from __future__ import annotations
@@ -23,6 +20,7 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -40,8 +38,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _left: list[str] = []
 """What the workers that have ended left."""
 
-_open: list[str] = []
-"""Ports and daemon threads that those had at their end."""
+_first_seen: WeakKeyDictionary[threading.Thread, str] = WeakKeyDictionary()
+"""After which test each thread was seen first: most have no name of their own."""
 
 _untracked: set[str] = set()
 """Files of the checkout that git does not know, before the session."""
@@ -73,15 +71,23 @@ class _Worker:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = session.config.workeroutput  # type: ignore[attr-defined]
-        output |= {"threads": remaining(threads), "open": still_open()}
+        output |= {"left": remaining(in_this_process)}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Take the threads and ports of a worker from what it sends at its end."""
     output = getattr(node, "workeroutput", {})
-    _left.extend(output.get("threads", ()))
-    _open.extend(output.get("open", ()))
+    _left.extend(output.get("left", ()))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Note the threads that are there after a test."""
+    answer = yield
+    for thread in threading.enumerate():
+        _first_seen.setdefault(thread, item.nodeid)
+    return answer
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -92,18 +98,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         return
     script_runs.end()
     folder = Path(os.environ["TMPDIR"])
-    left = [*_left, *remaining(threads), *remaining(processes), *_files(folder)]
-    libraries = [f"{path.name} with {_shown(path)}" for path in folder.glob(f"{LIBRARY}*")]
+    left = [*_left, *remaining(in_this_process), *remaining(processes), *_files(folder)]
     if session.config.rootpath == ROOT:
         left += [f"file {name} in the checkout" for name in sorted(untracked() - _untracked)]
     shutil.rmtree(folder, ignore_errors=True)
     if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
         for what in left:
             reporter.write_line(f"left by the tests: {what}")
-        for what in libraries:
-            reporter.write_line(f"left by a library in a killed process: {what}")
-        for what in (*_open, *still_open()):
-            reporter.write_line(f"still open after the tests: {what}")
     if left and os.environ.get("CI") and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -111,15 +112,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def _files(folder: Path) -> list[str]:
     """Return the temporary files that no later run of a script deletes."""
     delete_abandoned(folder)
-    names = sorted(path.name for path in folder.iterdir())
     # A later run deletes those for a program, too, when the program can no longer be at work.
-    kept = (name for name in names if not name.endswith(FOR_PROGRAM))
-    return [f"file {name}" for name in kept if not name.startswith(LIBRARY)]
-
-
-LIBRARY = tempfile.template
-"""How the names begin that `tempfile` gives without a prefix: ours all have one
-(tests/test_leftovers.py); those of libraries stay where their process is killed."""
+    kept = sorted(path for path in folder.iterdir() if not path.name.endswith(FOR_PROGRAM))
+    return [f"file {path.name} with {_shown(path)}" for path in kept]
 
 
 def _shown(path: Path) -> str:
@@ -137,11 +132,22 @@ def remaining(look: Callable[[], list[str]], *, patience: float = PATIENCE) -> l
     return left
 
 
+def in_this_process() -> list[str]:
+    """Return the threads of this process, also daemons, and the ports that it listens on."""
+    return [*threads(), *ports()]
+
+
+OWN_THREADS = ("pytest_timeout",)
+"""How the names of threads begin that belong to pytest's plug-ins; execnet's are unknown to the
+threading module."""
+
+
 def threads() -> list[str]:
-    """Return the threads that keep this process from ending."""
+    """Return the threads of this process but the one that asks, with the test that left each."""
     ours = (threading.main_thread(), threading.current_thread())
-    alive = [thread for thread in threading.enumerate() if not thread.daemon]
-    return [f"thread {thread.name}" for thread in alive if thread not in ours]
+    alive = [thread for thread in threading.enumerate() if thread not in ours]
+    others = [thread for thread in alive if not thread.name.startswith(OWN_THREADS)]
+    return [f"thread {thread.name}, since {_first_seen.get(thread, '?')}" for thread in others]
 
 
 def processes() -> list[str]:
@@ -164,23 +170,6 @@ def untracked() -> set[str]:
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         return set(done.stdout.splitlines())
     return set()
-
-
-OWN_THREADS = ("pytest_timeout",)
-"""How the names of daemon threads begin that belong to pytest's plug-ins; execnet's are unknown to
-the threading module."""
-
-
-def still_open() -> list[str]:
-    """Return the ports that this process listens on, and its daemon threads."""
-    return remaining(lambda: [*ports(), *daemons()], patience=1.0)
-
-
-def daemons() -> list[str]:
-    """Return the daemon threads of this process."""
-    current, alive = threading.current_thread(), threading.enumerate()
-    names = [thread.name for thread in alive if thread.daemon and thread is not current]
-    return [f"daemon thread {name}" for name in names if not name.startswith(OWN_THREADS)]
 
 
 def ports() -> list[str]:

@@ -144,6 +144,8 @@ class NamespaceVmPool(ClosedAtEnd):
             if process:
                 _terminate(process)
             if gateway:
+                # A thread that waits in accept(2) for a connection goes on when it is only closed.
+                gateway.shutdown(socket.SHUT_RDWR)
                 gateway.close()
 
     def reboot(self, instance_id: str) -> None:
