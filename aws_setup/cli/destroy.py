@@ -107,6 +107,7 @@ def _report_leftovers(
         Outdated: another run has changed it since it was examined.
     """
     left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
+    run.warn_found()
     certain = [item for item in left if not item.unknown_region]
     if certain:
         # Where nothing was deleted, there was no lock yet: they may be what another run makes now.

@@ -20,6 +20,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
+from aws_setup.infrastructure.cluster_parts import has_cluster_tag, is_part, volumes
 from aws_setup.infrastructure.load_balancers import (
     delete_classic,
     delete_load_balancers,
@@ -30,6 +31,10 @@ from aws_setup.infrastructure.vpc_interfaces import delete_interfaces
 
 PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
 """Tag key of a volume that the EBS CSI driver created for a PersistentVolumeClaim."""
+
+
+UNATTACHED = "available"
+"""State of a volume that no machine uses."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class VpcCleanup(CleanupStep):
             return Found("load balancers, interfaces, security groups, volumes, if any")
         if cluster_of(ctx) is None:
             return None
-        ids = [*owned_load_balancers(ctx), *_claim_volumes(ctx, in_use=True)]
+        ids = [*owned_load_balancers(ctx), *_claim_volumes(ctx)]
         return Found(", ".join(ids), "what Kubernetes does not delete") if ids else None
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -121,7 +126,7 @@ class VpcCleanup(CleanupStep):
             delete_classic(ctx, owned_load_balancers(ctx))
             for group_id in _elb_groups(ctx):
                 _delete_group(ctx, group_id)
-        for volume in cluster_volumes(ctx):
+        for volume in volumes(ctx, UNATTACHED):
             _delete_volume(ctx, volume["VolumeId"])
         for vpc in ctx.inventory.of_step("vpcs", "vpc"):
             refuse_unowned(ctx, vpc["VpcId"])
@@ -139,55 +144,34 @@ class OrphanCleanup(CleanupStep):
         """Return what remains; None also while the cluster exists."""
         if cluster_of(ctx) is not None:
             return None
-        ids = [*owned_load_balancers(ctx), *_elb_groups(ctx), *_claim_volumes(ctx)]
+        ids = [*owned_load_balancers(ctx), *_elb_groups(ctx), *_claim_volumes(ctx, UNATTACHED)]
         return Found(", ".join(ids), "its cluster is gone") if ids else None
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the load balancers, the volumes, and then the security groups."""
         delete_classic(ctx, owned_load_balancers(ctx))
-        for volume_id in _claim_volumes(ctx):
+        for volume_id in _claim_volumes(ctx, UNATTACHED):
             _delete_volume(ctx, volume_id)
         for group_id in _elb_groups(ctx):
             _delete_group(ctx, group_id)
 
 
-def cluster_volumes(ctx: Context, *, in_use: bool = False) -> list[Any]:
-    """Return the unattached volumes of the cluster's claims and of this deployment's instances.
-
-    With `in_use` the attached ones are included.
-
-    Volumes of an existing cluster that this deployment does not own are in use, attached or not;
-    and a volume with another deployment's tag belongs to that one, even when its cluster is gone.
-    Of a cluster that is gone, and that create_eks_cluster: False only used, those with the tag of
-    this deployment are its own: its StorageClass sets it.
-    """
-    deployment = ctx.config.deployment_name
-    clusters = ctx.inventory.all("eks cluster")
-    searches = [(DEPLOYMENT_TAG, deployment)]
-    owned = [tag_of(cluster, DEPLOYMENT_TAG) == deployment for cluster in clusters]
-    if all(owned) if owned else ctx.config.create_eks_cluster:
-        searches.append((cluster_tag(ctx.config), "owned"))
-    found: dict[str, Any] = {}
-    for tag, value in searches:
-        filters = [
-            {"Name": f"tag:{tag}", "Values": [value]},
-            {"Name": "status", "Values": ["available", *(["in-use"] if in_use else [])]},
-        ]
-        for volume in pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters):
-            if tag_of(volume, DEPLOYMENT_TAG) in ("", deployment):
-                found[volume["VolumeId"]] = volume
-    return list(found.values())
-
-
-def _claim_volumes(ctx: Context, *, in_use: bool = False) -> Sequence[str]:
+def _claim_volumes(ctx: Context, *states: str) -> Sequence[str]:
     """Return the ids of the volumes of the cluster's PersistentVolumeClaims."""
-    volumes = cluster_volumes(ctx, in_use=in_use)
-    return [str(item["VolumeId"]) for item in volumes if tag_of(item, PVC_NAME_TAG)]
+    return [str(item["VolumeId"]) for item in volumes(ctx, *states) if tag_of(item, PVC_NAME_TAG)]
 
 
 def _elb_groups(ctx: Context) -> Sequence[str]:
-    """Return the ids of the security groups of the cluster's load balancers."""
+    """Return the ids of the security groups of the load balancers that are this deployment's.
+
+    Kubernetes gives a load balancer's group the tags that the Service names for the load balancer:
+    buildELBSecurityGroupList in github.com/kubernetes/cloud-provider-aws
+    (pkg/providers/v1/aws.go). Without them it is another one's: the name of a cluster says
+    nothing about who had it.
+    """
+    deployment = ctx.config.deployment_name
     filters = [
+        {"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [deployment]},
         {"Name": f"tag:{cluster_tag(ctx.config)}", "Values": ["owned"]},
         {"Name": "group-name", "Values": ["k8s-elb-*"]},
     ]
@@ -213,10 +197,11 @@ def _delete_groups(ctx: Context, vpc_id: str) -> None:
 
 
 def _created_by_kubernetes(ctx: Context, group: dict[str, Any]) -> bool:
-    prefixes = (f"eks-cluster-sg-{ctx.config.eks_cluster_name}-", "k8s-elb-")
-    return tag_of(group, cluster_tag(ctx.config)) == "owned" or group["GroupName"].startswith(
-        prefixes
-    )
+    """Whether the cluster made a group; a name proves nothing: another cluster's may begin alike.
+
+    EKS and Kubernetes tag their groups when they create them.
+    """
+    return has_cluster_tag(ctx, group) and is_part(ctx, group)
 
 
 def _revoke_references(ctx: Context, group: dict[str, Any], ids: set[str]) -> None:

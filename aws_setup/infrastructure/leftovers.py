@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import KINDS, Inventory, Item, ResourceKind, delete_command
 from aws_setup.aws.pricing import TABLE
 from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.step import DriftKey
-from aws_setup.infrastructure.cleanup import cluster_volumes
+from aws_setup.errors import Problem
+from aws_setup.infrastructure.cleanup import UNATTACHED
+from aws_setup.infrastructure.cluster_parts import doubtful_volumes, volumes
+from aws_setup.infrastructure.load_balancers import doubtful_load_balancers
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 from aws_setup.infrastructure.vpc_contents import unowned_contents
 
@@ -53,10 +57,12 @@ def leftovers(
         found = {left.id: left for left in (*tagged, *_by_step(fresh, table))}
         for left in _in_vpc(fresh) if owns_deployment else ():
             found.setdefault(left.id, left)
-        for volume in cluster_volumes(fresh):
+        for volume in volumes(fresh, UNATTACHED):
             volume_id = volume["VolumeId"]
             hourly = volume["Size"] * TABLE["gp3-gib"]
             found[volume_id] = Leftover("volume", volume_id, delete_command(volume_id), hourly)
+        if owns_deployment:
+            _warn_of_doubtful(fresh)
         return list(found.values())
     finally:
         inventory.close()
@@ -81,6 +87,24 @@ def _in_vpc(ctx: Context) -> list[Leftover]:
         for vpc in ctx.inventory.all("vpcs")
         for item in unowned_contents(ctx, vpc["VpcId"])
     ]
+
+
+def _warn_of_doubtful(ctx: Context) -> None:
+    """Warn of what a cluster of this name has left, this deployment's or one of others."""
+    commands = {
+        f"load balancer {name}": f"aws elb delete-load-balancer --load-balancer-name {name}"
+        for name in advice(lambda: doubtful_load_balancers(ctx), lambda _: [])
+    }
+    for volume in advice(lambda: doubtful_volumes(ctx), lambda _: []):
+        volume_id = str(volume["VolumeId"])
+        commands[f"volume {volume_id}"] = delete_command(volume_id)
+    if commands:
+        name = ctx.config.eks_cluster_name
+        why = f"the tag of each names EKS cluster {name}, of which there may have been another one"
+        hint = "delete what was this deployment's: " + "; ".join(
+            f"`{command}`" for command in commands.values()
+        )
+        ctx.warn(Problem(f"kept: {', '.join(commands)}", why, hint))
 
 
 def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:

@@ -9,8 +9,9 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.cluster_parts import has_cluster_tag, is_part, owns_cluster
 
 TAGS_PER_CALL = 20
 """Most load balancers in one DescribeTags call, of the APIs 2012-06-01 and 2015-12-01."""
@@ -39,7 +40,23 @@ def describe_owned(ctx: Context) -> list[Item]:
         item
         for item in listed
         if tag_of(tags[item["LoadBalancerName"]], DEPLOYMENT_TAG) == ctx.config.deployment_name
-        and tag_of(tags[item["LoadBalancerName"]], cluster_tag(ctx.config)) == "owned"
+        and has_cluster_tag(ctx, tags[item["LoadBalancerName"]])
+    ]
+
+
+def doubtful_load_balancers(ctx: Context) -> list[str]:
+    """Return the names of Classic ELBs of a cluster of this name, where nothing says which one.
+
+    None while that name is the one of a cluster of others.
+    """
+    if not owns_cluster(ctx):
+        return []
+    listed = pages(ctx.aws.elb, "describe_load_balancers", "LoadBalancerDescriptions")
+    tags = _tags_of(ctx, listed).items()
+    return [
+        name
+        for name, item in tags
+        if has_cluster_tag(ctx, item) and not tag_of(item, DEPLOYMENT_TAG)
     ]
 
 
@@ -67,13 +84,6 @@ def _parts(values: Sequence[str]) -> list[Sequence[str]]:
     return [values[at : at + TAGS_PER_CALL] for at in range(0, len(values), TAGS_PER_CALL)]
 
 
-def _is_owned(ctx: Context, tags: Item) -> bool:
-    """Return whether the tags name this deployment or its cluster, and no other deployment."""
-    owner = tag_of(tags, DEPLOYMENT_TAG)
-    of_cluster = not owner and tag_of(tags, cluster_tag(ctx.config)) == "owned"
-    return owner == ctx.config.deployment_name or of_cluster
-
-
 def delete_classic(ctx: Context, names: Sequence[str]) -> None:
     """Delete Classic ELBs; one that does not exist any more is fine for the API."""
     for name in names:
@@ -90,13 +100,13 @@ def delete_load_balancers(ctx: Context, vpc_id: str) -> frozenset[str]:
         SetupError: one has deletion protection.
     """
     tags = _tags_of(ctx, _classic(ctx, vpc_id))
-    owned = [name for name, item in tags.items() if _is_owned(ctx, item)]
+    owned = [name for name, item in tags.items() if is_part(ctx, item)]
     delete_classic(ctx, owned)
     others = tags.keys() - set(owned)
     listed = pages(ctx.aws.client("elbv2"), "describe_load_balancers", "LoadBalancers")
     later = [item for item in listed if item["VpcId"] == vpc_id]
     for arn, item in _tags_of_v2(ctx, later).items():
-        if _is_owned(ctx, item):
+        if is_part(ctx, item):
             _delete_elbv2(ctx, arn.split("/")[-2], arn)
         else:
             others.add(arn.partition(":loadbalancer/")[2])

@@ -15,12 +15,13 @@ from typing import Any
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import delete_with_retry
-from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.inventory import ENDED_STATES, tag_of
 from aws_setup.aws.session import pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.cluster_parts import is_part
 from aws_setup.infrastructure.vpc_interfaces import is_owned, network_interfaces
 from aws_setup.infrastructure.vpc_listings import LISTINGS, SERVICES, Listing
 
@@ -139,9 +140,7 @@ def _is_guardduty(endpoint: Any) -> bool:
 
 
 def _is_owned(ctx: Context, item: Any) -> bool:
-    tags = {"Tags": item.get("Tags") or []}
-    owned = tag_of(tags, DEPLOYMENT_TAG) == ctx.config.deployment_name
-    return owned or tag_of(tags, cluster_tag(ctx.config)) == "owned"
+    return is_part(ctx, {"Tags": item.get("Tags") or []})
 
 
 def _unowned_endpoints(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
@@ -156,7 +155,9 @@ def _unowned_endpoints(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
 def _unowned_instances(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
     for group in pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=_in(vpc_id)):
         for item in group["Instances"]:
-            if item["State"]["Name"] != "terminated" and not _is_owned(ctx, item):
+            # Who added nodes to the cluster has to end them: no step of destroy knows them.
+            own = tag_of(item, DEPLOYMENT_TAG) == ctx.config.deployment_name
+            if item["State"]["Name"] not in ENDED_STATES and not own:
                 key = item["InstanceId"]
                 owner = tag_of(item, "Name") or f"of {group.get('OwnerId', 'this account')}"
                 command = f"aws ec2 terminate-instances --instance-ids {key}"

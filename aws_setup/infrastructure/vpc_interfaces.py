@@ -9,9 +9,10 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
+from aws_setup.infrastructure.cluster_parts import has_cluster_tag, is_part, owns_cluster
 
 CNI_CLUSTER_TAG = "cluster.k8s.amazonaws.com/name"
 """Tag key of an interface that the VPC CNI plug-in of a cluster created."""
@@ -43,13 +44,12 @@ def is_owned(ctx: Context, interface: Any) -> bool:
     tags = {"Tags": interface.get("TagSet") or interface.get("Tags") or []}
     about = str(interface.get("Description", ""))
     cluster = ctx.config.eks_cluster_name
-    if owner := tag_of(tags, DEPLOYMENT_TAG):
-        return owner == ctx.config.deployment_name
+    if tag_of(tags, DEPLOYMENT_TAG) or has_cluster_tag(ctx, tags):
+        return is_part(ctx, tags)
     if of_cluster := tag_of(tags, CNI_CLUSTER_TAG):
-        return of_cluster == cluster
-    if tag_of(tags, cluster_tag(ctx.config)) == "owned":
-        return True
-    return about == f"Amazon EKS {cluster}" or about.startswith(CNI_INTERFACE)
+        return of_cluster == cluster and owns_cluster(ctx)
+    made = about == f"Amazon EKS {cluster}" or about.startswith(CNI_INTERFACE)
+    return made and owns_cluster(ctx)
 
 
 def delete_interfaces(ctx: Context, vpc_id: str, *, kept_balancers: Collection[str]) -> None:

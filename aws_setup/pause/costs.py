@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.session import pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, cluster_tag
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.engine.step import CostItem
+from aws_setup.infrastructure.cluster_parts import volumes
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.load_balancers import owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
@@ -59,15 +58,11 @@ def kept_volumes(ctx: Context) -> list[Item]:
 
     Those of nodes and of scaling groups are deleted with their machines.
     """
-    config, found = ctx.config, dict[str, Any]()
-    tags = ((DEPLOYMENT_TAG, config.deployment_name), (cluster_tag(config), "owned"))
+    config = ctx.config
     nodes = {spec.group for spec in node_group_specs(config)}
     machines = {spec.component for spec in auto_scaling_specs(config)}
-    for tag, value in tags:
-        filters = [{"Name": f"tag:{tag}", "Values": [value]}]
-        for volume in pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters):
-            owner = tag_of(volume, DEPLOYMENT_TAG)
-            deleted = tag_of(volume, STEP_TAG) in nodes or tag_of(volume, "Component") in machines
-            if owner in ("", config.deployment_name) and not deleted:
-                found[volume["VolumeId"]] = volume
-    return [*found.values()]
+    return [
+        volume
+        for volume in volumes(ctx)
+        if tag_of(volume, STEP_TAG) not in nodes and tag_of(volume, "Component") not in machines
+    ]

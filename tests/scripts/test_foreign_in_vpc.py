@@ -198,6 +198,8 @@ def test_only_interfaces_and_balancers_of_the_deployment_are_deleted(
         interface("", **{"lambda-fs:deployment": "another"}),
     ]
     commands = balancers(network()[1])
+    # After the kill no cluster is left: the configuration says whose it was.
+    prepare(folder, **{**NETWORK, "create_eks_cluster": True})
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert ended.exit_code == 3
     kept = client("ec2").describe_network_interfaces(Filters=where(vpc_id=network()[0]))

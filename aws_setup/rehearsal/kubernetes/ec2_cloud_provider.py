@@ -136,14 +136,8 @@ class Ec2CloudProvider(CloudProvider):
 
     def _tags(self, service: KubeObject) -> dict[str, str]:
         meta = service["metadata"]
-        tags = self._cluster_tag() | {
-            "kubernetes.io/service-name": f"{meta['namespace']}/{meta['name']}"
-        }
-        for pair in _annotation(service, "additional-resource-tags").split(","):
-            key, _, value = pair.partition("=")
-            if key:
-                tags[key] = value
-        return tags
+        name = {"kubernetes.io/service-name": f"{meta['namespace']}/{meta['name']}"}
+        return self._cluster_tag() | name | _additional_tags(service)
 
     def _network(self) -> dict[str, Any]:
         clusters = self._cloud.store_of(EksStore).regions[self._region].clusters
@@ -228,7 +222,9 @@ class Ec2CloudProvider(CloudProvider):
             return held
         meta, network = service["metadata"], self._network()
         name = load_balancer_name(service)
-        tags = [{"ResourceType": "security-group", "Tags": _listed(self._cluster_tag())}]
+        # buildELBSecurityGroupList of cloud-provider-aws: with the Service's additional tags.
+        own = self._cluster_tag() | _additional_tags(service)
+        tags = [{"ResourceType": "security-group", "Tags": _listed(own)}]
         group = self._call(
             "ec2",
             "CreateSecurityGroup",
@@ -320,3 +316,8 @@ def _listeners(service: KubeObject) -> list[dict[str, Any]]:
             | ({"SSLCertificateId": certificate} if tls else {})
         )
     return found
+
+
+def _additional_tags(service: KubeObject) -> dict[str, str]:
+    pairs = _annotation(service, "additional-resource-tags").split(",")
+    return {key: value for key, _, value in (pair.partition("=") for pair in pairs) if key}
