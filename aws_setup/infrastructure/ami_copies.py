@@ -191,7 +191,8 @@ class AmiCopyCleanup(CleanupStep):
             return None
         images = _owned(ctx.aws, ctx.config, "images")
         if not ctx.remove_images:
-            if images:
+            # An interrupted deletion leaves snapshots alone; they are billed all the same.
+            if images or _owned(ctx.aws, ctx.config, "snapshots"):
                 ctx.warn(_kept(ctx.aws.region))
             return None
         ids = [str(image["ImageId"]) for image in images]

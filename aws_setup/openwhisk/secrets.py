@@ -25,8 +25,12 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import (
     CLAIM,
+    DAEMON_SET,
+    DEPLOYMENT,
     NAMESPACE,
     SECRET,
+    SERVICE,
+    STATEFUL_SET,
     Json,
     decode_secret,
     encode_secret,
@@ -215,7 +219,10 @@ def _secret_id(config: Config) -> str:
 
 
 def _unowned_contents(ctx: Context) -> str:
-    """Name the Helm releases and volume claims in the namespace that are not OpenWhisk's."""
+    """Name what others have in the namespace: Helm releases, volume claims, and what runs.
+
+    Secrets, ConfigMaps and pods do not count: OpenWhisk and Kubernetes make some by themselves.
+    """
     config, client = ctx.config, kube_client(ctx)
     records = client.list(SECRET, config.openwhisk_namespace, labels="owner=helm")
     releases = {record["metadata"]["labels"].get("name", "") for record in records}
@@ -223,7 +230,33 @@ def _unowned_contents(ctx: Context) -> str:
     claims = [claim for claim in listed if not of_release(claim, config.openwhisk_release)]
     found = [f"release {name}" for name in sorted(releases - {config.openwhisk_release})]
     found += [f"claim {claim['metadata']['name']}" for claim in claims]
+    for kind, word in RUNNING.items():
+        others = [it for it in client.list(kind, config.openwhisk_namespace) if _of_others(ctx, it)]
+        found += [f"{word} {item['metadata']['name']}" for item in others]
     return ", ".join(found)
+
+
+RUNNING = {
+    DEPLOYMENT: "Deployment",
+    STATEFUL_SET: "StatefulSet",
+    DAEMON_SET: "DaemonSet",
+    SERVICE: "Service",
+}
+"""What others may run in the namespace, with the name of its kind."""
+
+RELEASE_ANNOTATION = "meta.helm.sh/release-name"
+"""Annotation by which helm marks the objects of a release.
+https://helm.sh/docs/chart_best_practices/labels/ has its label, pkg/action/validate.go of helm
+this one."""
+
+
+def _of_others(ctx: Context, item: Mapping[str, Any]) -> bool:
+    """Whether something is neither the release's nor the deployment's, nor ends already."""
+    metadata, release = item["metadata"], ctx.config.openwhisk_release
+    labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    ours = owner_labels(ctx.config).items() <= labels.items()
+    of_chart = release in (labels.get("release"), notes.get(RELEASE_ANNOTATION))
+    return not (ours or of_chart or metadata.get("deletionTimestamp"))
 
 
 def _owns_namespace(ctx: Context) -> bool:

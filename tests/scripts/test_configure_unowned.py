@@ -45,6 +45,19 @@ def test_an_owned_namespace_stays_while_it_contains_another_release(zoo: Lab) ->
     assert "owdev-lambda-fs" not in zoo.objects("secrets")
 
 
+@pytest.mark.parametrize("plural", ["services", "deployments"])
+def test_an_owned_namespace_stays_while_something_of_others_runs_in_it(
+    zoo: Lab, plural: str
+) -> None:
+    """Kubernetes deletes everything in a namespace with it."""
+    zoo.run("configure")
+    metadata = {"name": "theirs", "namespace": "openwhisk", "labels": {"app": "theirs"}}
+    zoo.api.state.put(plural, {"metadata": metadata, "spec": {}})
+    assert zoo.run("destroy")["leftovers"] == []
+    assert zoo.objects(plural) == ["theirs"], "ours are deleted"
+    assert "openwhisk" in zoo.objects("namespaces", "")
+
+
 @pytest.mark.parametrize(
     ("name", "label", "owned"),
     [

@@ -84,6 +84,8 @@ def test_amis_are_copied_used_kept_and_deleted(cloud: RehearsalCloud, folder: Pa
     )
     assert len(owned(cloud, "image")) == 1
     cloud.store_of(Images).pop((REGION, owned(cloud, "image")[0].id))
+    left = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert "destroy --images" in json.dumps(left.document["warnings"]), "snapshots are billed"
     assert run(SCRIPT, folder, "destroy", "--images", "--yes").exit_code == 0
     assert owned(cloud) == [], "snapshots that an interrupted deletion has left"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from aws_setup.rehearsal.aws.parameters import Parameters
@@ -180,6 +181,7 @@ def _single(environment: Environment) -> None:
         {"kubernetes.io/cluster/lambda-fs-eks-cluster-2": "owned", "KubernetesCluster": "x"},
     ):
         ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, **_tags("volume", **tags))
+    _of_an_earlier_cluster(environment)
     ec2.create_key_pair(KeyName="rehearsal-old")
     template = {"InstanceType": "t3.micro", "ImageId": "ami-01d2cba66e4fe4e1e"}
     ec2.create_launch_template(LaunchTemplateName="hopsfs_clients-old", LaunchTemplateData=template)
@@ -195,6 +197,20 @@ def _single(environment: Environment) -> None:
     ):
         ssm.put_parameter(
             Name=f"/lambda-fs/lambda-{name}", Value='{"state": "free"}', Type="String"
+        )
+
+
+def _of_an_earlier_cluster(environment: Environment) -> None:
+    """Make what a cluster of the name of ours left, which somebody had in another VPC before."""
+    cloud, ec2 = environment.cloud, aws_client(environment.cloud, "ec2")
+    owned = {"kubernetes.io/cluster/lambda-fs-eks-cluster": "owned"}
+    claim = {"kubernetes.io/created-for/pvc/name": "owdev-couchdb-pvc", **owned}
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, **_tags("volume", **claim))
+    cloud.backend("ec2", "us-east-1").volumes[volume["VolumeId"]].create_time -= timedelta(days=1)
+    vpc = ec2.describe_vpcs()["Vpcs"][-1]["VpcId"]
+    for name in ("k8s-elb-a0123456789", "eks-cluster-sg-lambda-fs-eks-cluster-77"):
+        ec2.create_security_group(
+            GroupName=name, Description=name, VpcId=vpc, **_tags("security-group", **owned)
         )
 
 
@@ -221,11 +237,14 @@ def plant_in_cluster(world: World) -> None:
 
 
 def plant_in_openwhisk(world: World) -> None:
-    """Add actions, a trigger and a package of other people."""
+    """Add actions, a trigger and a package of other people, and what they run beside OpenWhisk."""
     store = world.environment.openwhisk.whisk.store
     for name in ("namenode", "namenode00", "namenode-1", "namenode2x", "mynamenode0", "NameNode0"):
         store.actions[name] = {**store.actions["namenode0"], "name": name, "version": "0.0.7"}
         store.code[name] = "theirs"
+    [api] = [api for name, api in world.environment.hooks.apis.items() if not name.endswith("-2")]
+    theirs = {"name": "theirs", "namespace": "openwhisk", "labels": {"app": "owdev"}}
+    api.state.put("services", {"metadata": theirs, "spec": {"selector": {"app": "owdev"}}})
     store.others.update({"triggers": ["namenode0-timer"], "packages": ["namenode-tools"]})
 
 
