@@ -9,6 +9,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.step import Found
 from aws_setup.engine.wording import count_of
+from aws_setup.infrastructure.routing import PUBLIC_ROUTING
 from aws_setup.software.machines import (
     ZOOKEEPER,
     auto_scaled_components,
@@ -47,9 +48,13 @@ class SshAccess(Step):
         machines = self._machines(ctx)
         if not machines:
             return None
-        self._announce(ctx)
-        answers = self.pool.each(machines, is_reachable)
-        return self._found(machines, reachable=sum(answers))
+        scaled = self._announce(ctx)
+        lacks = next((step for step in PUBLIC_ROUTING if self._lacks(ctx, step)), "")
+        answers = self.pool.which_answer([*machines, *scaled], lacks=lacks)
+        return self._found(machines, reachable=sum(answers[: len(machines)]))
+
+    def _lacks(self, ctx: Context, step: str) -> bool:
+        return step in self.needs and step not in ctx.found
 
     def create(self, ctx: Context) -> Found:
         """Return the machines as not reachable yet; `wait` connects to them."""
@@ -67,8 +72,12 @@ class SshAccess(Step):
         """Delete the host keys."""
         self.pool.known_hosts.remove()
 
-    def _announce(self, ctx: Context) -> None:
-        """Say what will be asked of each machine, so that all of it is asked in one command."""
+    def _announce(self, ctx: Context) -> list[Machine]:
+        """Say what will be asked of each machine, so that all of it is asked in one command.
+
+        Returns:
+            the auto-scaled machines of which anything will be asked.
+        """
         groups = {step: machines_of(ctx, self.pool, step) for step in self.needs}
         if not ctx.config.create_zookeeper_vms:
             groups[ZOOKEEPER] = zookeeper_machines(ctx, self.pool)
@@ -76,8 +85,12 @@ class SshAccess(Step):
             for index, machine in enumerate(machines):
                 if machine.address:
                     self.pool.survey.expect(machine, self.questions(step, index))
+        scaled = []
         for machine, component in auto_scaled_components(ctx, self.pool):
-            self.pool.survey.expect(machine, self.questions(component, 0))
+            if asked := self.questions(component, 0):
+                self.pool.survey.expect(machine, asked)
+                scaled.append(machine)
+        return scaled
 
     def _machines(self, ctx: Context) -> list[Machine]:
         existing: list[Machine] = []

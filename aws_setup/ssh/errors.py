@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from aws_setup.errors import SetupError
+from aws_setup.errors import Problem, SetupError
 
 SHOWN_LINES = 5
 """Lines of a failed command's output that the error shows."""
@@ -14,6 +15,7 @@ class ConnectStage(StrEnum):
     """The stages of opening a connection; an error names the one that failed."""
 
     ADDRESS = "address"
+    ROUTE = "route"
     PORT = "port"
     SSHD = "sshd"
     HOST_KEY = "host key"
@@ -73,6 +75,17 @@ class RemoteError(SetupError):
         cause = why or f"exit code {code}"
         shown_output = " | ".join(self.lines) or "it printed nothing"
         super().__init__(f"{machine}: {command}", f"{cause}: {shown_output}", _fix(output))
+
+
+def combine_errors(errors: Sequence[SetupError]) -> SetupError:
+    """Return several errors as one that has each of them as a problem."""
+    problems: list[Problem] = [problem for error in errors for problem in error.problems]
+    if len(errors) == 1:
+        return errors[0]
+    first = problems[0]
+    error = SetupError(f"{first.what} (and {len(errors) - 1} more)", first.why, first.hint)
+    error.problems = (error.problems[0], *problems[1:])
+    return error
 
 
 def last_lines(text: str, most: int) -> tuple[str, ...]:

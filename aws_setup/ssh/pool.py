@@ -17,9 +17,9 @@ from aws_setup.config import Config
 from aws_setup.config.paths import expanded, known_hosts_path
 from aws_setup.engine.graph import SIGNAL_DELAY
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
-from aws_setup.errors import Problem, SetupError
+from aws_setup.errors import SetupError
 from aws_setup.ssh.connection import SshContext, connect
-from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
+from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable, combine_errors
 from aws_setup.ssh.keys import Ask, KeyRing
 from aws_setup.ssh.known_hosts import (
     HostKey,
@@ -51,6 +51,9 @@ BOOT_TIMEOUT = 300.0
 
 CONSOLE_SECONDS = 90.0
 """Seconds to wait for the host keys on a new machine's console before its key is trusted."""
+
+SILENT_SECONDS = 30.0
+"""How long `which_answer` is believed of a machine that did not: while other steps are examined."""
 
 _POLL_INTERVAL = 3.0
 
@@ -84,6 +87,7 @@ class MachinePool:
         self.survey = Survey()
         self._new: set[str] = set()
         self._first_looks: dict[str, float] = {}
+        self._silent: dict[str, tuple[float, Unreachable]] = {}
         self._machines: dict[str, Machine] = {}
         self._cached_settings: tuple[int, SshSettings] | None = None
         self._context = SshContext(
@@ -177,6 +181,35 @@ class MachinePool:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
 
+    def which_answer(self, machines: Sequence[Machine], *, lacks: str = "") -> list[bool]:
+        """Return of each machine whether SSH works on it now.
+
+        One that does not answer is not tried again for SILENT_SECONDS, unless `wait_for_ssh` waits
+        for it: each of the steps that are examined next would need STAGE_TIMEOUT to find that out.
+
+        Args:
+            machines: those that are tried.
+            lacks: the step without which none can answer; '' tries them.
+
+        Raises:
+            HostKeyError: a host key has changed, which is no transient failure.
+        """
+        self._silent.clear()
+
+        def answers(machine: Machine) -> bool:
+            try:
+                if lacks:
+                    raise _without(machine, lacks)
+                machine.connect()
+            except HostKeyError:
+                raise
+            except Unreachable as error:
+                self._silent[machine.id] = (self.clock.now() + SILENT_SECONDS, error)
+                return False
+            return True
+
+        return self.each(machines, answers)
+
     def wait_for_ssh(
         self,
         machines: Sequence[Machine],
@@ -190,6 +223,7 @@ class MachinePool:
             SetupError: some failed for `deadline` seconds, each with the stage that failed last.
         """
         self.check()
+        self._silent.clear()
         self.each(machines, partial(self._wait_for_machine, deadline=deadline, note=note))
 
     def _wait_for_machine(
@@ -238,6 +272,9 @@ class MachinePool:
         return self._connect_once(machine)
 
     def _connect_once(self, machine: Machine) -> paramiko.Transport:
+        until, error = self._silent.get(machine.id, (0.0, None))
+        if error and self.clock.now() < until:
+            raise error
         if not machine.address:
             raise Unreachable(
                 machine.name,
@@ -301,12 +338,7 @@ class MachinePool:
         log.info("%s: host key %s is trusted on first use", alias, key)
 
 
-def combine_errors(errors: Sequence[SetupError]) -> SetupError:
-    """Return several errors as one that has each of them as a problem."""
-    problems: list[Problem] = [problem for error in errors for problem in error.problems]
-    if len(errors) == 1:
-        return errors[0]
-    first = problems[0]
-    error = SetupError(f"{first.what} (and {len(errors) - 1} more)", first.why, first.hint)
-    error.problems = (error.problems[0], *problems[1:])
-    return error
+def _without(machine: Machine, step: str) -> Unreachable:
+    """Return the error of a machine that nothing can reach before a step is done."""
+    why = f"there is no {step} yet"
+    return Unreachable(str(machine), ConnectStage.ROUTE, why, "run `create`: it makes the route")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
 from aws_setup.rehearsal.vms.inprocess_ssh import InProcessVm
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from aws_setup.ssh import pool
 from aws_setup.ssh.survey import SURVEY
 from aws_setup.tables.infrastructure import infrastructure_steps
 from aws_setup.tables.software import software_steps
@@ -69,6 +72,59 @@ def cut_off(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandRe
 def asked(vm: InProcessVm) -> int:
     """Return how many commands and tunnels a machine was asked for."""
     return vm.commands + vm.tunnels
+
+
+@pytest.fixture
+def attempts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the attempts to connect to each machine; one takes half a second at most."""
+    counts = Counter[str]()
+    connect = pool.connect
+
+    def counted(*words: Any, alias: str, **options: Any) -> Any:
+        counts[alias] += 1
+        return connect(*words, alias=alias, **options)
+
+    monkeypatch.setattr(pool, "connect", counted)
+    monkeypatch.setattr(pool, "STAGE_TIMEOUT", 0.5)
+    return counts
+
+
+def test_a_machine_that_does_not_answer_is_tried_once_while_steps_are_examined(
+    cloud: RehearsalCloud, tmp_path: Path, attempts: Counter[str]
+) -> None:
+    with InProcessVmPool(tmp_path / "vms") as machines, sync_vms(cloud, machines):
+        known = {"sftp_ssh_key": True, "ssh_config_path": str(machines.ssh_config)}
+        folder = prepare(tmp_path / "work", **known, **SOFTWARE)
+        assert run(SCRIPT, folder, "--yes").exit_code == 0
+        ec2 = client("ec2")
+        (group,) = ec2.describe_security_groups(
+            Filters=[{"Name": "tag:lambda-fs:step", "Values": ["security group"]}]
+        )["SecurityGroups"]
+        for_ssh = [rule for rule in group["IpPermissions"] if rule.get("FromPort") == 22]
+        ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=for_ssh)
+        attempts.clear()
+        ended = run(SCRIPT, folder, "status")
+    assert "cannot be reached (port)" in ended.stdout
+    assert attempts == dict.fromkeys(machines.vms, 1)
+
+
+def test_without_a_route_no_machine_is_tried_before_there_is_one(
+    cloud: RehearsalCloud, tmp_path: Path, attempts: Counter[str]
+) -> None:
+    with InProcessVmPool(tmp_path / "vms") as machines, sync_vms(cloud, machines):
+        folder = prepare(tmp_path / "work", ssh_config_path=str(machines.ssh_config), **SOFTWARE)
+        assert run(SCRIPT, folder, "--yes").exit_code == 0
+        ec2 = client("ec2")
+        (table,) = ec2.describe_route_tables(
+            Filters=[{"Name": "tag:lambda-fs:step", "Values": ["public route table"]}]
+        )["RouteTables"]
+        ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
+        attempts.clear()
+        status = run(SCRIPT, folder, "status")
+        assert "there is no public route yet" in status.stdout
+        assert attempts == {}
+        assert run(SCRIPT, folder, "--yes").exit_code == 0
+    assert set(attempts) == set(machines.vms)
 
 
 @pytest.mark.parametrize("needed", ["public route", "public subnet 2 routing", "internet gateway"])

@@ -12,9 +12,9 @@ from aws_setup.ssh.errors import (
     ConnectStage,
     RemoteError,
     Unreachable,
+    combine_errors,
     last_lines,
 )
-from aws_setup.ssh.pool import combine_errors
 
 
 def test_a_failed_command_shows_its_last_lines() -> None:

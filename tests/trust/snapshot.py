@@ -83,6 +83,9 @@ COUNTED = frozenset(
 )  # fmt: skip
 """Those of them that say how often something was done: a later run can read them."""
 
+SPENT = frozenset({"hours", "usd_at_deadline", "usd_so_far"})
+"""Members of the receipt that grow with the time that runs took; a destroy ends with them."""
+
 _strict: ContextVar[bool] = ContextVar("strict", default=False)
 
 PAUSED_SECONDS = "lambda-fs:paused-seconds"
@@ -204,6 +207,7 @@ def normalised(value: Any) -> Any:
             str(key): "…" if key in VARYING_TAGS else normalised(member)
             for key, member in value.items()
             if _strict.get() or key != PAUSED_SECONDS
+            if key not in SPENT
             if key not in VARYING or (key in COUNTED and _strict.get())
         }
     if isinstance(value, list | tuple):

@@ -42,9 +42,9 @@ from aws_setup.software.machines import (
 )
 from aws_setup.software.ssh_access import is_reachable
 from aws_setup.software.zookeeper.steps import private_address
-from aws_setup.ssh.errors import Unreachable
+from aws_setup.ssh.errors import Unreachable, combine_errors
 from aws_setup.ssh.machine import Machine
-from aws_setup.ssh.pool import MachinePool, combine_errors
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import Survey
 
 NAME = "client configuration"
