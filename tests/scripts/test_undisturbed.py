@@ -18,7 +18,7 @@ from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
 from aws_setup.rehearsal.vms.inprocess_ssh import InProcessVm
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
-from aws_setup.ssh import pool
+from aws_setup.ssh import connection, pool
 from aws_setup.ssh.survey import SURVEY
 from aws_setup.tables.infrastructure import infrastructure_steps
 from aws_setup.tables.software import software_steps
@@ -78,11 +78,10 @@ def asked(vm: InProcessVm) -> int:
 def attempts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the attempts to connect to each machine; one takes half a second at most."""
     counts = Counter[str]()
-    connect = pool.connect
 
     def counted(*words: Any, alias: str, **options: Any) -> Any:
         counts[alias] += 1
-        return connect(*words, alias=alias, **options)
+        return connection.connect(*words, alias=alias, **options)
 
     monkeypatch.setattr(pool, "connect", counted)
     monkeypatch.setattr(pool, "STAGE_TIMEOUT", 0.5)
