@@ -45,6 +45,11 @@ def test_port():
     global kept
     kept = socket.create_server(("127.0.0.1", 0))
 
+def test_world():
+    global world
+    from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
+    world = OpenWhiskServer()
+
 def test_daemon():
     threading.Thread(target=threading.Event().wait, name="waits", daemon=True).start()
 
@@ -101,6 +106,7 @@ def session(folder: Path, *words: str, test: str, ci: bool) -> tuple[int, str]:
         ("test_thread", "thread stays, since test_leaves.py::test_thread"),
         ("daemon", "thread waits, since test_leaves.py::test_daemon"),
         ("port", r"port \d+"),
+        ("world", "world OpenWhiskServer"),
     ],
 )
 def test_what_a_session_leaves_fails_it_in_ci(

@@ -203,14 +203,8 @@ class Addon(Tagged, Step):
                 return self._found(ctx, addon)
             return Pending(_state(addon), addon_hint(_state(addon)))
 
-        return ctx.wait_until(
-            f"{self.name} becomes ACTIVE",
-            probe,
-            deadline=1200,
-            pause=6,
-            usual=MEDIANS["addon active"],
-            since=found.since,
-        )
+        what, usual = f"{self.name} becomes ACTIVE", MEDIANS["addon active"]
+        return ctx.wait_until(what, probe, deadline=1200, pause=6, usual=usual, since=found.since)
 
     def details(self, ctx: Context) -> str:
         """Return the version: the configured or present one, else EKS's default."""

@@ -128,7 +128,7 @@ def test_at_a_question_a_signal_and_the_end_of_input_interrupt(
     else:
         wait_until_it_reads(process.pid)
         deliver(process, signal.Signals[way])
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=240)
     os.close(terminal)
     assert process.returncode == 130, stdout
     assert '"result": "interrupted"' in stdout
@@ -146,7 +146,7 @@ def test_ctrl_c_waits_for_the_threads_that_work_on_machines(tmp_path: Path) -> N
     begun = threading.Barrier(2)
 
     def work(name: str) -> None:
-        begun.wait(60)
+        begun.wait(240)
         if name == "first":
             signal.raise_signal(signal.SIGINT)  # Python's handler runs in the main thread
         try:

@@ -87,7 +87,7 @@ def test_git_gets_the_users_tokens_and_no_other(
 def printed(command: str) -> dict[str, str]:
     proxy = ProxyCommand(command)
     assert isinstance(proxy.process, subprocess.Popen)
-    output, _ = proxy.process.communicate(timeout=30)
+    output, _ = proxy.process.communicate(timeout=240)
     return dict(json.loads(output))
 
 

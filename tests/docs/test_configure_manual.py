@@ -63,7 +63,7 @@ def uses(program: str) -> Iterator[list[str]]:
 def output_of(program: str, *words: str) -> str:
     """Return what a program says of itself."""
     path = str(tool(program)) if program in ("kubectl", "helm") else program
-    done = subprocess.run([path, *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([path, *words], capture_output=True, text=True, timeout=240, check=False)
     return done.stdout + done.stderr
 
 
@@ -100,13 +100,13 @@ def test_the_certificate_of_the_manual_is_one_that_openssl_makes(tmp_path: Path)
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     shown = ["openssl", "x509", "-in", "cert.pem", "-noout", "-ext", "subjectAltName"]
     done = subprocess.run(
-        shown, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        shown, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=True
     )
     assert "DNS:elb.example.com" in done.stdout
 

@@ -38,7 +38,7 @@ def asked(script: str, folder: Path) -> list[str]:
     (folder / "aws").chmod(0o755)
     own = {"PATH": f"{folder}:/usr/bin:/bin", "CALLS": str(folder / "calls")}
     command = ["sh", str(peers.FILES / script)]
-    subprocess.run(command, cwd=folder, env=own | peers.names(), check=True, timeout=60)
+    subprocess.run(command, cwd=folder, env=own | peers.names(), check=True, timeout=240)
     return (folder / "calls").read_text().splitlines()
 
 

@@ -55,7 +55,7 @@ def test_a_follower_is_requested_while_the_run_waits_for_what_it_follows() -> No
     order: list[str] = []
 
     def wait_for_nodes() -> None:
-        assert requested.wait(30), "the release was not requested while the nodes were started"
+        assert requested.wait(240), "the release was not requested while the nodes were started"
         order.append("nodes")
 
     ctx, events, blocked, failed = run(
@@ -79,7 +79,7 @@ def test_what_follows_a_failure_is_requested_and_not_waited_for() -> None:
     requested = threading.Event()
 
     def fail() -> None:
-        requested.wait(30)
+        requested.wait(240)
         raise SetupError("the nodes did not join", "no capacity", "try another zone")
 
     waited: list[str] = []

@@ -56,7 +56,7 @@ def test_no_more_jobs_than_workers_run_at_a_time() -> None:
             most[0] = max(most[0], running[0])
             if running[0] == 3:
                 full.set()
-        full.wait(20)
+        full.wait(240)
         with lock:
             running[0] -= 1
         return True
@@ -90,14 +90,14 @@ def test_ctrl_c_waits_for_running_jobs_and_a_second_one_aborts_them() -> None:
     def work(name: str) -> bool:
         started.append(name)
         entered.set()
-        return aborted.wait(120)
+        return aborted.wait(240)
 
     main = threading.main_thread().ident or 0
 
     def press() -> None:
-        entered.wait(120)
+        entered.wait(240)
         signal.pthread_kill(main, signal.SIGINT)
-        stopped.wait(120)
+        stopped.wait(240)
         signal.pthread_kill(main, signal.SIGINT)  # in the moment in which the main thread blocks
 
     def signal_main(*_: object) -> None:

@@ -87,7 +87,7 @@ def test_steps_that_ask_at_once_send_one_request() -> None:
 
     def ask() -> Json:
         asked.append(1)
-        go.wait(10)
+        go.wait(240)
         return {"items": []}
 
     with ThreadPoolExecutor(8) as pool:
@@ -102,7 +102,7 @@ def test_who_waits_for_an_answer_gets_its_error_and_who_comes_later_asks() -> No
 
     def fail() -> Json:
         asked.append(1)
-        go.wait(10)
+        go.wait(240)
         raise KubeError("GET /x", "no answer", "", status=0)
 
     def try_it() -> str:

@@ -238,7 +238,7 @@ def test_after_ctrl_c_running_uploads_end_and_no_new_one_starts(
         if event.kind is EventKind.DONE and not pressed.is_set():
             pressed.set()
             signal.pthread_kill(main, signal.SIGINT)
-            interrupted.wait(20)
+            interrupted.wait(240)
 
     def interrupt(*_: object) -> None:
         interrupted.set()

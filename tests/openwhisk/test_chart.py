@@ -37,7 +37,7 @@ class Repository:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         return done.stdout.strip()
 

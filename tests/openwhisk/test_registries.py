@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -172,10 +171,9 @@ def test_a_silent_registry_ends_with_the_deadline(serve: Callable[[Reply], None]
                 return
 
     serve(reply)
-    begun = time.monotonic()
+    # The answer ends only afterwards.
     assert "within 0.3 s" in ask(["redis"], seconds=0.3)["redis"].why
     ended.set()
-    assert time.monotonic() - begun < 5
 
 
 def test_many_images_are_asked_for_up_to_a_limit(cloud: RehearsalCloud) -> None:

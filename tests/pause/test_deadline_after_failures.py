@@ -47,9 +47,16 @@ def warnings(document: dict[str, Any]) -> list[str]:
     return [one["what"] for one in document["warnings"]]
 
 
-def no_capacity(cloud: RehearsalCloud, kind: str) -> None:
+@pytest.fixture
+def without_capacity(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return the folder of a deployment of which no zone has capacity for the NDB datanodes."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    kind = "r5.2xlarge"
     for zone in ZONES:
         cloud.faults.add({"fault": "no-capacity", "zone": zone, "instance_type": kind})
+    return prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type=kind)
 
 
 def machines() -> set[str]:
@@ -62,12 +69,9 @@ def machines() -> set[str]:
 
 
 def test_a_first_create_without_capacity_for_one_group_has_a_deadline(
-    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: RehearsalCloud, without_capacity: Path
 ) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
-    no_capacity(cloud, "r5.2xlarge")
-    document = act(folder, "create", code=1)
+    document = act(without_capacity, "create", code=1)
     assert any("capacity" in f"{one['what']} {one['why']}" for one in document["problems"])
     assert machines()
     assert covered(cloud) == machines()
@@ -75,9 +79,9 @@ def test_a_first_create_without_capacity_for_one_group_has_a_deadline(
     assert document["deadline"]["state"] == "set"
     assert NOTHING_STOPS not in warnings(document)
     cloud.faults.clear()
-    act(folder, "create")
+    act(without_capacity, "create")
     assert covered(cloud) == machines()
-    assert act(folder, "destroy")["leftovers"] == []
+    assert act(without_capacity, "destroy")["leftovers"] == []
 
 
 def at_launch(
@@ -226,12 +230,9 @@ def test_a_role_that_was_refused_once_is_made_at_the_end_of_the_run(
 
 
 def test_a_failed_run_that_may_not_set_a_deadline_writes_nothing_of_it(
-    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: RehearsalCloud, without_capacity: Path
 ) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
-    no_capacity(cloud, "r5.2xlarge")
     cloud.settings.deny = [DeniedPermission(action="scheduler:CreateSchedule")]
-    document = act(folder, "create", code=1)
+    document = act(without_capacity, "create", code=1)
     assert warnings(document).count(NOTHING_STOPS) == 1
     assert [call for call in cloud.calls.writes() if call.service == "scheduler"] == []

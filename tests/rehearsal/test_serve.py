@@ -70,7 +70,7 @@ def test_serves_on_loopback_until_ctrl_c(
     assert taken.err.count("\n") == 1
     assert str(port) in taken.err
     server.send_signal(signal.SIGINT)
-    assert server.wait(timeout=20) == 0
+    assert server.wait(timeout=240) == 0
     calls = json.loads((state / "calls.json").read_text())
     assert [call["action"] for call in calls] == ["DescribeVpcs", "CreateVpc"]
     left = json.loads((state / "snapshot.json").read_text())

@@ -68,7 +68,7 @@ class Terminal:
     def resources(self) -> list[str]:
         """Return the kinds of the resources in this terminal's cloud."""
         url = f"{self.set['AWS_ENDPOINT_URL']}/_rehearsal/snapshot"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=240) as answer:
             return [resource["kind"] for resource in json.load(answer)]
 
 

@@ -22,11 +22,15 @@ from tests.support.script_runs import run_script
 ROOT = Path(__file__).resolve().parents[2]
 
 IMPATIENT = """
-from aws_setup.ssh import pool
-pool.STAGE_TIMEOUT = 1
+from aws_setup.ssh import connection, pool
+opened = connection._open_socket
+connection._open_socket = lambda route, *, timeout: opened(route, timeout=1)
 pool.MachinePool.wait_for_ssh.__kwdefaults__["deadline"] = 3
 """
-"""Before the script: short timeouts of SSH, which otherwise waits five minutes for a machine."""
+"""Before the script: SSH waits shortly for a port, and not five minutes for a machine.
+
+The stages after the port keep their time: a busy computer needs it.
+"""
 
 
 @dataclass

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import paramiko
 import pytest
@@ -139,7 +141,10 @@ def test_a_connection_that_ends_while_logging_in_blames_no_key(tmp_path: Path) -
 def test_a_login_without_an_answer_blames_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aws_setup.ssh.pool.STAGE_TIMEOUT", 5)
+    # paramiko asks for the time when it begins to wait for the answer, and at each look.
+    minutes = itertools.count(step=60)
+    clock = SimpleNamespace(time=lambda: next(minutes))
+    monkeypatch.setattr("paramiko.auth_handler.time", clock)
     error = failure(tmp_path, [hold_still])
     assert error.transient
     assert "broke while logging in: Authentication timeout" in error.problems[0].why

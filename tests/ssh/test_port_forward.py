@@ -32,11 +32,11 @@ def test_data_goes_both_ways_until_either_side_closes() -> None:
     stand_in = transport(opened, ends)
     with (
         listen(lambda: stand_in, "10.0.0.9", 443) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=5) as client,
+        socket.create_connection(("127.0.0.1", port), timeout=240) as client,
     ):
         client.sendall(b"request")
-        far = ends.get(timeout=5)
-        far.settimeout(5)
+        far = ends.get(timeout=240)
+        far.settimeout(240)
         assert far.recv(100) == b"request"
         far.sendall(b"answer")
         assert client.recv(100) == b"answer"
@@ -51,5 +51,5 @@ def test_a_refused_channel_closes_the_connection_and_the_port_stays_open() -> No
     stand_in = transport([], Queue())
     with listen(lambda: stand_in, "10.0.0.9", 1) as port:
         for _ in range(2):
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            with socket.create_connection(("127.0.0.1", port), timeout=240) as client:
                 assert client.recv(100) == b""

@@ -1,4 +1,4 @@
-"""What a session of tests leaves: processes, threads, ports and files; in CI it is a failure.
+"""What a session leaves: processes, threads, ports, worlds, files; in CI that is a failure.
 
 What a killed run of a script leaves is no failure where the next run deletes it.
 
@@ -11,9 +11,11 @@ cleared, a fork of the session's own process, and files elsewhere. Processes are
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -71,7 +73,7 @@ class _Worker:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = session.config.workeroutput  # type: ignore[attr-defined]
-        output |= {"left": remaining(in_this_process)}
+        output |= {"left": _left_in_this_process(session)}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -98,7 +100,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         return
     script_runs.end()
     folder = Path(os.environ["TMPDIR"])
-    left = [*_left, *remaining(in_this_process), *remaining(processes), *_files(folder)]
+    left = [*_left, *_left_in_this_process(session), *remaining(processes), *_files(folder)]
     if session.config.rootpath == ROOT:
         left += [f"file {name} in the checkout" for name in sorted(untracked() - _untracked)]
     shutil.rmtree(folder, ignore_errors=True)
@@ -132,9 +134,40 @@ def remaining(look: Callable[[], list[str]], *, patience: float = PATIENCE) -> l
     return left
 
 
+def _left_in_this_process(session: pytest.Session) -> list[str]:
+    """Return what a process has left; the traceback of a failed test holds its world."""
+    held = [] if session.testsfailed else remaining(worlds)
+    return [*remaining(in_this_process), *held]
+
+
 def in_this_process() -> list[str]:
     """Return the threads of this process, also daemons, and the ports that it listens on."""
     return [*threads(), *ports()]
+
+
+WORLDS = {
+    "aws_setup.rehearsal.core.server": "RehearsalCloud",
+    "aws_setup.rehearsal.environment": "Environment",
+    "aws_setup.rehearsal.kubernetes.eks_bridge": "EksApiServers",
+    "aws_setup.rehearsal.kubernetes.server": "KubeApiServer",
+    "aws_setup.rehearsal.openwhisk.load_balancer": "OpenWhiskFrontend",
+    "aws_setup.rehearsal.openwhisk.server": "OpenWhiskServer",
+    "aws_setup.rehearsal.vms.gateway": "Gateway",
+    "aws_setup.rehearsal.vms.inprocess_vms": "InProcessVmPool",
+    "aws_setup.rehearsal.vms.namespace_vms": "NamespaceVmPool",
+    "aws_setup.ssh.pool": "MachinePool",
+    "tests.support.copies": "World",
+}
+"""The classes that hold a world or a part of one, by their modules."""
+
+
+def worlds() -> list[str]:
+    """Return the worlds that are not freed, when all that nothing refers to is."""
+    gc.collect()
+    loaded = {
+        vars(sys.modules[name]).get(kind) for name, kind in WORLDS.items() if name in sys.modules
+    }
+    return [f"world {type(item).__name__}" for item in gc.get_objects() if type(item) in loaded]
 
 
 OWN_THREADS = ("pytest_timeout",)

@@ -176,6 +176,19 @@ CASES = (
     Case("stale reads", begin=_faults({"fault": "stale-read", "seconds": 0.05}), phase="configure"),
     Case("IAM lag", begin=_iam_lag, variables={"AWS_SETUP_PACE": "0.0167"}, phase="configure"),
     Case("quota too small", "quota", begin=_quotas, phase="configure"),
+    # Auto Scaling launches the nodes in the other zone (auto-scaling-benefits, "Balance across
+    # Availability Zones").
+    Case(
+        "no capacity in one zone",
+        begin=_faults({"fault": "no-capacity", "zone": "us-east-1a"}),
+        phase="configure",
+    ),
+    Case(
+        "no capacity in any zone",
+        r"AsgInstanceLaunchFailures[\s\S]*_instance_type or other availability_zones",
+        begin=_faults(*({"fault": "no-capacity", "zone": f"us-east-1{zone}"} for zone in "ab")),
+        phase="configure",
+    ),
     Case(
         "clock is a day wrong",
         "clock",

@@ -15,7 +15,12 @@ from tests.support.script_runs import Zygote
 from tests.trust.hostile import CASES, MIDDLE, _not_injected, run_cases
 from tests.trust.world import world
 
-SAMPLE = ("disk full, create", "terminal closed, create", "IAM lag, configure")
+SAMPLE = (
+    "disk full, create",
+    "terminal closed, create",
+    "IAM lag, configure",
+    "no capacity in any zone, configure",
+)
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
 

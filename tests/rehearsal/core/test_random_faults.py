@@ -150,7 +150,7 @@ def test_serve_prints_the_faults_at_its_end(tmp_path: Path) -> None:
             with suppress(BotoCoreError, ClientError):
                 ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
         server.send_signal(signal.SIGINT)
-        _, output = server.communicate(timeout=30)
+        _, output = server.communicate(timeout=240)
     assert server.returncode == 0
     message = json.loads((tmp_path / "chaos.json").read_text())
     assert message["seed"] == 7

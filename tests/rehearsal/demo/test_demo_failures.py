@@ -180,5 +180,5 @@ def test_a_closed_pipe_and_an_ascii_output(tmp_path: Path) -> None:
         run.until("1 of 12")
         assert run.process.stdout
         run.process.stdout.close()
-        assert run.process.wait(60) != 0
+        assert run.process.wait(240) != 0
         assert run.gone(), run.alive()

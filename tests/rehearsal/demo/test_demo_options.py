@@ -72,7 +72,7 @@ def test_a_missing_package_names_the_pip_command(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
     assert "pip install -r requirements-rehearsal.txt" in done.stderr

@@ -39,7 +39,7 @@ class Helm:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=240)
         return process.returncode, out, err
 
     def ok(self, *arguments: str) -> str:
@@ -118,12 +118,12 @@ def test_a_killed_install_is_pending_until_it_is_removed(helm: Helm, kube: KubeA
         "--timeout",
         "90s",
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while ("services", SPACE, "owdev-nginx") not in kube.state.objects:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=240)
     assert helm.status() == "pending-install"
     code, _, err = helm.run("upgrade", "--install", "owdev", str(CHART))
     assert code != 0
@@ -147,12 +147,12 @@ def a_killed_upgrade_is_rolled_back(helm: Helm, kube: KubeApiServer) -> None:
         "whisk.ingress.apiHostName=new.example.com",
     )
     name = ("secrets", SPACE, "sh.helm.release.v1.owdev.v2")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while name not in kube.state.objects:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=240)
     kube.faults.clear()
     assert helm.status() == "pending-upgrade"
     helm.ok("rollback", "owdev", "1", "--wait", "--timeout", "60s")

@@ -258,7 +258,7 @@ def test_no_field_of_an_object_stops_server_or_controllers(api: KubeApiServer, p
 
     def send(method: str, url: str, body: Any = None, **more: str) -> tuple[int, Any]:
         raw = None if body is None else json.dumps(body)
-        answer = pool.request(method, api.url + url, body=raw, headers=headers | more, timeout=20)
+        answer = pool.request(method, api.url + url, body=raw, headers=headers | more, timeout=240)
         return answer.status, json.loads(answer.data)
 
     body, failures = BODIES[path], api.controllers.context.failures

@@ -123,7 +123,7 @@ def test_kubectl_applies_reads_and_deletes(kube: KubeApiServer, tmp_path: Path) 
             input=json.dumps(body) if body else None,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
             env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
         )
@@ -141,8 +141,8 @@ def test_kubectl_applies_reads_and_deletes(kube: KubeApiServer, tmp_path: Path) 
     assert kubectl(*get_phases) == "Running"
     assert "running" in kubectl("logs", "p")
     assert kubectl("auth", "can-i", "delete", "pods").strip() == "yes"
-    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=20s")
-    kubectl("delete", "pod", "p", "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=200s")
+    kubectl("delete", "pod", "p", "--timeout=200s")
     assert kubectl(*get_phases) == ""
 
 

@@ -31,7 +31,7 @@ def kubectl_of(api: KubeApiServer, folder: Path, version: str) -> Kubectl:
             input=json.dumps(body) if body else None,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
             env=environment,
         )

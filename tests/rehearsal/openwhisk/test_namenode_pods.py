@@ -56,7 +56,7 @@ class Release:
         headers = urllib3.make_headers(basic_auth=KEY)
         url = f"http://127.0.0.1:{self.frontend.port}{path}"
         with urllib3.PoolManager(retries=False) as pool:
-            answer = pool.request(method, url, headers=headers, json=body or {}, timeout=10)
+            answer = pool.request(method, url, headers=headers, json=body or {}, timeout=240)
         return answer.status, json.loads(answer.data)
 
     def create(self, files: Mapping[str, bytes] = MappingProxyType({}), kind: str = KIND) -> None:

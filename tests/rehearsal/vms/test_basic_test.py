@@ -62,7 +62,7 @@ class Client:
     def test(self, answer: str = "10") -> CommandResult:
         """Run BasicTest as verify does."""
         command = ["sh", "-c", BASIC_TEST, "lambda-fs", CLASS_PATH]
-        return self.machine.run(command, stdin=f"{answer}\n", check=False, timeout=60)
+        return self.machine.run(command, stdin=f"{answer}\n", check=False, timeout=240)
 
 
 @pytest.fixture

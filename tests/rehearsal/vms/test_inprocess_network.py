@@ -97,7 +97,7 @@ def test_a_vm_reaches_the_load_balancer_as_its_network_allows(
     _, client = vms
 
     def ask() -> bytes | None:
-        return client.query_port(LOAD_BALANCER, b"GET", host="localhost", timeout=2)
+        return client.query_port(LOAD_BALANCER, b"GET", host="localhost", timeout=240)
 
     assert ask() == b"GET from i-0"
     balancer.refuses = True
