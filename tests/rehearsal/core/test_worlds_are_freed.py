@@ -43,7 +43,8 @@ def names_after_collection(refs: Refs, *, patience: float = 60) -> list[str]:
     deadline = time.monotonic() + patience
     while True:
         gc.collect()
-        kept = [type(found).__name__ for ref in refs if (found := ref())]
+        # A name bound by := would be this function's, and hold the last one.
+        kept = [type(item).__name__ for item in (ref() for ref in refs) if item is not None]
         if not kept or time.monotonic() > deadline:
             return kept
         time.sleep(0.05)
