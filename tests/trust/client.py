@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,9 +17,19 @@ KEY = "AKIAREHEARSAL0000000"
 """The access key of the operator."""
 
 
-@cache
+class Clients(dict[tuple[str, str], Any]):
+    """The clients of a cloud, which are freed with it, by service and access key."""
+
+
 def aws_client(cloud: RehearsalCloud, service: str, *, key: str = KEY) -> Any:
     """Return a client, which is made once: a fork has a copy of it that it may use."""
+    made = cloud.store_of(Clients)
+    if (service, key) not in made:
+        made[service, key] = _new_client(cloud, service, key)
+    return made[service, key]
+
+
+def _new_client(cloud: RehearsalCloud, service: str, key: str) -> Any:
     client = boto3.client(  # type: ignore[call-overload]
         service,
         region_name="us-east-1",

@@ -7,15 +7,16 @@ run in parallel, so that a number in the whole run would name another write each
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from unittest.mock import patch
 
 from aws_setup.rehearsal.core import protocol
 from aws_setup.rehearsal.core.faults import ConnectionDropped
@@ -195,13 +196,13 @@ class Tap:
 
     def _kill(self) -> None:
         """End the run as a power cut does: with the programs that it has started."""
-        with self.lock, contextlib.suppress(ProcessLookupError):
+        with self.lock, suppress(ProcessLookupError):
             # It does nothing more while its children are looked for.
             os.kill(self.pid, signal.SIGSTOP)
         with self.lock:
             self.dead = True
             for pid in reversed(family(self.pid)):
-                with contextlib.suppress(ProcessLookupError):
+                with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         raise Cut
 
@@ -252,7 +253,6 @@ def _tap_aws(tap: Tap) -> None:
 
 def _tap_kubernetes(tap: Tap) -> None:
     """Tap every API server of the world, those of later clusters too."""
-    # The world has a process of its own, and its forks have copies.
     original = KubeApiServer.answer
 
     def fail(kind: Kind) -> Any:
@@ -372,3 +372,17 @@ def _tap_openwhisk(tap: Tap) -> None:
             raise ConnectionResetError from None
 
     handler._route = route  # type: ignore[method-assign]
+
+
+@contextmanager
+def untapped_at_end() -> Iterator[None]:
+    """Undo at the end what taps change in classes: a process may make other worlds afterwards."""
+    tapped = (
+        (KubeApiServer, "answer"),
+        (FakeShell, "run"),
+        (openwhisk_server._Handler, "_route"),
+    )
+    with ExitStack() as stack:
+        for kind, name in tapped:
+            stack.enter_context(patch.object(kind, name, getattr(kind, name)))
+        yield

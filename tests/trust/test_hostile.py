@@ -11,6 +11,8 @@ import pytest
 
 from aws_setup.rehearsal.core.faults import FaultRules
 from aws_setup.rehearsal.core.types import AwsError, Call
+from aws_setup.rehearsal.kubernetes.server import KubeApiServer
+from aws_setup.rehearsal.vms.fake_shell import FakeShell
 from tests.support.script_runs import Zygote
 from tests.trust.hostile import CASES, MIDDLE, _not_injected, run_cases
 from tests.trust.world import world
@@ -34,6 +36,14 @@ def test_a_run_in_a_hostile_world_ends_well_or_says_why_not(tmp_path: Path) -> N
         ended = list(run_cases(made, cases))
     assert [(str(case), why) for case, why in ended if why] == []
     assert len(ended) == len(cases)
+
+
+def test_a_world_leaves_the_classes_as_they_were(tmp_path: Path) -> None:
+    before = KubeApiServer.answer, FakeShell.run
+    with world(Zygote(), tmp_path / "work"):
+        tapped = KubeApiServer.answer, FakeShell.run
+        assert all(now is not then for now, then in zip(tapped, before, strict=True))
+    assert (KubeApiServer.answer, FakeShell.run) == before
 
 
 def test_a_fault_that_met_no_call_is_noticed() -> None:
