@@ -114,16 +114,27 @@ class Generation:
             return Standing.EXPIRED if self.age > holder.expires else Standing.RUNNING
         return Standing.RUNNING if running else Standing.ENDED
 
+    @property
+    def expires_in(self) -> float:
+        """Seconds after which another computer may take it over unless it is renewed; 0 at least.
+
+        On the holder's own computer its process decides, whatever the time.
+        """
+        return max(0.0, self.holder.expires - self.age)
+
     def document(self) -> dict[str, Any]:
         """Return what `status --json` says of it."""
         holder = self.holder
+        user, _, host = holder.owner.rpartition("@")
         return {
             "owner": holder.owner,
+            "host": host if user else "",
             "verb": holder.verb,
             "since": holder.since,
             "run": holder.run,
             "state": self.standing.value,
             "renewed_seconds_ago": round(self.age),
+            "expires_in_seconds": round(self.expires_in),
         }
 
 

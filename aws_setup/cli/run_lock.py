@@ -15,6 +15,7 @@ from aws_setup.cli.command_run import CommandRun
 from aws_setup.config import Config
 from aws_setup.engine.plan import to_problem
 from aws_setup.engine.result import Result
+from aws_setup.engine.wait import format_duration
 from aws_setup.engine.write_guard import guarding
 from aws_setup.errors import Problem
 from aws_setup.report import Report
@@ -88,17 +89,24 @@ def warn_of_other_runs(run: CommandRun[Context]) -> None:
 
 
 def report_lock(run: CommandRun[Context]) -> None:
-    """Say in status which run holds the lock, and whether it still runs."""
-    current, _ = _current(run)
+    """Say in status which run holds the lock, whether it still runs, and when it expires."""
+    current, problem = _current(run)
     held = current is not None and current.standing is not Standing.FREE
-    run.result.more["lock"] = current.document() if current and held else None
+    run.result.more["lock"] = {"state": "unknown"} if problem else None
+    if problem:
+        run.report.result(f"Run lock: it cannot be read: {problem}.")
     if current and held:
+        run.result.more["lock"] = current.document()
         ends = {
             Standing.RUNNING: "it is running",
             Standing.ENDED: "its process has ended: the next run takes its place",
             Standing.EXPIRED: "it has not renewed the lock: the next run takes its place",
         }
-        run.report.result(f"Run lock: {describe(current)}; {ends[current.standing]}.")
+        text = f"Run lock: {describe(current)}; {ends[current.standing]}"
+        if current.standing is Standing.RUNNING:
+            rest = format_duration(current.expires_in)
+            text += f"; without a renewal it expires in {rest}"
+        run.report.result(f"{text}.")
 
 
 def _current(run: CommandRun[Context]) -> tuple[Generation | None, str]:

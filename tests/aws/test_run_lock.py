@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aws_setup.aws import errors as aws_errors
+from aws_setup.aws import run_lock_store
 from aws_setup.aws.run_lock import SAFE, LockHeld, Outdated, RunLock
 from aws_setup.aws.run_lock_store import EXPIRES, LockStore, Standing
 from aws_setup.aws.session import Aws
@@ -291,3 +293,41 @@ def test_a_page_of_a_proxy_does_not_replace_how_the_run_has_ended(
     with pytest.raises(KeyError, match="how it ended"), released(lock):
         raise KeyError("how it ended")
     assert not lock.held
+
+
+@pytest.mark.parametrize("wrong", [-240.0, 240.0], ids=["slow", "fast"])
+def test_a_clock_that_is_four_minutes_wrong_changes_neither_who_gets_the_lock_nor_its_times(
+    cloud: RehearsalCloud,
+    aws: Aws,
+    locks: list[RunLock],
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: float,
+) -> None:
+    """The clock of this computer is what the scripts' modules read; AWS's stays right.
+
+    AWS refuses signatures from five minutes on, and botocore reads its own clock for them.
+    """
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Wrong:
+            moved = datetime.now(tz) + timedelta(seconds=wrong)
+            return cls.fromtimestamp(moved.timestamp(), tz)
+
+    monkeypatch.setattr(run_lock_store, "datetime", Wrong)
+    monkeypatch.setattr(aws_errors, "datetime", Wrong)
+    put(4, cloud=cloud, age=EXPIRES - 30)
+    with pytest.raises(LockHeld):
+        observed(aws, locks)
+    live = LockStore(aws, CONFIG).read().current
+    assert live is not None
+    assert EXPIRES - 31 <= live.age < EXPIRES
+    put(4, cloud=cloud, age=EXPIRES + 30)
+    lock = observed(aws, locks)
+    lock.acquire()
+    lock.check()
+    assert names(cloud) == ["5"]
+    own = lock.store.read().current
+    assert own is not None
+    since = datetime.strptime(own.holder.since, "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - since) < timedelta(minutes=2), "within the minute shown"
