@@ -8,10 +8,12 @@ from collections.abc import Callable, Hashable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from aws_setup.engine.handing_over import Job, handing_over
 from aws_setup.errors import Interrupted
 
 N = TypeVar("N", bound=Hashable)
@@ -68,7 +70,8 @@ def run_graph(
     graph = _Graph(needs, limits or Limits())
     with ThreadPoolExecutor(graph.limits.workers, thread_name_prefix="step") as pool:
         try:
-            graph.drive(pool, work)
+            with handing_over(pool) as start:
+                graph.drive(start, work)
         except KeyboardInterrupt:
             graph.drain(stop)
             raise Interrupted from None
@@ -106,7 +109,7 @@ class _Graph(Generic[N]):
         self._counting = threading.Lock()
         self._active = 0
 
-    def drive(self, pool: ThreadPoolExecutor, work: Callable[[N], bool]) -> None:
+    def drive(self, start: Callable[[Job], None], work: Callable[[N], bool]) -> None:
         """Run all jobs; a job is handed over only when a worker is free for it."""
         while True:
             self._ready.extend(self._sorter.get_ready())
@@ -114,7 +117,7 @@ class _Graph(Generic[N]):
                 name = self._ready.popleft()
                 self.started.add(name)
                 self._running.add(name)
-                pool.submit(self._job, work, name)
+                start(partial(self._job, work, name))
             if not self._running:
                 return
             with suppress(Empty):

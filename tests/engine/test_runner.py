@@ -308,3 +308,44 @@ def test_a_ctrl_c_at_any_moment_leaves_no_job_waiting_for_a_lock() -> None:
         check=False,
     )
     assert done.stdout == "ended\n", done.stderr
+
+
+INTERRUPTED_IN_A_LOCK = """
+import sys, threading, time
+from aws_setup.engine.graph import run_graph
+from aws_setup.errors import Interrupted
+
+CONDITION = threading.Condition.__enter__.__code__
+
+def trace(frame, event, argument):
+    if frame.f_code is CONDITION:
+        if event == "return":
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt  # as a signal's handler does, with the lock taken
+        return trace
+
+for moment in range(1, 9):
+    left = [moment]
+    try:
+        sys.settrace(trace)
+        run_graph({n: set() for n in range(4)}, lambda _: not time.sleep(0.01), stop=lambda: None)
+    except (Interrupted, KeyboardInterrupt):
+        pass
+    finally:
+        sys.settrace(None)
+print("ended", flush=True)
+"""
+
+
+def test_a_ctrl_c_while_threads_start_leaves_no_lock_taken() -> None:
+    """The main thread takes no lock that a job's thread needs to start or to end."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_A_LOCK],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
