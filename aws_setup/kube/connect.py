@@ -13,12 +13,12 @@ from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import Aws
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config
-from aws_setup.errors import Refused, SetupError
+from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.kube.answers import Answers
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.connection import ClusterEndpoint
 from aws_setup.kube.eks_token import Tokens, sign
-from aws_setup.kube.errors import KubeUnreachable, silence_hint
+from aws_setup.kube.errors import KubeUnreachable
 from aws_setup.kube.objects import NAMESPACE
 
 ENDING_CLUSTER_SECONDS = 18.0
@@ -26,7 +26,7 @@ ENDING_CLUSTER_SECONDS = 18.0
 
 _LOCK = threading.Lock()
 _PROBE_LOCK = threading.Lock()
-_CAUSES: WeakKeyDictionary[Aws, str] = WeakKeyDictionary()
+_CAUSES: WeakKeyDictionary[Aws, tuple[Problem | None]] = WeakKeyDictionary()
 
 
 def kube_client(ctx: Context) -> KubeClient:
@@ -38,10 +38,9 @@ def kube_client(ctx: Context) -> KubeClient:
     """
     if not ctx.cluster_ends:
         return _client(ctx)
-    cause = why_unusable(ctx)
-    if cause:
+    if problem := _unusable(ctx, again=False):
         raise KubeUnreachable(
-            "the API server cannot be asked", cause, silence_hint(cause), status=0
+            "the API server cannot be asked", _text(problem), problem.hint, status=0
         )
     return _client(ctx)
 
@@ -56,21 +55,31 @@ def why_unusable(ctx: Context, *, again: bool = False) -> str:
         ctx: the context of the run.
         again: ask a server that has answered before, too.
     """
+    problem = _unusable(ctx, again=again)
+    return _text(problem) if problem else ""
+
+
+def _text(problem: Problem) -> str:
+    return f"{problem.what}: {problem.why}"
+
+
+def _unusable(ctx: Context, *, again: bool) -> Problem | None:
+    """Return `why_unusable` with its fix; a tuple is kept, so that None is known, too."""
     with _PROBE_LOCK:
-        cause = _CAUSES.get(ctx.aws)
-        if cause is None or (again and not cause):
-            cause = _CAUSES[ctx.aws] = _probe(ctx)
-        return cause
+        known = _CAUSES.get(ctx.aws)
+        if known is None or (again and known == (None,)):
+            known = _CAUSES[ctx.aws] = (_probe(ctx),)
+        return known[0]
 
 
-def _probe(ctx: Context) -> str:
+def _probe(ctx: Context) -> Problem | None:
     try:
         # An object, which exists always: /version answers while etcd does not.
         # https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
         _client(ctx).get(NAMESPACE, "kube-system")
     except SetupError as error:
-        return f"{error.problems[0].what}: {error.problems[0].why}"
-    return ""
+        return error.problems[0]
+    return None
 
 
 def _client(ctx: Context) -> KubeClient:
