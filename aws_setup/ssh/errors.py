@@ -106,3 +106,13 @@ def _fix(output: str) -> str:
     if "a password is required" in output or "a terminal is required" in output:
         return "allow the user to run sudo without a password, as on the λFS machines"
     return "fix the cause on that machine, then run the same command again"
+
+
+def raise_failures(failures: Sequence[BaseException]) -> None:
+    """Raise what is no expected error alone, else all errors as one; nothing without any."""
+    expected = [error for error in failures if isinstance(error, SetupError)]
+    for error in failures:
+        if not isinstance(error, SetupError):
+            raise error
+    if expected:
+        raise combine_errors(expected)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 from aws_setup.config import Config
 from aws_setup.config.paths import expanded, known_hosts_path
 from aws_setup.engine.graph import SIGNAL_DELAY
+from aws_setup.engine.handing_over import handing_over
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.ssh.connection import SshContext, connect
-from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable, combine_errors
+from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable, raise_failures
 from aws_setup.ssh.keys import Ask, KeyRing
 from aws_setup.ssh.known_hosts import (
     HostKey,
@@ -145,30 +146,30 @@ class MachinePool:
         if not items:
             return []
         # As in the graph: a Ctrl-C in `concurrent.futures.wait` could keep a lock of the threads.
-        ended: SimpleQueue[None] = SimpleQueue()
+        ended: SimpleQueue[int] = SimpleQueue()
+        results: dict[int, T] = {}
+        failures: dict[int, BaseException] = {}
 
-        def job(item: S) -> T:
+        def job(index: int, item: S) -> None:
             try:
-                return work(item)
+                results[index] = work(item)
+            except BaseException as error:  # noqa: BLE001 -- the main thread raises it
+                failures[index] = error
             finally:
-                ended.put(None)
+                ended.put(index)
 
         executor = ThreadPoolExecutor(min(PARALLEL, len(items)), thread_name_prefix="machine")
-        with executor as threads, self._ending(threads):
-            # Each thread has a copy of the deadline around this call.
-            futures = [threads.submit(copy_context().run, job, item) for item in items]
-            left = len(futures)
+        with executor as threads, handing_over(threads) as start, self._ending(threads):
+            for index, item in enumerate(items):
+                # Each thread has a copy of the deadline around this call.
+                start(partial(copy_context().run, job, index, item))
+            left = len(items)
             while left:
                 with suppress(Empty):
                     ended.get(timeout=SIGNAL_DELAY)
                     left -= 1
-        failures = [error for error in (future.exception() for future in futures) if error]
-        for error in failures:
-            if not isinstance(error, SetupError):
-                raise error
-        if failures:
-            raise combine_errors([error for error in failures if isinstance(error, SetupError)])
-        return [future.result() for future in futures]
+        raise_failures([failures[index] for index in sorted(failures)])
+        return [results[index] for index in range(len(items))]
 
     @contextmanager
     def _ending(self, threads: ThreadPoolExecutor) -> Iterator[None]:

@@ -310,11 +310,18 @@ def test_a_ctrl_c_at_any_moment_leaves_no_job_waiting_for_a_lock() -> None:
     assert done.stdout == "ended\n", done.stderr
 
 
+GRAPH = "run_graph({n: set() for n in range(4)}, work, stop=lambda: None)"
+MACHINES = "pool.each(range(4), work)"
+
 INTERRUPTED_IN_A_LOCK = """
 import sys, threading, time
 from aws_setup.engine.graph import run_graph
+from aws_setup.engine.wait import SystemClock
+from aws_setup.ssh.pool import MachinePool
 from aws_setup.errors import Interrupted
 
+pool = MachinePool.__new__(MachinePool)
+pool.clock = SystemClock()
 CONDITION = threading.Condition.__enter__.__code__
 
 def trace(frame, event, argument):
@@ -325,11 +332,15 @@ def trace(frame, event, argument):
                 raise KeyboardInterrupt  # as a signal's handler does, with the lock taken
         return trace
 
+def work(_):
+    time.sleep(0.01)
+    return True
+
 for moment in range(1, 9):
     left = [moment]
     try:
         sys.settrace(trace)
-        run_graph({n: set() for n in range(4)}, lambda _: not time.sleep(0.01), stop=lambda: None)
+        PARALLEL_WORK
     except (Interrupted, KeyboardInterrupt):
         pass
     finally:
@@ -338,10 +349,11 @@ print("ended", flush=True)
 """
 
 
-def test_a_ctrl_c_while_threads_start_leaves_no_lock_taken() -> None:
+@pytest.mark.parametrize("parallel", [GRAPH, MACHINES], ids=["graph", "machines"])
+def test_a_ctrl_c_while_threads_start_leaves_no_lock_taken(parallel: str) -> None:
     """The main thread takes no lock that a job's thread needs to start or to end."""
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IN_A_LOCK],
+        [sys.executable, "-c", INTERRUPTED_IN_A_LOCK.replace("PARALLEL_WORK", parallel)],
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
