@@ -1,4 +1,4 @@
-"""HTTP requests with one deadline for all of it, and answers up to a size.
+"""HTTP requests with one deadline for all of it, answers up to a size, and why there was none.
 
 A socket's timeout limits one read only: a server that sends a byte a second never exceeds it. At
 the deadline the socket is shut down, so that whatever reads or writes ends at once.
@@ -6,14 +6,17 @@ the deadline the socket is shut down, so that whatever reads or writes ends at o
 
 from __future__ import annotations
 
+import http.client
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 import urllib3
+from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 PIECE = 64 * 1024
@@ -133,3 +136,51 @@ def read_answer(
     finally:
         response.release_conn()
     return bytes(body) if keep is None or size <= keep else None
+
+
+NOT_ACCEPTED = "the certificate is not accepted"
+"""The beginning of the reason where a proxy, or another server, answers with its certificate."""
+
+
+WORDS: Sequence[tuple[type[BaseException], str]] = (
+    (exceptions.NameResolutionError, "the host name does not resolve"),
+    (socket.gaierror, "the host name does not resolve"),
+    (exceptions.ReadTimeoutError, "the answer timed out"),
+    (http.client.RemoteDisconnected, "the connection was closed without an answer"),
+    (http.client.BadStatusLine, "what answers does not speak HTTP"),
+    (http.client.IncompleteRead, "the connection was closed in the middle of the answer"),
+    (exceptions.IncompleteRead, "the connection was closed in the middle of the answer"),
+)
+"""What exceptions mean; the first that fits (http.client's are also the system's errors)."""
+
+
+def why_broken(error: BaseException) -> str:
+    """Return why a request had no answer, without the names of Python's objects and numbers.
+
+    Args:
+        error: an exception of urllib3, urllib, http.client, ssl or the system, as they raise them
+            (https://urllib3.readthedocs.io/en/stable/reference/urllib3.exceptions.html).
+    """
+    inner = _innermost(error)
+    for kind, words in WORDS:
+        if isinstance(error, kind) or isinstance(inner, kind):
+            return words
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"{NOT_ACCEPTED}: {inner.verify_message}"
+    if isinstance(inner, ssl.SSLError) and inner.reason:
+        return f"TLS: {inner.reason.replace('_', ' ').lower()}"
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror[:1].lower() + inner.strerror[1:]
+    if isinstance(inner, TimeoutError) or isinstance(error, exceptions.ConnectTimeoutError):
+        return "the connection timed out"
+    return " ".join(str(inner).split())[:200]
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return what an exception wraps, as its cause or as its last argument."""
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        wrapped = next((arg for arg in error.args[::-1] if isinstance(arg, Exception)), None)
+        error = wrapped or error.__cause__ or error
+    return error

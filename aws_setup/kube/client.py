@@ -18,7 +18,7 @@ from aws_setup.config.regular_files import read_file
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining, within
 from aws_setup.engine.decoding import Undecodable, json_object
-from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
+from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer, why_broken
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
@@ -316,10 +316,10 @@ class KubeClient:
                     preload_content=False,
                 )
                 data = read_answer(answer, most=ANSWER_LIMIT) or b""
-            except urllib3.exceptions.NameResolutionError as error:
-                return Reply(0, f"{UNRESOLVED}: {error}", unresolved=True)
+            except urllib3.exceptions.NameResolutionError:
+                return Reply(0, UNRESOLVED, unresolved=True)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                return late if guard.expired else Reply(0, " ".join(str(error).split()))
+                return late if guard.expired else Reply(0, why_broken(error))
             except AnswerTooLong as error:
                 raise KubeError(f"{method} {url}", str(error), HINT_PROXY, status=0) from None
         if guard.expired:

@@ -23,6 +23,7 @@ from aws_setup.engine.http_deadline import (
     GuardedHttpsPool,
     guarded,
     read_answer,
+    why_broken,
 )
 from aws_setup.engine.wait import format_duration
 from aws_setup.engine.write_guard import before_write
@@ -174,27 +175,27 @@ class HttpConnection:
     def _translate(self, error: Exception) -> Exception:
         """Return the error of a failed exchange: permanent (SetupError), or transient."""
         url = self.endpoint.url
-        text = str(error)
+        text, why = str(error), why_broken(error)
         if isinstance(error, http.NameResolutionError):
             return SetupError(
                 f"the API host {url} cannot be found",
                 "its host name does not resolve",
                 "correct the name; the name of a new load balancer resolves after some minutes",
             )
-        if isinstance(error, http.SSLError) and (permanent := _certificate_error(url, text)):
+        if isinstance(error, http.SSLError) and (permanent := _certificate_error(url, text, why)):
             return permanent
         if isinstance(error, http.NewConnectionError | http.ConnectTimeoutError):
-            return TransientError(f"no connection to {url}: {_short(text)}", unreachable=True)
-        return TransientError(f"the connection to {url} broke: {_short(text)}")
+            return TransientError(f"no connection to {url}: {why}", unreachable=True)
+        return TransientError(f"the connection to {url} broke: {why}")
 
 
-def _certificate_error(url: str, text: str) -> SetupError | None:
+def _certificate_error(url: str, text: str, why: str) -> SetupError | None:
     """Return the permanent error of a TLS handshake; None when the connection only broke."""
     message = text.lower()
     if "wrong_version_number" in message or "record layer" in message:
         plain = url.replace("https://", "http://", 1)
         return SetupError(
-            f"{url} does not use TLS", _short(text), f"try {plain}: the port may be plain http"
+            f"{url} does not use TLS", why, f"try {plain}: the port may be plain http"
         )
     if "fingerprint" in message:
         return SetupError(
@@ -206,16 +207,10 @@ def _certificate_error(url: str, text: str) -> SetupError | None:
     if "certificate" in message:
         return SetupError(
             f"the certificate of {url} is not trusted",
-            f"{_short(text)}; OpenWhisk's default certificate is self-signed",
+            f"{why}; OpenWhisk's default certificate is self-signed",
             "use --tunnel cluster, which needs no certificate, or -i, which accepts any",
         )
     return None
-
-
-def _short(text: str) -> str:
-    """Return the part of one of urllib3's messages that names the cause."""
-    internal = "object at 0x" in text or text.startswith("HTTP")
-    return text.rpartition(": ")[2].strip("()' ") if internal else text[:200]
 
 
 def _tls(endpoint: Endpoint) -> dict[str, Any]:

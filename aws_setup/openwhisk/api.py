@@ -16,7 +16,7 @@ from aws_setup.config import Config
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.decoding import whole_number
-from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer
+from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer, why_broken
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
@@ -273,7 +273,7 @@ def _get(url: str) -> tuple[int, str]:
             )
             body = read_answer(answer, most=ANSWER_LIMIT) or b""
         except (urllib3.exceptions.HTTPError, OSError, AnswerTooLong) as error:
-            text = late if guard.expired else " ".join(str(error).split())[-120:]
+            text = late if guard.expired else why_broken(error)
             return NOT_CONNECTED if isinstance(error, UNCONNECTED) else 0, text
     # A socket that the deadline shuts down ends an answer of unknown length as its end does.
     return (0, late) if guard.expired else (answer.status, body[:500].decode("utf-8", "replace"))

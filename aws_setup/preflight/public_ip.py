@@ -16,6 +16,7 @@ from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.config.version import USER_AGENT
+from aws_setup.engine.http_deadline import why_broken
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 if TYPE_CHECKING:
@@ -127,9 +128,8 @@ def _look_up() -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return why a request failed, without the wrapping and the number of a system's error."""
-    inner = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
-    return str(getattr(inner, "strerror", None) or inner)
+    """Return why a request failed; of an answer with an error its status."""
+    return str(error) if isinstance(error, HTTPError) else why_broken(error)
 
 
 def check(planned: PlannedResources) -> CheckResult:

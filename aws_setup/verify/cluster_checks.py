@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.eks.node_labels import GROUP_LABEL, count_ready, not_ready
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec, node_group_specs
+from aws_setup.engine.http_deadline import why_broken
 from aws_setup.engine.wording import count_of
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import NODE, POD, STATEFUL_SET
@@ -156,7 +157,7 @@ def presented(host: str, port: int) -> str:
         ):
             data = secured.getpeercert(binary_form=True)
     except OSError as error:
-        raise Broken(f"it presents no certificate: {error}", CONFIGURE) from error
+        raise Broken(f"it presents no certificate: {why_broken(error)}", CONFIGURE) from error
     if not data:
         raise Broken("it presents no certificate", CONFIGURE)
     return ssl.DER_cert_to_PEM_cert(data)
