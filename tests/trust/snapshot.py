@@ -106,7 +106,7 @@ MASKS = (
     (re.compile(r"\.\d{8}T\d{4}Z\.[0-9a-f]{8}\b"), ".DEADLINE"),
     (_ID, "ID"),
     (re.compile(r"127\.0\.0\.\d:\d+|localhost:\d+|(?<=:)\d{5}\b"), "HOST"),
-    (re.compile(r'((?:FromPort|ToPort|InstancePort)": |TCP:)[3-6]\d{4}\b'), r"\1N"),
+    (re.compile(r'((?:[A-Z][A-Za-z]*Port|[a-z_]*port)": "?|TCP:)[3-6]\d{4}\b'), r"\1N"),
     (re.compile(r"-\d+(?=\.us-east-1\.elb\.)"), "-N"),
     (re.compile(r"\bip-10-0-\d+-\d+"), "NODE"),
     (re.compile(r"-----BEGIN CERTIFICATE-----[^-]*"), "CERTIFICATE"),
@@ -444,7 +444,7 @@ def _files(folder: Path) -> Iterator[str]:
             if not RECORDS.search(str(path)):
                 yield f"local {shown} {path.stat().st_mode & 0o777:o}"
             if _strict.get() and not UNREAD_FILES.search(str(shown)):
-                yield f"content {shown} {_content(path)}"
+                yield f"content {shown} {_content(path, folder)}"
 
 
 UNREAD_FILES = re.compile(r"\.(out|err|log|jsonl|html|1|jar)$|\.kube/cache/")
@@ -455,7 +455,8 @@ DRAWN = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*( ?UTC|Z|\+00:00)?"), "TIME"),
     (re.compile(r"\b\d+\.\d+\.\d+\.\d+\b|\b\d+-\d+-\d+-\d+\b"), "ADDRESS"),
     (re.compile(r"\bus-east-1[a-f]\b"), "ZONE"),
-    (re.compile(r"(?<=Port )\d+"), "PORT"),
+    (re.compile(r"(?<=Port )\d+|(?<=_port: )\d+"), "PORT"),
+    (re.compile(r"\bSHA256:[\w+/]{43}"), "KEY"),
     (re.compile(r"PRIVATE KEY-----[^-]*"), "KEY"),
     (re.compile(r"\b(AAAA|LS0t)[\w+/=]{20,}"), "KEY"),
     (re.compile(r"\b[0-9a-f]{8,64}\b"), "HEX"),
@@ -464,9 +465,13 @@ DRAWN = (
 """What is replaced in the operator's files, too: times, addresses, zones, keys, and secrets."""
 
 
-def _content(path: Path) -> str:
-    """Return a digest of a local file without what is drawn or a time."""
-    return _content_digest(path.suffix, path.read_text(encoding="utf-8", errors="replace"))
+def _content(path: Path, world: Path) -> str:
+    """Return a digest of a local file without what is drawn, a time, or the world's own folder.
+
+    Without the folder equal states of two processes are equal: each has a world of its own.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return _content_digest(path.suffix, text.replace(str(world.parent), "FOLDER"))
 
 
 @lru_cache(8192)

@@ -72,3 +72,15 @@ def _leaks(world: World, cliff: Cliff, expected: Undisturbed, ends: Path) -> lis
         text[text.find("canary") :][: len("canary-planted in")]
         for text in (ends.read_text(), killed.failure)
     ]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
+@pytest.mark.timeout(600)
+def test_equal_states_of_two_processes_are_equal() -> None:
+    """Each has a world of its own: a folder, ports and keys that say nothing of the state."""
+    states = []
+    for _ in range(2):
+        with open_world() as world:
+            story.advance(world, story.PHASES["create"])
+            states.append(story.state(world))
+    assert states[0] == states[1]

@@ -66,10 +66,14 @@ class Workspace:
         return self.folder / "config_aws.yaml"
 
     def build_jar(self, number: int) -> None:
-        """Write a jar with the main class of NameNode actions; each number is a different build."""
+        """Write a jar with the main class of NameNode actions; each number is a different build.
+
+        A build has the same bytes always: its entries have zip's first date, not the present one.
+        """
+        build = random.Random(number).randbytes(JAR_BYTES)
         with zipfile.ZipFile(self.folder / "namenode.jar", "w") as jar:
-            jar.writestr(MAIN_CLASS_FILE, b"\xca\xfe\xba\xbe")
-            jar.writestr("build", random.Random(number).randbytes(JAR_BYTES))
+            for name, content in ((MAIN_CLASS_FILE, b"\xca\xfe\xba\xbe"), ("build", build)):
+                jar.writestr(zipfile.ZipInfo(name), content)
 
     def runs(self) -> list[RunRecord]:
         """Return the runs in the scripts' event log."""
