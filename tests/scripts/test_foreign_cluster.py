@@ -11,22 +11,14 @@ import pytest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from configure_eks_cluster import SCRIPT as CONFIGURE
 from create_aws_infrastructure import SCRIPT
+from tests.scripts.test_foreign_in_vpc import NETWORK
 from tests.support.aws import client, tagged, where
 from tests.support.scripts import prepare, run
 
 CLUSTER = "kubernetes.io/cluster/shared"
 CLAIM = "kubernetes.io/created-for/pvc/name"
 OURS = {"lambda-fs:deployment": "lambda-fs"}
-NETWORK: dict[str, Any] = {
-    "eks_cluster_name": "shared",
-    "create_eks_cluster": False,
-    "create_ndb_cluster": False,
-    "create_zookeeper_vms": False,
-    "create_lambda_fs_client_vm": False,
-    "create_hops_fs_client_vm": False,
-    "create_launch_templates": False,
-    "create_autoscaling_groups": False,
-}
+SHARED: dict[str, Any] = {**NETWORK, "eks_cluster_name": "shared"}
 
 
 def volume(**owner: str) -> str:
@@ -139,7 +131,7 @@ def test_what_a_cluster_of_this_name_left_is_kept_and_named(
 def test_volumes_older_than_our_cluster_are_those_of_an_earlier_one(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
-    folder = prepare(tmp_path / "work", **{**NETWORK, "create_eks_cluster": True})
+    folder = prepare(tmp_path / "work", **{**SHARED, "create_eks_cluster": True})
     foreign = earlier(cloud, volume())
     assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
     own = volume()
@@ -155,7 +147,7 @@ def test_load_balancers_of_an_earlier_cluster_elsewhere_keep_their_groups(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
     """The destroy of configure: our group has the tags of our Service, as Kubernetes gives it."""
-    folder = prepare(tmp_path / "work", **{**NETWORK, "create_eks_cluster": True})
+    folder = prepare(tmp_path / "work", **{**SHARED, "create_eks_cluster": True})
     vpc, subnet = other_vpc()
     foreign = group(vpc, "k8s-elb-a", **{CLUSTER: "owned"})
     second = group(vpc, "k8s-elb-b", **{CLUSTER: "owned", "lambda-fs:deployment": "other"})
@@ -173,7 +165,7 @@ def test_what_a_cluster_of_others_made_in_our_vpc_is_kept_and_named(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
     """The cluster is only used: its tag says nothing about this deployment."""
-    folder = prepare(tmp_path / "work", **NETWORK)
+    folder = prepare(tmp_path / "work", **SHARED)
     assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
     vpc, subnets = network()
     cluster_of_others("shared", subnets)
@@ -195,7 +187,7 @@ def test_what_a_cluster_of_others_made_in_our_vpc_is_kept_and_named(
 def test_a_cluster_whose_name_begins_like_ours_keeps_its_groups_and_rules(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
-    folder = prepare(tmp_path / "work", **{**NETWORK, "create_eks_cluster": True})
+    folder = prepare(tmp_path / "work", **{**SHARED, "create_eks_cluster": True})
     assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
     vpc, _ = network()
     theirs = {"kubernetes.io/cluster/shared-2": "owned"}
@@ -218,7 +210,7 @@ def test_a_node_that_others_added_to_our_cluster_is_named_at_once(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
     """It is billed, and no step of destroy ends it: EKS does not know self-managed nodes."""
-    folder = prepare(tmp_path / "work", **{**NETWORK, "create_eks_cluster": True})
+    folder = prepare(tmp_path / "work", **{**SHARED, "create_eks_cluster": True})
     assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
     _, subnets = network()
     made = client("ec2").run_instances(
@@ -238,7 +230,7 @@ def test_a_node_that_others_added_to_our_cluster_is_named_at_once(
 
 
 def test_the_price_does_not_count_volumes_of_others(cloud: RehearsalCloud, tmp_path: Path) -> None:
-    folder = prepare(tmp_path / "work", **{**NETWORK, "create_eks_cluster": True})
+    folder = prepare(tmp_path / "work", **{**SHARED, "create_eks_cluster": True})
     earlier(cloud, volume())
     assert run(SCRIPT, folder, "--yes", "--json").exit_code == 0
     before = run(SCRIPT, folder, "status", "--json").document["cost"]["parts"]
