@@ -120,10 +120,15 @@ class MachinePool:
                     clock=self.clock,
                     name=name,
                     private_ip=private_ip,
-                    on_change=self.survey.forget,
+                    on_change=self._forget,
                 )
                 self._machines[instance_id] = machine
             return machine
+
+    def _forget(self) -> None:
+        """Believe nothing that was read before: something is changed on a machine."""
+        self.survey.forget()
+        self._silent.clear()
 
     def close(self) -> None:
         """Close every connection."""
@@ -185,8 +190,8 @@ class MachinePool:
     def which_answer(self, machines: Sequence[Machine], *, lacks: str = "") -> list[bool]:
         """Return of each machine whether SSH works on it now.
 
-        One that does not answer is not tried again for SILENT_SECONDS, unless `wait_for_ssh` waits
-        for it: each of the steps that are examined next would need STAGE_TIMEOUT to find that out.
+        One that does not answer is not tried again for SILENT_SECONDS, before a machine is changed
+        or `wait_for_ssh` waits: each step examined next would need STAGE_TIMEOUT to find that out.
 
         Args:
             machines: those that are tried.
