@@ -10,7 +10,7 @@ from pathlib import Path
 from aws_setup.errors import Refused
 from aws_setup.report.page import check_target
 
-DEFAULT_SPEED = 60.0
+DEFAULT_SPEED = 100.0
 """How many times faster than real time the demo runs by default."""
 
 MIN_SPEED, MAX_SPEED = 0.001, 1000.0
@@ -74,7 +74,7 @@ def check_options(arguments: argparse.Namespace) -> DemoOptions:
     if not (math.isfinite(speed) and MIN_SPEED <= speed <= MAX_SPEED):
         raise InvalidInput(
             f"--speed {speed:g}: must be a number from {MIN_SPEED:g} to {MAX_SPEED:g}, "
-            "such as 60, or 1 for real time"
+            f"such as {DEFAULT_SPEED:g}, or 1 for real time"
         )
     check_port(arguments.port)
     if arguments.html is not None:
