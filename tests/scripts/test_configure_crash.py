@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from aws_setup.engine.retry import SERVER_RESTARTING
-from aws_setup.rehearsal.core import protocol
 from aws_setup.rehearsal.core.faults import ConnectionDropped
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.scripts.test_configure import release_of
@@ -73,7 +72,7 @@ def killer_in(zoo: Lab, patch: pytest.MonkeyPatch) -> Killer:
 
     def handle(request: Any) -> Any:
         try:
-            killer.passes(write=not protocol.decode(request).reads)
+            killer.passes(write=not request.call.reads)
         except ConnectionResetError:
             raise ConnectionDropped from None
         return in_aws(request)

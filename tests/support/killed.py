@@ -23,7 +23,7 @@ import pytest
 
 from aws_setup.aws import run_lock_store
 from aws_setup.engine.processes import ProcessId, is_running
-from aws_setup.rehearsal.core import loopback, protocol
+from aws_setup.rehearsal.core import loopback
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.types import AwsError
@@ -44,7 +44,7 @@ def _too_late(*_: object) -> None:
 
 def _writes(request: HttpRequest) -> bool:
     try:
-        return not protocol.decode(request).reads
+        return not request.call.reads
     except AwsError:
         return False
 

@@ -104,7 +104,7 @@ def cut_off(kill: Kill) -> Iterator[None]:
             return in_aws(request)
         # A code that is not tried again: the rest of the run is of no interest.
         error = AwsError("ExpiredTokenException", "the run was killed", status=403)
-        return protocol.encode_error(protocol.decode(request), error, "0")
+        return protocol.encode_error(request.call, error, "0")
 
     def answer(self: KubeApiServer, request: Any) -> Any:
         if kill.happened:

@@ -235,7 +235,7 @@ def _tap_aws(tap: Tap) -> None:
 
     def handle(request: Any) -> Any:
         try:
-            call = protocol.decode(request)
+            call = request.call
         except AwsError:
             return in_aws(request)
         if tap.dead:

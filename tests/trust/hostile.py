@@ -124,7 +124,7 @@ def _check_dates(world: World) -> None:
         signed = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if date else now
         if abs(signed - now) <= timedelta(minutes=5):
             return plain(request)
-        call = protocol.decode(request)
+        call = request.call
         code = "RequestExpired" if call.service == "ec2" else "SignatureDoesNotMatch"
         message = f"Signature not yet current: {date} is still later than {now:%Y%m%dT%H%M%SZ}"
         return protocol.encode_error(call, AwsError(code, message, status=403), NO_ID)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from aws_setup.rehearsal.core import loopback, protocol
+from aws_setup.rehearsal.core import loopback
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
@@ -92,7 +92,7 @@ class MachinesFollow:
 
 def _may_change_machines(request: HttpRequest) -> bool:
     try:
-        call = protocol.decode(request)
+        call = request.call
     except AwsError:
         return False
     return call.service in ("ec2", "autoscaling") and (not call.reads or call.action in CHANGES)

@@ -134,7 +134,7 @@ class Cloud:
         """
         request_id = str(uuid.uuid4())
         try:
-            call = protocol.decode(request)
+            call = request.call
         except AwsError as error:
             unknown = Call("sts", "GetCallerIdentity", {}, "", ACCOUNT)
             return protocol.encode_error(unknown, error, request_id)

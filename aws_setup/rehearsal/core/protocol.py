@@ -47,6 +47,11 @@ class HttpRequest:
     """Header names in lower case."""
     body: bytes = b""
 
+    @functools.cached_property
+    def call(self) -> Call:
+        """The call of this request; raises AwsError when it has none."""
+        return decode(self)
+
 
 @dataclass(frozen=True)
 class HttpAnswer:
