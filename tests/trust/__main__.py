@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--kind", action="append", choices=[*Kind], help="only this kind of them")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="N of each command")
     parser.add_argument("--seed", type=int, default=1, help="the order, and what is sampled")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="for each pair")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="for each pair")
     parser.add_argument("--examples", type=int, default=2000, metavar="N", help="for each reader")
     parser.add_argument("--every", action="store_true", help="recover from equal states, too")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -79,13 +79,14 @@ class Cut(Exception):
 
 @dataclass
 class Tap:
-    """Counts the writes of a run and lets one of them go wrong."""
+    """Counts the writes of a run and lets some of them go wrong."""
 
     environment: Environment
     pid: int = 0
     """The process of the run."""
-    cliff: Cliff | None = None
-    reached: bool = False
+    cliffs: Sequence[Cliff] = ()
+    """What goes wrong in the run, each at a write (or read) of another name."""
+    reached: set[Cliff] = field(default_factory=set)
     dead: bool = False
     names: list[str] = field(default_factory=list)
     """The writes of the run, one after the other; `reads` are its other requests."""
@@ -114,10 +115,10 @@ class Tap:
         _tap_ssh(self)
         _tap_openwhisk(self)
 
-    def arm(self, cliff: Cliff | None, *, phase: str = "") -> None:
-        """Start to count the writes of the next run, of which one may go wrong."""
+    def arm(self, *cliffs: Cliff, phase: str = "") -> None:
+        """Start to count the writes of the next run, of which some may go wrong."""
         self.phase = phase
-        self.cliff, self.reached, self.dead = cliff, False, False
+        self.cliffs, self.reached, self.dead = cliffs, set(), False
         self.names.clear()
         self.reads.clear()
         self.counts.clear()
@@ -126,7 +127,7 @@ class Tap:
         """Forget the run and its requests, in a fork without the threads that had the lock."""
         self.lock = threading.RLock()
         self.at_write, self.pid = None, 0
-        self.arm(None)
+        self.arm()
 
     def read(self, name: str, execute: Callable[[], Any], fail: Callable[[Kind], Any]) -> Any:
         """Carry out a request that writes nothing; as `write`, but no run is killed at it."""
@@ -185,14 +186,13 @@ class Tap:
                 raise Cut
             self.counts[name] += 1
             names.append(name)
-            cliff = self.cliff
-            if cliff is None or name != cliff.write:
-                return None
             number = self.counts[name]
-            if number < cliff.number or (number > cliff.number and cliff.kind not in PERSISTENT):
-                return None
-            self.reached = True
-            return cliff.kind
+            for cliff in self.cliffs:
+                lasts = cliff.kind in PERSISTENT and number > cliff.number
+                if name == cliff.write and (number == cliff.number or lasts):
+                    self.reached.add(cliff)
+                    return cliff.kind
+            return None
 
     def _kill(self) -> None:
         """End the run as a power cut does: with the programs that it has started."""

@@ -256,7 +256,7 @@ def _disturbed(world: World, case: Case) -> int:
     variables = {
         name: value.replace("@", f"{world.folder}/") for name, value in case.variables.items()
     }
-    world.tap.arm(None)
+    world.tap.arm()
     world.tap.before_write = before_write
     try:
         code = world.run(phase.script, *phase.words, **variables)

@@ -179,7 +179,7 @@ class LockWatch:
 
 def _at_once(ends: Ends, pair: Pair, seed: int, first: str) -> End:
     world = ends.world
-    world.tap.arm(None)
+    world.tap.arm()
     watch = LockWatch(world)
     runs = [
         _start(world, phase, f"run-{place}", first, elsewhere=pair.elsewhere and place == 1)

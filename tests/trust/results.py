@@ -167,9 +167,8 @@ def _states(cliffs: Sequence[Result]) -> str:
     recoveries = [result for result in left if result.recovered]
     again = len(recoveries) - len({(result.row, result.state) for result in recoveries})
     return (
-        f"Each of the {len(left):,} disturbed runs was run; they left {len(states):,} different "
-        f"states. Recoveries: {len(recoveries):,}, of them {again:,} from a state that is equal to "
-        "an earlier one."
+        f"The {len(left):,} disturbances left {len(states):,} different states. Recoveries: "
+        f"{len(recoveries):,}, of them {again:,} from a state that is equal to an earlier one."
     )
 
 

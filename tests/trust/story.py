@@ -6,8 +6,8 @@ import hashlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tests.support import disturbed
@@ -62,12 +62,12 @@ class Undisturbed:
     """The names of the operator's files that were written, one after the other."""
 
 
-def act(world: World, phase: Phase, cliff: Cliff | None = None) -> int:
-    """Run a phase, with a cliff or undisturbed, and return its exit code."""
-    if cliff and cliff.write.startswith(LOCAL):
-        return _act_on_file(world, phase, cliff)
-    world.tap.arm(cliff)
-    once = cliff is not None and cliff.kind in PERSISTENT
+def act(world: World, phase: Phase, *cliffs: Cliff) -> int:
+    """Run a phase, with cliffs or undisturbed, and return its exit code."""
+    if cliffs and cliffs[0].write.startswith(LOCAL):
+        return _act_on_file(world, phase, *cliffs)
+    world.tap.arm(*cliffs)
+    once = any(cliff.kind in PERSISTENT for cliff in cliffs)
     code = world.run(phase.script, *phase.words, **(ONCE if once else {}))
     world.settle()
     return code
@@ -75,11 +75,12 @@ def act(world: World, phase: Phase, cliff: Cliff | None = None) -> int:
 
 def _act_on_file(world: World, phase: Phase, cliff: Cliff) -> int:
     """Run a phase in which a file on the operator's computer cannot be written."""
-    world.tap.arm(None)
+    world.tap.arm()
     where = f"{cliff.write.removeprefix(LOCAL)}|{cliff.number}|{cliff.kind}"
     code = world.run(phase.script, *phase.words, **{disturbed.LOCAL: where})
     world.settle()
-    world.tap.reached = (world.folder / disturbed.REACHED).exists()
+    if (world.folder / disturbed.REACHED).exists():
+        world.tap.reached.add(cliff)
     _written(world)
     return code
 
@@ -99,7 +100,7 @@ def undisturbed(world: World, phase: Phase) -> Undisturbed:
     def attempt() -> Undisturbed:
         before = take(world)
         destroyed = before if phase is DESTROY else world.fork(lambda: _destroyed(world))
-        world.tap.arm(None)
+        world.tap.arm()
         code = world.run(phase.script, *phase.words, **{disturbed.LOCAL: "|0|"})
         world.settle()
         files = _written(world)
@@ -198,13 +199,41 @@ def attempt(
         act(world, PHASES[cliff.phase], cliff)
         if not world.tap.reached:
             return NOT_REACHED
-        world.tap.arm(None)
+        world.tap.arm()
         return _recovered(world, cliff, expected, known)
 
     try:
         return world.fork(fall)
     except Failed as failure:
         return Outcome(str(failure))
+
+
+def attempt_together(
+    world: World, cliffs: Sequence[Cliff], expected: Undisturbed, known: Known
+) -> Mapping[Cliff, Outcome]:
+    """Try cliffs of one command in one run; return how those that it came to ended.
+
+    Where that run is not survived, each must be tried alone, and nothing is returned.
+    """
+
+    def fall() -> Mapping[Cliff, Outcome]:
+        act(world, PHASES[cliffs[0].phase], *cliffs)
+        reached = [cliff for cliff in cliffs if cliff in world.tap.reached]
+        if not reached:
+            return {}
+        world.tap.arm()
+        end = _recovered(world, reached[0], expected, known)
+        if end.failure:
+            return {}
+        return {
+            cliff: replace(end, recovered=end.recovered and cliff == reached[0])
+            for cliff in reached
+        }
+
+    try:
+        return world.fork(fall)
+    except Failed:
+        return {}
 
 
 Report = Callable[[Cliff, Outcome, float], int]
@@ -227,7 +256,7 @@ def attempt_kills(
 
     def play() -> int:
         worlds = KeptWorlds(world, wanted, recover)
-        world.tap.arm(None, phase=phase.name)
+        world.tap.arm(phase=phase.name)
         with worlds.kept():
             code = world.run(phase.script, *phase.words)
         if code:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from tests.trust import snapshot
+import pytest
+
+from tests.trust import snapshot, story
 from tests.trust.cliffs import ENDS_RUN, Cliff, Kind
-from tests.trust.groups import AGAIN, Plan, Tries, numbered
+from tests.trust.groups import AGAIN, TOGETHER, Plan, Tries, _try, batches, numbered
 from tests.trust.results import Recoveries, Result, first_order, read, record, table
 
 DENIED = Result("cliffs", "create: denied x #1", "create", "denied", 2.0, state="s", recovered=True)
@@ -81,7 +84,7 @@ def test_the_table_counts_runs_and_states(tmp_path: Path) -> None:
     found = read(path)
     assert all(result.commit for result in found)
     text = table(found)
-    assert "Each of the 3 disturbed runs was run; they left 2 different states" in text
+    assert "The 3 disturbances left 2 different states" in text
     assert "| create |  |  |  | 1 of 1 | 2 of 2 |  |" in text
 
 
@@ -97,3 +100,45 @@ def test_what_the_user_keeps_may_be_as_before_or_as_after_the_command() -> None:
     assert snapshot.outside(before, after, after) == ""
     assert snapshot.outside(before, after, Counter()) != ""
     assert snapshot.outside(before, after, after + Counter(["subnet"])) != ""
+
+
+def lost(write: str, number: int = 1) -> Cliff:
+    return Cliff("create", write, number, Kind.LOST)
+
+
+def test_lost_answers_share_runs_but_never_those_of_one_name() -> None:
+    every = [lost(f"aws {name}", number) for name in "abcde" for number in (1, 2)]
+    every += [lost(f"helm {name}") for name in "abcde"]
+    made = batches(every)
+    assert sorted(str(one) for batch in made for one in batch) == sorted(map(str, every))
+    assert max(map(len, made)) == TOGETHER
+    for batch in made:
+        assert len({one.write for one in batch}) == len(batch), "its next call is the same again"
+        assert sum(one.write.startswith("helm") for one in batch) <= 2
+
+
+def test_lost_answers_that_a_shared_run_does_not_survive_are_tried_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results.jsonl"
+    unused: Any = None
+    bad, late, good = lost("bad"), lost("late"), lost("good")
+
+    def together(_: Any, cliffs: list[Cliff], *__: Any) -> dict[Cliff, story.Outcome]:
+        fine = {it: story.Outcome("", "s") for it in cliffs if it is not late}
+        return {} if bad in cliffs else fine
+
+    def alone(_: Any, one: Cliff, *__: Any) -> story.Outcome:
+        return story.Outcome("run again: exit code 1" if one is bad else "", "s", recovered=True)
+
+    monkeypatch.setattr(story, "attempt_together", together)
+    monkeypatch.setattr(story, "attempt", alone)
+    assert _try(unused, [good, late], unused, tries(path)) == 0
+    assert [(it.case, it.recovered) for it in read(path)] == [
+        (str(good), False),
+        (str(late), True),
+    ]
+    path.unlink()
+    assert _try(unused, [good, bad, late], unused, tries(path)) == 1
+    ends = {it.case: it.survived for it in read(path)}
+    assert ends == {str(good): True, str(bad): False, str(late): True}
