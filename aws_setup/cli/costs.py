@@ -11,6 +11,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.paused import format_time
 from aws_setup.cli.command_run import CommandRun, note_prices
 from aws_setup.config.paths import receipt_path
+from aws_setup.engine.file_errors import FREE_SPACE, is_full
 from aws_setup.engine.plan import Row
 from aws_setup.engine.receipt import read_costs, write_costs
 from aws_setup.engine.runner import EventKind, Listener, Outcome, StepEvent, remove
@@ -87,5 +88,6 @@ class RemovalCost:
             write_costs(path, head, encode(bill, ended=ended))
         except OSError as error:
             why = f"{path}: {error.strerror or error}"
-            problem = Problem("the cost could not be kept", why, "make the receipt writable")
+            fix = FREE_SPACE if is_full(error) else "make the receipt writable"
+            problem = Problem("the cost could not be kept", why, fix)
             run.warn([problem])

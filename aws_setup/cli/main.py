@@ -86,7 +86,7 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
     report.problems(incomplete_log(), warning=True)
     report.problems(result.problems)
     report.document(result)
-    return result.exit_code
+    return result.exit_code if report.is_complete() else result.exit_code or 1
 
 
 _signals: list[int] = []
@@ -96,6 +96,10 @@ An exception of a signal's handler can be lost: Python prints or drops those of 
 (https://docs.python.org/3/reference/datamodel.html#object.__del__), and libraries turn a
 KeyboardInterrupt into errors of their own.
 """
+
+
+CAUSES = {"SIGINT": "Ctrl-C", "SIGHUP": "the terminal was closed"}
+"""Signal -> what has sent it; others are called by their names."""
 
 
 def _end_as_with_ctrl_c() -> None:
@@ -115,7 +119,8 @@ def _end_as_with_ctrl_c() -> None:
 def _note_interruption(result: Result) -> None:
     result.result = "interrupted"
     hint = "run the same command again: it resumes where it stopped"
-    result.problems.append(Problem("interrupted", "Ctrl-C", hint))
+    name = signal.Signals(_signals[0]).name if _signals else "SIGINT"
+    result.problems.append(Problem("interrupted", CAUSES.get(name, name), hint))
 
 
 def _log_to_stderr() -> None:
@@ -167,12 +172,13 @@ def find_config(path: str | None, folder: Path) -> Path:
     places = list(dict.fromkeys(str(candidate.absolute()) for candidate in candidates))
     folders = [place for place in places if Path(place).is_dir()]
     why = f"{folders[0]} is a folder" if folders else f"there is no {' and no '.join(places)}"
-    raise Refused(
-        "no configuration file",
-        why,
-        "copy sample_config_aws.yaml to config_aws.yaml and replace its placeholders, or add "
-        "-y FILE",
+    fix = (
+        "correct the path of -y; a new file begins as a copy of sample_config_aws.yaml"
+        if path
+        else "copy sample_config_aws.yaml to config_aws.yaml and replace its placeholders, or add "
+        "-y FILE"
     )
+    raise Refused("no configuration file", why, fix)
 
 
 def _note_failure(result: Result, error: Exception, *, verbose: bool) -> None:

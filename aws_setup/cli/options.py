@@ -13,6 +13,7 @@ import click
 
 from aws_setup import __version__
 from aws_setup.cli.completion import complete_only
+from aws_setup.engine.output_stream import discard, open_missing, unwritten
 from aws_setup.errors import Problem
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Command(click.Command):
             # As it ends, Python would look for garbage in all that lives.
             atexit.register(gc.freeze)
         words = list(sys.argv[1:] if args is None else args)
+        open_missing()
         try:
             super().main(words, **settings | {"standalone_mode": False})
         except click.UsageError as error:
@@ -47,6 +49,11 @@ class Command(click.Command):
             sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(130)
+        except OSError as error:  # of click's own output, such as --help
+            discard(sys.stdout)
+            problem = unwritten(error)
+            sys.stderr.write(f"error: {problem.what}: {problem.why}\n  Fix: {problem.hint}\n")
+            sys.exit(1)
         sys.exit(0)
 
 

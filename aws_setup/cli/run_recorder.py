@@ -12,6 +12,7 @@ from typing import Any
 from aws_setup.cli.debug_log import redact
 from aws_setup.config import Config
 from aws_setup.config.paths import events_path
+from aws_setup.engine.file_errors import fix_of
 from aws_setup.engine.graph import transitive_reduction
 from aws_setup.engine.history import (
     EventLog,
@@ -147,7 +148,7 @@ class RunRecorder:
             )
         except OSError as error:
             why = f"{html}: {error.strerror or error}; the run itself is not affected"
-            hint = "set --html to a file in a folder that you may write"
+            hint = fix_of(error, "set --html to a file in a folder that you may write")
             return [Problem("the report could not be written", why, hint)]
         report.message(f"The report is in {html}.")
         return []

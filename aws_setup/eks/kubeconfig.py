@@ -20,6 +20,7 @@ from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import read_file
 from aws_setup.eks import kubeconfig_text
+from aws_setup.engine.file_errors import fix_of
 from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.temporary_files import HIDDEN, delete_abandoned
@@ -228,7 +229,8 @@ def rewrite(
         write_private(path.resolve(), changed if changed is not None else _dumped(document))
     except OSError as error:
         what, why = f"the kubeconfig {path} cannot be written", error.strerror or str(error)
-        raise Refused(what, why, "set kubeconfig_path to a file that can be written") from error
+        fix = "set kubeconfig_path to a file that can be written"
+        raise Refused(what, why, fix_of(error, fix)) from error
 
 
 def _dumped(document: Mapping[str, Any]) -> str:

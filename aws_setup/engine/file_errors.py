@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from aws_setup.errors import Problem
 
@@ -11,19 +14,39 @@ NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
+FREE_SPACE = "free space on this computer's disk"
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk is full."""
+    return error.errno in NO_SPACE
+
+
+def fix_of(error: OSError, otherwise: str) -> str:
+    """Return the fix of a file that cannot be written: `otherwise`, unless the disk is full."""
+    return f"{FREE_SPACE}, then run the same command again" if is_full(error) else otherwise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in the errors of its writes: the operating system does not, nor Python."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
 
 def file_problem(error: OSError) -> Problem | None:
     """Return the problem of a file; None for an error that names none, as of a connection."""
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    if not names and error.errno not in NO_SPACE:
+    if not names and not is_full(error):
         return None
     what = f"{' or '.join(names)} cannot be used" if names else "a file cannot be written"
-    return Problem(what, error.strerror or str(error), _fix(error.errno))
+    return Problem(what, error.strerror or str(error), _fix(error))
 
 
-def _fix(number: int | None) -> str:
-    if number in NO_SPACE:
-        return "free space on this computer's disk, then run the same command again"
-    if number in NOT_ALLOWED:
+def _fix(error: OSError) -> str:
+    if error.errno in NOT_ALLOWED:
         return "make it one that you may read and write, then run the same command again"
-    return "correct that path, then run the same command again"
+    return fix_of(error, "correct that path, then run the same command again")

@@ -17,6 +17,7 @@ from typing import Any
 
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import Undecodable, json_object
+from aws_setup.engine.file_errors import FREE_SPACE, is_full
 from aws_setup.engine.private_files import append_private, write_private
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.safe_text import json_text, one_line
@@ -167,7 +168,8 @@ class EventLog:
             write()
         except OSError as error:
             why = f"{self._path}: {error.strerror or error}; the run continued without it"
-            hint = "make the file writable, if you need reports and timelines of the next runs"
+            fix = FREE_SPACE if is_full(error) else "make the file writable"
+            hint = f"{fix}, if you need reports and timelines of the next runs"
             self.warning = Problem("the event log could not be written", why, hint)
             self._path = None
 

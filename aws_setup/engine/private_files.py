@@ -13,6 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from aws_setup.engine.file_errors import naming
 from aws_setup.engine.temporary_files import owned_prefix
 from aws_setup.engine.wait import SystemClock
 
@@ -54,7 +55,7 @@ def write_private(path: Path, content: str | bytes) -> None:
     prefix = owned_prefix(path.parent, f".{path.name}.")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
         _replace(Path(name), path)
     except BaseException:
@@ -97,7 +98,7 @@ def keep_copy(path: Path, content: str | bytes) -> Path:
             if copy.is_file() and copy.read_bytes() == data:
                 return copy
             continue
-        with os.fdopen(handle, "wb") as file:
+        with naming(copy), os.fdopen(handle, "wb") as file:
             file.write(data)
         return copy
     raise AssertionError("counting ends")
@@ -111,7 +112,8 @@ def append_private(path: Path, text: str) -> None:
     """
     handle = open_private(path, append=True)
     try:
-        os.write(handle, text.encode("utf-8", "replace"))
+        with naming(path):
+            os.write(handle, text.encode("utf-8", "replace"))
     finally:
         os.close(handle)
 

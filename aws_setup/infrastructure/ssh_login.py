@@ -9,6 +9,7 @@ from pathlib import Path
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.paths import known_hosts_path, ssh_config_path
+from aws_setup.engine.file_errors import fix_of
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Found
 from aws_setup.errors import SetupError
@@ -95,7 +96,7 @@ def update_login_file(ctx: Context, deleted: Collection[str] = ()) -> None:
         raise SetupError(
             f"the OpenSSH configuration {path} cannot be written",
             error.strerror or str(error),
-            "make its folder one that you may write, and the file no folder",
+            fix_of(error, "make its folder one that you may write, and the file no folder"),
         ) from None
 
 

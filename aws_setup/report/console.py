@@ -15,6 +15,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from aws_setup.engine.output_stream import OutputStream, unwritten
 from aws_setup.engine.plan import Row
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import json_text, one_line, visible
@@ -78,9 +79,18 @@ class Report:
             if isinstance(stream, io.TextIOWrapper):
                 # A terminal or a pipe whose encoding has no λ gets ? for it, never an error.
                 stream.reconfigure(errors="replace")
-        self.out = SafeConsole(file=sys.stdout, soft_wrap=True, **plainly)  # type: ignore[arg-type]
-        self.err = SafeConsole(file=sys.stderr, **plainly)  # type: ignore[arg-type]
+        self._streams = OutputStream(sys.stdout), OutputStream(sys.stderr)
+        out, err = self._streams
+        self.out = SafeConsole(file=out, soft_wrap=True, **plainly)  # type: ignore[arg-type]
+        self.err = SafeConsole(file=err, **plainly)  # type: ignore[arg-type]
         self.live = self.err.is_terminal and not colour and not style.quiet
+
+    def is_complete(self) -> bool:
+        """Whether everything was written; what went wrong is told on stderr, also with --json."""
+        errors = [stream.error for stream in self._streams if stream.error]
+        for error in errors:
+            self._problem(unwritten(error))
+        return not errors
 
     def message(self, text: str) -> None:
         """Print a message on stderr; nothing with --quiet."""
@@ -146,17 +156,20 @@ class Report:
 
     def problems(self, problems: Sequence[Problem], *, warning: bool = False) -> None:
         """Print problems on stderr: what failed and why on one line, the fix on the next."""
-        sign, style = ("warning", "yellow") if warning else ("error", "bold red")
         if self.style.json:
             return
         for problem in problems:
-            line = Text(f"{sign}: ", style=style)
-            line.append(one_line(problem.what), style="default")
-            if problem.why:
-                line.append(f": {one_line(problem.why)}", style="default")
-            print_line(self.err, line)
-            if problem.hint:
-                print_line(self.err, Text(f"  Fix: {one_line(problem.hint)}"))
+            self._problem(problem, warning=warning)
+
+    def _problem(self, problem: Problem, *, warning: bool = False) -> None:
+        sign, style = ("warning", "yellow") if warning else ("error", "bold red")
+        line = Text(f"{sign}: ", style=style)
+        line.append(one_line(problem.what), style="default")
+        if problem.why:
+            line.append(f": {one_line(problem.why)}", style="default")
+        print_line(self.err, line)
+        if problem.hint:
+            print_line(self.err, Text(f"  Fix: {one_line(problem.hint)}"))
 
     @contextmanager
     def progress(

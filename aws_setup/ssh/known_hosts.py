@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.engine.decoding import read_bytes
+from aws_setup.engine.file_errors import fix_of
 from aws_setup.engine.private_files import append_private
 from aws_setup.errors import SetupError
 from aws_setup.ssh.keys import fingerprint, kind_name
@@ -84,7 +85,7 @@ class KnownHosts:
             raise SetupError(
                 f"the host keys cannot be stored in {self.path}",
                 error.strerror or str(error),
-                "make that file a regular file that you may write, or remove it",
+                fix_of(error, "make that file a regular file that you may write, or remove it"),
             ) from None
 
 

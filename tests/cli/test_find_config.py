@@ -34,3 +34,7 @@ def test_elsewhere_both_places_are_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_folder_is_called_one(tmp_path: Path) -> None:
     assert refusal(str(tmp_path), tmp_path).why == f"{tmp_path} is a folder"
+
+
+def test_the_fix_of_a_wrong_path_is_not_to_give_one(tmp_path: Path) -> None:
+    assert refusal(str(tmp_path / "none.yaml"), tmp_path).hint.startswith("correct the path of -y")

@@ -70,6 +70,10 @@ sys.exit(run_guarded(invocation, lambda *_: None))
 """
 
 
+WHY = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "the terminal was closed"}
+"""Signal -> what the run says of it."""
+
+
 def program(case: str, number: str = "SIGINT") -> list[str]:
     text = RUN.replace("{number}", number).replace("{case}", case)
     return [sys.executable, "-c", text]
@@ -90,6 +94,7 @@ def test_a_signal_that_is_lost_on_its_way_ends_the_run_as_interrupted(
     )
     assert ended.returncode == 130, ended.stderr
     assert '"result": "interrupted"' in ended.stdout
+    assert f'"why": "{WHY[number]}"' in ended.stdout
     assert "allow-my-ip" not in ended.stdout
 
 

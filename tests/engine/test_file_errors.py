@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aws_setup.engine.file_errors import file_problem
 from aws_setup.engine.plan import to_problem
-from aws_setup.engine.private_files import write_private
+from aws_setup.engine.private_files import append_private, keep_copy, write_private
 from aws_setup.engine.result import Result
+from aws_setup.errors import SetupError
+from aws_setup.ssh.known_hosts import HostKey, KnownHosts
 
 
 def raised(path: Path) -> OSError:
@@ -39,6 +43,44 @@ def test_a_full_disk_is_told_without_a_path() -> None:
     problem = to_problem(caught.value)
     assert (problem.what, problem.why) == ("a file cannot be written", os.strerror(errno.ENOSPC))
     assert "free space" in problem.hint
+
+
+class FullDisk(io.BytesIO):
+    """A file on a full disk."""
+
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def full(*_: object) -> FullDisk:
+    return FullDisk()
+
+
+def full_disk(*_: object) -> int:
+    return FullDisk().write(b"")
+
+
+@pytest.mark.parametrize("write", [write_private, append_private, keep_copy])
+def test_a_file_that_a_full_disk_refuses_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, str], object]
+) -> None:
+    monkeypatch.setattr(os, "fdopen", full)
+    monkeypatch.setattr(os, "write", full_disk)
+    with pytest.raises(OSError) as caught:
+        write(tmp_path / "receipt", "text")
+    found = file_problem(caught.value)
+    assert found
+    assert found.what == f"{tmp_path / 'receipt'} cannot be used"
+    assert found.hint.startswith("free space")
+
+
+def test_host_keys_on_a_full_disk_want_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "write", full_disk)
+    with pytest.raises(SetupError) as caught:
+        KnownHosts(tmp_path / "hosts").add("i-0", [HostKey("ssh-ed25519", b"key")])
+    assert caught.value.problems[0].hint.startswith("free space")
 
 
 def test_a_folder_without_permission_has_its_own_fix() -> None:

@@ -1,0 +1,56 @@
+"""An output that cannot be written ends no run; its error is told unless its reader has gone."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+
+import pytest
+
+from aws_setup.engine.output_stream import OutputStream, open_missing, unwritten
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk that is full from the second text on."""
+
+    def write(self, text: str) -> int:
+        if self.getvalue():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)
+
+
+def test_a_full_disk_is_told_and_ends_nothing() -> None:
+    disk = FullDisk()
+    stream = OutputStream(disk)
+    assert [stream.write("plan\n"), stream.write("vpc\n")] == [5, 4]
+    stream.flush()
+    assert disk.getvalue() == "plan\n"
+    assert stream.error
+    problem = unwritten(stream.error)
+    assert problem.why == os.strerror(errno.ENOSPC)
+    assert problem.hint.startswith("free space")
+
+
+def test_a_reader_that_has_gone_wanted_no_more() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+        stream = OutputStream(pipe)
+        for _ in range(2):
+            stream.write("x" * 100_000)
+            stream.flush()
+    assert stream.error is None
+
+
+def test_what_else_a_stream_has_is_its_own() -> None:
+    stream = OutputStream(io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    assert (stream.encoding, stream.isatty()) == ("latin-1", False)
+
+
+def test_a_closed_output_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    open_missing()
+    with sys.stdout as opened:
+        assert opened.write("plan") == 4
