@@ -1,16 +1,10 @@
-"""A world full of other people's resources, and their state byte for byte.
-
-They have the names, Name tags, address ranges, security groups and labels of our deployment, in
-the same account, cluster and OpenWhisk namespace, wherever AWS, Kubernetes and OpenWhisk let two
-things have one name; elsewhere they have similar names.
-"""
+"""A world full of other people's resources, and their state byte for byte."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from aws_setup.rehearsal.aws.parameters import Parameters
@@ -18,17 +12,11 @@ from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.accounts import acting_in
 from aws_setup.rehearsal.environment import Environment
 from tests.trust import story
+from tests.trust.aws_state import GONE, all_allowed, described
 from tests.trust.client import KEY, aws_client
-from tests.trust.snapshot import GONE, READS
+from tests.trust.planted import PLANTS, plant_in_account, plant_in_other_account
 from tests.trust.story import CONFIGURE, CREATE, WHISK, Phase
 from tests.trust.world import World
-
-NEIGHBOUR = {
-    "deployment_name": "lambda-fs-2",
-    "eks_cluster_name": "lambda-fs-eks-cluster-2",
-    "eks_iam_role_name": "lambda-fs-eks-cluster-role-2",
-}
-"""What another deployment must call differently; all else is as ours."""
 
 STORY = [
     *story.STORY[:-1],
@@ -68,24 +56,12 @@ def state(environment: Environment) -> dict[str, str]:
 
 def _listed(environment: Environment, key: str = KEY) -> Iterator[tuple[str, str]]:
     """Yield what the list calls of an account show."""
-    cloud = environment.cloud
-    held, cloud.settings.policies = cloud.settings.policies, []
-    try:
-        for service, calls in READS.items():
-            for name, member in calls:
-                for item in getattr(aws_client(environment.cloud, service, key=key), name)()[
-                    member
-                ]:
-                    for one in item["Instances"] if member == "Reservations" else [item]:
-                        known = one.get("State")
-                        known = known.get("Name") if isinstance(known, dict) else known
-                        if known not in GONE:
-                            yield (
-                                f"{name} {next(one[key] for key in IDS if key in one)}",
-                                _text(one),
-                            )
-    finally:
-        cloud.settings.policies = held
+    with all_allowed(environment.cloud):
+        for name, item in described(environment.cloud, key):
+            known = item.get("State")
+            known = known.get("Name") if isinstance(known, dict) else known
+            if known not in GONE:
+                yield f"{name} {next(item[it] for it in IDS if it in item)}", _text(item)
 
 
 def _aws(environment: Environment) -> Iterator[tuple[str, str]]:
@@ -103,15 +79,12 @@ def _aws(environment: Environment) -> Iterator[tuple[str, str]]:
 
 def _eks(environment: Environment) -> Iterator[tuple[str, str]]:
     cloud, client = environment.cloud, aws_client(environment.cloud, "eks")
-    held, cloud.settings.policies = cloud.settings.policies, []
-    try:
+    with all_allowed(cloud):
         for name in client.list_clusters()["clusters"]:
             yield f"cluster {name}", _text(client.describe_cluster(name=name)["cluster"])
             for addon in client.list_addons(clusterName=name)["addons"]:
                 found = client.describe_addon(clusterName=name, addonName=addon)["addon"]
                 yield f"add-on {name} {addon}", _text(found)
-    finally:
-        cloud.settings.policies = held
 
 
 def _cluster(environment: Environment) -> Iterator[tuple[str, str]]:
@@ -138,121 +111,6 @@ def changed(before: State, now: State) -> str:
                 f"changed: {key} … {text[at - 60 : at + 60]} -> {now[key][at - 60 : at + 60]}"
             )
     return "\n".join(lines)
-
-
-def plant_in_account(world: World) -> None:
-    """Make another deployment, take our tags from its network, and add single resources."""
-    config = world.folder / "config_aws.yaml"
-    ours = config.read_text(encoding="utf-8")
-    config.write_text(ours + "".join(f"{key}: {value}\n" for key, value in NEIGHBOUR.items()))
-    cloud = world.environment.cloud
-    held, cloud.settings.policies = cloud.settings.policies, []
-    try:
-        story.advance(world, story.PHASES["create"])
-        _strip(world.environment)
-        _single(world.environment)
-    finally:
-        cloud.settings.policies = held
-        config.write_text(ours, encoding="utf-8")
-
-
-def _strip(environment: Environment) -> None:
-    """Take the tags of lambda-fs from the network: what is left are equal Name tags."""
-    ec2 = aws_client(environment.cloud, "ec2")
-    prefixes = ("vpc-", "subnet-", "igw-", "rtb-", "sg-", "nat-", "eipalloc-")
-    tags = ec2.describe_tags()["Tags"]
-    for tag in tags:
-        if tag["Key"].startswith("lambda-fs:") and tag["ResourceId"].startswith(prefixes):
-            ec2.delete_tags(Resources=[tag["ResourceId"]], Tags=[{"Key": tag["Key"]}])
-
-
-def _tags(kind: str, **tags: str) -> dict[str, Any]:
-    pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-    return {"TagSpecifications": [{"ResourceType": kind, "Tags": pairs}]}
-
-
-def _single(environment: Environment) -> None:
-    """Make single resources whose names and tags are like ours."""
-    ec2, iam = aws_client(environment.cloud, "ec2"), aws_client(environment.cloud, "iam")
-    for tags in (
-        {"Name": "ndb-manager-node", "Project": "LambdaFS"},
-        {"Lambda-FS:deployment": "lambda-fs"},
-        {"lambda-fs:deployment": "lambda-fs-22", "lambda-fs:step": "ndb manager"},
-        {"kubernetes.io/cluster/lambda-fs-eks-cluster-2": "owned", "KubernetesCluster": "x"},
-    ):
-        ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, **_tags("volume", **tags))
-    _of_an_earlier_cluster(environment)
-    ec2.create_key_pair(KeyName="rehearsal-old")
-    template = {"InstanceType": "t3.micro", "ImageId": "ami-01d2cba66e4fe4e1e"}
-    ec2.create_launch_template(LaunchTemplateName="hopsfs_clients-old", LaunchTemplateData=template)
-    trust = {"Version": "2012-10-17", "Statement": []}
-    for name in ("lambda-fs-eks-node-role-old", "lambda-fs-deadline-old", "lambda-fs"):
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-    ssm = aws_client(environment.cloud, "ssm")
-    for name in (
-        "lambda-fs/password",
-        "lambda-fs/lock/note",
-        "lambda-fs/lock-2",
-        "lambda-fs-3/lock/1",
-    ):
-        ssm.put_parameter(
-            Name=f"/lambda-fs/lambda-{name}", Value='{"state": "free"}', Type="String"
-        )
-
-
-def _of_an_earlier_cluster(environment: Environment) -> None:
-    """Make what a cluster of the name of ours left, which somebody had in another VPC before."""
-    cloud, ec2 = environment.cloud, aws_client(environment.cloud, "ec2")
-    owned = {"kubernetes.io/cluster/lambda-fs-eks-cluster": "owned"}
-    claim = {"kubernetes.io/created-for/pvc/name": "owdev-couchdb-pvc", **owned}
-    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, **_tags("volume", **claim))
-    cloud.backend("ec2", "us-east-1").volumes[volume["VolumeId"]].create_time -= timedelta(days=1)
-    vpc = ec2.describe_vpcs()["Vpcs"][-1]["VpcId"]
-    for name in ("k8s-elb-a0123456789", "eks-cluster-sg-lambda-fs-eks-cluster-77"):
-        ec2.create_security_group(
-            GroupName=name, Description=name, VpcId=vpc, **_tags("security-group", **owned)
-        )
-
-
-def plant_in_cluster(world: World) -> None:
-    """Add objects of other people to our cluster, some with the names of our release."""
-    [api] = [api for name, api in world.environment.hooks.apis.items() if not name.endswith("-2")]
-    put, space = api.state.put, "openwhisk-2"
-    put("namespaces", {"metadata": {"name": space, "labels": {"app": "owdev"}}})
-    release = {"owner": "helm", "name": "owdev", "status": "deployed", "version": "1"}
-    for namespace, name in ((space, "owdev"), ("default", "theirs")):
-        metadata = {
-            "name": f"sh.helm.release.v1.{name}.v1",
-            "namespace": namespace,
-            "labels": {**release, "name": name},
-        }
-        put("secrets", {"metadata": metadata, "type": "helm.sh/release.v1", "data": {}})
-    named = {"name": "owdev-nginx", "namespace": space, "labels": {"release": "owdev"}}
-    for plural in ("configmaps", "secrets"):
-        put(plural, {"metadata": named, "data": {}})
-    put("serviceaccounts", {"metadata": {**named, "name": "ebs-csi-controller-sa"}})
-    gp2 = {"metadata": {"name": "gp3-theirs"}, "provisioner": "ebs.csi.aws.com"}
-    put("storageclasses", gp2)
-    put("clusterroles", {"metadata": {"name": "owdev-theirs"}, "rules": []})
-
-
-def plant_in_openwhisk(world: World) -> None:
-    """Add actions, a trigger and a package of other people, and what they run beside OpenWhisk."""
-    store = world.environment.openwhisk.whisk.store
-    for name in ("namenode", "namenode00", "namenode-1", "namenode2x", "mynamenode0", "NameNode0"):
-        store.actions[name] = {**store.actions["namenode0"], "name": name, "version": "0.0.7"}
-        store.code[name] = "theirs"
-    [api] = [api for name, api in world.environment.hooks.apis.items() if not name.endswith("-2")]
-    theirs = {"name": "theirs", "namespace": "openwhisk", "labels": {"app": "owdev"}}
-    api.state.put("services", {"metadata": theirs, "spec": {"selector": {"app": "owdev"}}})
-    store.others.update({"triggers": ["namenode0-timer"], "packages": ["namenode-tools"]})
-
-
-PLANTS: Mapping[str, Callable[[World], None]] = {
-    "create": plant_in_cluster,
-    "register": plant_in_openwhisk,
-}
-"""Command -> what other people do after it."""
 
 
 def run_story(world: World, phases: Sequence[Phase] = STORY) -> Iterator[tuple[str, str]]:
@@ -316,7 +174,7 @@ def destroy_elsewhere(world: World) -> Iterator[tuple[str, str]]:
     story.advance(world, story.PHASES["create"])
     cloud = world.environment.cloud
     cloud.settings.accounts = {OTHER_KEY: OTHER_ACCOUNT}
-    _plant_in_account(world.environment, OTHER_KEY)
+    plant_in_other_account(world.environment, OTHER_KEY)
     for name, words, variables in (
         ("another region", ("--region", "eu-west-1"), {}),
         ("another account", (), {"AWS_ACCESS_KEY_ID": OTHER_KEY}),
@@ -327,24 +185,6 @@ def destroy_elsewhere(world: World) -> Iterator[tuple[str, str]]:
         if code or NOTHING not in world.output or name.split()[-1] not in world.output:
             why = why or f"exit code {code}\n{world.output}"
         yield f"destroy in {name}", why
-
-
-def _plant_in_account(environment: Environment, key: str) -> None:
-    """Make resources with the names of ours, and without our tags, in the account of a key."""
-    ec2, iam = (
-        aws_client(environment.cloud, "ec2", key=key),
-        aws_client(environment.cloud, "iam", key=key),
-    )
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", **_tags("vpc", Name="lambda-fs-vpc"))["Vpc"]
-    for name in ("lambda-fs-security-group", "serverless-hopsfs-sg"):
-        ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc["VpcId"])
-    ec2.create_volume(
-        AvailabilityZone="us-east-1a", Size=1, **_tags("volume", Name="ndb-manager-node")
-    )
-    trust = {"Version": "2012-10-17", "Statement": []}
-    for role in list(environment.cloud.backend("iam").roles.values()):
-        if role.name.startswith("lambda-fs"):
-            iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=json.dumps(trust))
 
 
 def _everywhere(world: World) -> dict[str, str]:

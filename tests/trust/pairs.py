@@ -13,6 +13,7 @@ from itertools import permutations
 from aws_setup.rehearsal.aws.parameters import Parameters
 from tests.support.script_runs import Request, Run
 from tests.trust import snapshot, story
+from tests.trust.aws_state import LOCK
 from tests.trust.groups import AGAIN
 from tests.trust.snapshot import Snapshot
 from tests.trust.story import ACTIONS, WHISK, Phase
@@ -166,7 +167,7 @@ class LockWatch:
 
     def _see(self, name: str) -> None:
         parameters = self._world.cloud.store_of(Parameters).items()
-        locks = [json.loads(it.value) for (_, key), it in parameters if snapshot.LOCK.search(key)]
+        locks = [json.loads(it.value) for (_, key), it in parameters if LOCK.search(key)]
         held = [lock["owner"] for lock in locks if lock["state"] == "held"]
         if len(held) != 1 and not name.startswith("aws ssm."):
             self.unlocked.append(f"{name}, where {len(held)} runs have the lock")

@@ -12,9 +12,10 @@ from aws_setup.rehearsal.vms.fake_shell import SCRIPTS
 from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files, survey
-from tests.trust.cliffs import OTHER_WRITES, SSH_WRITES, Kind
+from tests.trust.cliffs import Kind
 from tests.trust.groups import Plan, cliffs
 from tests.trust.results import read, table
+from tests.trust.taps import OTHER_WRITES, SSH_WRITES
 
 SAMPLE = {"create": 3, "extend": 6, "destroy": 1}
 """Command -> how many of its cliffs are tried here: the cheap one has one of each kind."""

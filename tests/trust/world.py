@@ -39,7 +39,8 @@ from tests.support.script_runs import Request, Run, Zygote
 from tests.support.signals import wait_until_stopped
 from tests.trust import snapshot
 from tests.trust.canaries import VARIABLES, Search
-from tests.trust.cliffs import Tap, untapped_at_end
+from tests.trust.cliffs import Tap
+from tests.trust.taps import tapped
 
 T = TypeVar("T")
 
@@ -261,8 +262,8 @@ def world(zygote: Zygote, folder: Path, **config: Any) -> Iterator[World]:
         variables = workspace.environment(environment, os.environ)
         variables |= {**VARIABLES, **FAST_HELM, "TMPDIR": str(temporary)}
         follow = MachinesFollow(cloud, machines)
-        stack.enter_context(untapped_at_end())
-        tap, search = Tap(environment), Search(folder, temporary, environment)
+        tap = stack.enter_context(tapped(environment))
+        search = Search(folder, temporary, environment)
         tap.sent, tap.helm = search.see, search.look
         # The clients that this makes are made for all copies of the world.
         snapshot.take(environment, folder)
