@@ -159,10 +159,3 @@ def check_private(path: Path) -> None:
 
 def _refusal(path: Path, why: str) -> OSError:
     return OSError(errno.ELOOP, why, str(path))
-
-
-def readable_by_others(path: Path) -> bool:
-    """Whether other users of this computer may read a file; False where modes say nothing."""
-    if WINDOWS:
-        return False
-    return bool(path.stat().st_mode & 0o044)

@@ -44,7 +44,6 @@ class JarEntry:
 
     name: str
     record: int
-    record_length: int
     offset: int
     start: int
     end: int
@@ -169,9 +168,8 @@ def _entries(data: bytes, directory: int, end: int, source: str) -> Iterator[Jar
         stop = start + header + size
         if flags & HAS_DESCRIPTOR:
             stop = _descriptor_end(data, stop, crc)
-        length = CENTRAL.size + sum(lengths)
-        yield JarEntry(name, at, length, fields[16], start, stop, header)
-        at += length
+        yield JarEntry(name, at, fields[16], start, stop, header)
+        at += CENTRAL.size + sum(lengths)
 
 
 def _descriptor_end(data: bytes, at: int, crc: int) -> int:

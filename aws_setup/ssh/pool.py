@@ -255,7 +255,7 @@ class MachinePool:
                 if not error.transient:
                     raise
                 last[:] = [error]
-                return Pending(f"{machine.name}: {error.stage}")
+                return Pending(f"{machine.name}: cannot be reached yet ({error.stage})")
 
         try:
             return wait_until(

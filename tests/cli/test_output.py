@@ -54,9 +54,7 @@ def test_a_full_disk_is_named_without_a_traceback(
 
 
 @full_device
-def test_what_succeeds_without_its_output_has_failed(
-    cloud: RehearsalCloud, tmp_path: Path
-) -> None:
+def test_what_succeeds_without_its_output_has_failed(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work", **only("create_lambda_fs_client_vm"))
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(

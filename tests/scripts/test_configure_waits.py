@@ -21,8 +21,6 @@ from tests.support.cluster import Lab, lab
 
 pytestmark = pytest.mark.timeout(240)
 
-ROLE = "zoo-ebs-csi"
-
 
 @pytest.fixture
 def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:

@@ -2,106 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.rehearsal.environment import write_scripts
-from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.client_files import PUBLISHED_PASSWORD
-from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
-from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
 from tests.support.aws import client
-from tests.support.machines import needs_machines, shared_key
-from tests.support.ndb import mariadb_template
-from tests.support.script_runs import run_script
-
-ROOT = Path(__file__).resolve().parents[2]
-MANAGER_AMI = "ami-0ef872c16032b2aeb"
+from tests.support.laptop import Laptop, actions, laptop_beside
+from tests.support.machines import needs_machines
 
 pytestmark = [needs_machines, pytest.mark.timeout(300)]
-
-
-@dataclass
-class Laptop:
-    """The researcher's folder: key, configuration, receipts, SQL scripts."""
-
-    folder: Path
-
-    def run(self, *words: str, code: int = 0, typed: str = "") -> dict[str, Any]:
-        """Run the script and return its JSON document; what is `typed` is typed on a terminal."""
-        keyboard, terminal = os.openpty()
-        os.write(keyboard, f"{typed}\n".encode())
-        command = ("create_aws_infrastructure.py", *words, "--yes", "--json")
-        done = run_script(
-            *command,
-            folder=self.folder,
-            environment=os.environ,
-            stdin=terminal if typed else subprocess.DEVNULL,
-        )
-        os.close(terminal)
-        os.close(keyboard)
-        assert done.returncode == code, done.stdout + done.stderr
-        document: dict[str, Any] = json.loads(done.stdout)
-        return document
-
-    def receipt(self) -> dict[str, Any]:
-        """Return the receipt's steps."""
-        document = json.loads((self.folder / "receipts" / "lambda-fs.json").read_text())
-        found: dict[str, Any] = document["steps"]
-        return found
 
 
 @pytest.fixture
 def laptop(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Laptop]:
-    template = mariadb_template()
-    amis = {
-        **AMI_INSTALLERS,
-        MANAGER_AMI: (
-            images.install_ndb_manager,
-            partial(images.install_database, template=template),
-        ),
-    }
-    key = shared_key(tmp_path / "key")
-    public = key.with_suffix(".pub").read_text()
-    client("ec2").import_key_pair(KeyName="researcher", PublicKeyMaterial=public.encode())
-    write_scripts(tmp_path / "sql")
     monkeypatch.setenv("AWS_SETUP_PACE", "0.1")
-    with (
-        NamespaceVmPool(tmp_path / "vms", authorized_key=public) as vm_pool,
-        sync_vms(cloud, vm_pool, amis=amis),
-    ):
-        document = {
-            "ssh_keypair_name": "researcher",
-            "ssh_key_path": str(key),
-            "ssh_config_path": str(vm_pool.ssh_config),
-            "user_public_ip": "52.94.76.7",
-            "availability_zones": ["us-east-1a", "us-east-1b"],
-            "infrastructure_json_path": str(tmp_path / "receipts"),
-            "ndb_sql_scripts_dir": str(tmp_path / "sql"),
-            "num_ndb_datanodes": 2,
-            "create_eks_cluster": False,
-            "create_zookeeper_vms": False,
-            "create_launch_templates": False,
-            "create_autoscaling_groups": False,
-        }
-        (tmp_path / "config_aws.yaml").write_text(yaml.safe_dump(document))
-        yield Laptop(tmp_path)
-
-
-def actions(document: dict[str, Any]) -> dict[str, str]:
-    return {step["name"]: step["action"] for step in document["steps"]}
+    with laptop_beside(cloud, tmp_path, database=True, create_zookeeper_vms=False) as found:
+        yield found
 
 
 def test_missing_scripts_and_unknown_types_are_refused_before_anything_is_created(

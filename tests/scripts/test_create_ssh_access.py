@@ -19,8 +19,6 @@ from tests.support.aws import client, where
 from tests.support.machines import shared_key
 from tests.support.script_runs import run_script
 
-ROOT = Path(__file__).resolve().parents[2]
-
 IMPATIENT = """
 from aws_setup.ssh import connection, pool
 opened = connection._open_socket

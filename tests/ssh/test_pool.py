@@ -12,6 +12,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import SystemClock
+from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms.inprocess_ssh import ConcurrencyGauge
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import steps
@@ -19,6 +20,7 @@ from aws_setup.ssh.errors import RemoteError
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from aws_setup.tables import software as tables
+from tests.support.clock import RecordingClock
 from tests.support.machines import ADDRESSES, VmEnvironment, public_ip, shared_key
 
 COUNT = 200
@@ -125,3 +127,11 @@ def test_an_unknown_command_fails_as_in_a_shell(vms: InProcessVmPool, config: Co
     with pytest.raises(RemoteError) as caught:
         machine.run(["/opt/no/such/program"])
     assert caught.value.code == 127
+
+
+def test_a_wait_says_what_a_machine_lacks(config: Config) -> None:
+    notes: list[str] = []
+    pool = MachinePool(config, RecordingClock())
+    with pytest.raises(SetupError, match="cannot be reached"):
+        pool.wait_for_ssh([pool.machine("i-0", "")], deadline=5, note=notes.append)
+    assert notes[0] == "i-0: cannot be reached yet (address)"

@@ -10,8 +10,9 @@ import pytest
 
 from aws_setup.errors import SetupError
 from tests.trust.fuzz import search as fuzz_search
+from tests.trust.fuzz.adapters import Reader, machine, on_file, openwhisk
 from tests.trust.fuzz.mutate import EDGES
-from tests.trust.fuzz.readers import READERS, Reader, machine, on_file, openwhisk
+from tests.trust.fuzz.readers import READERS
 from tests.trust.fuzz.search import search
 
 EXAMPLES = 25

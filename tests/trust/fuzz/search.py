@@ -21,8 +21,8 @@ from rich.table import Table
 
 from aws_setup.errors import Problem, SetupError
 from aws_setup.report import Report, Style
+from tests.trust.fuzz.adapters import EXPECTED, Reader
 from tests.trust.fuzz.mutate import EDGES, damaged
-from tests.trust.fuzz.readers import EXPECTED, Reader
 
 SECONDS = 1.0
 """CPU time of one input, in this thread: servers of other tests may still run beside it."""
