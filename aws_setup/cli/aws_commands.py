@@ -19,6 +19,7 @@ from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.extend import check_duration
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.prompts import prompt_function
+from aws_setup.cli.receipt_place import warn_of_another_place
 from aws_setup.cli.run_lock import READING, new_lock, released, until_current
 from aws_setup.cli.run_recorder import RunRecorder
 from aws_setup.cli.script import Script
@@ -110,6 +111,7 @@ def run_verb(
                     duration=duration or "",
                     **flags,
                 )
+                warn_of_another_place(run, verb)
                 with comparing_addresses(result, lambda: ctx):
                     COMMANDS[verb](run)
 

@@ -51,7 +51,7 @@ def destroy(run: ScriptRun) -> None:
         raise Refused.all(refused)
     elsewhere = of_another_place(run.ctx)
     if elsewhere:
-        run.warn([elsewhere])
+        run.warn([elsewhere.warning("destroy")])
         rows = [
             replace(row, found=None) if is_elsewhere(row.step, elsewhere) else row for row in rows
         ]

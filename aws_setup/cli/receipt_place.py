@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.cli.command_run import CommandRun
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.safe_text import json_text
@@ -13,11 +16,40 @@ from aws_setup.errors import Problem
 ARN_ACCOUNT = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
 
 
-REGION_HINT = "to destroy it, add --region"
+@dataclass(frozen=True)
+class OtherPlace:
+    """Where the deployment of the receipt is: in `region`, or, where that is '', in an account."""
+
+    name: str
+    receipt: Path
+    here: str
+    region: str = ""
+
+    def warning(self, verb: str) -> Problem:
+        """Return the warning of a command that looks elsewhere."""
+        if self.region:
+            what = f"{self.name} was created in {self.region}, and this run looks in {self.here}"
+            use = f"add --region {self.region}"
+        else:
+            what = f"{self.name} was created in another account than that of these credentials"
+            use = "use its credentials, as with --profile"
+        why = f"{self.receipt} says so"
+        if verb == "destroy":
+            return Problem(
+                what,
+                f"{why}; the files of that deployment on this computer are kept",
+                f"to destroy it, {use}",
+            )
+        return Problem(
+            what,
+            why,
+            f"for that one, {use}; for another one here, set another infrastructure_json_path, "
+            "so that its files are kept",
+        )
 
 
-def of_another_place(ctx: Context) -> Problem | None:
-    """Return the warning that the receipt is of another account or region; None where it is not.
+def of_another_place(ctx: Context) -> OtherPlace | None:
+    """Return where the receipt's deployment is; None where it is in this account and region.
 
     A receipt that is missing, damaged, or names no account, is of no other place.
     """
@@ -27,16 +59,22 @@ def of_another_place(ctx: Context) -> Problem | None:
         region = json_object(content).get("aws_region")
     except (OSError, Undecodable):
         return None
-    name = ctx.config.deployment_name
-    kept = f"{path} says so; the files of that deployment on this computer are kept"
+    aws, name = ctx.aws, ctx.config.deployment_name
     accounts = set(ARN_ACCOUNT.findall(content.decode(errors="replace")))
-    if accounts and ctx.aws.identity.account not in accounts:
-        what = f"{name} was created in another account than that of these credentials"
-        return Problem(what, kept, "to destroy it, use its credentials, as with --profile")
-    if isinstance(region, str) and region in ctx.aws.known_regions() and region != ctx.aws.region:
-        what = f"{name} was created in {region}, and this run looks in {ctx.aws.region}"
-        return Problem(what, kept, f"{REGION_HINT} {region}")
+    if accounts and aws.identity.account not in accounts:
+        return OtherPlace(name, path, aws.region)
+    if isinstance(region, str) and region != aws.region and region in aws.known_regions():
+        return OtherPlace(name, path, aws.region, region)
     return None
+
+
+def warn_of_another_place(run: CommandRun[Context], verb: str) -> None:
+    """Warn that a command looks elsewhere than where the receipt's deployment is.
+
+    destroy does so itself: it keeps that deployment's files.
+    """
+    if verb != "destroy" and (place := of_another_place(run.ctx)):
+        run.warn([place.warning(verb)])
 
 
 def may_be_of(account: str, entry: object) -> bool:
@@ -45,11 +83,10 @@ def may_be_of(account: str, entry: object) -> bool:
     return not accounts or account in accounts
 
 
-def is_elsewhere(step: Step, place: Problem | None) -> bool:
+def is_elsewhere(step: Step, place: OtherPlace | None) -> bool:
     """Return whether a resource belongs to the deployment of another `place`.
 
     In another region these are files on this computer, and what is seen from all regions, such as
     roles; in another account they are the files alone.
     """
-    region = place is not None and place.hint.startswith(REGION_HINT)
-    return place is not None and (step.local or (region and not step.regional))
+    return place is not None and (step.local or (bool(place.region) and not step.regional))

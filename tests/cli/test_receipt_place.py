@@ -15,7 +15,7 @@ from aws_setup.config.paths import receipt_path
 ROLE = '{"aws_region": "us-east-1", "steps": {"role": {"id": "arn:aws:iam::123456789012:role/r"}}}'
 
 
-def place(folder: Path, receipt: str | None, *, region: str, account: str) -> str:
+def place(folder: Path, receipt: str | None, *, region: str, account: str, verb: str) -> str:
     """Return the warning about a receipt, '' for none."""
     config = Config(
         ssh_keypair_name="k", ssh_key_path="k", infrastructure_json_path=str(folder / "records")
@@ -30,10 +30,14 @@ def place(folder: Path, receipt: str | None, *, region: str, account: str) -> st
     )
     ctx: Any = SimpleNamespace(config=config, aws=aws)
     found = of_another_place(ctx)
-    return f"{found.what} {found.hint}" if found else ""
+    if found is None:
+        return ""
+    problem = found.warning(verb)
+    return f"{problem.what} {problem.hint}"
 
 
 @pytest.mark.kind("A7")
+@pytest.mark.parametrize("verb", ["destroy", "status"])
 @pytest.mark.parametrize(
     ("receipt", "region", "account", "says"),
     [
@@ -48,7 +52,8 @@ def place(folder: Path, receipt: str | None, *, region: str, account: str) -> st
     ],
 )
 def test_a_receipt_is_of_one_account_and_region(
-    tmp_path: Path, receipt: str | None, region: str, account: str, says: str
+    tmp_path: Path, receipt: str | None, region: str, account: str, says: str, verb: str
 ) -> None:
-    found = place(tmp_path, receipt, region=region, account=account)
+    found = place(tmp_path, receipt, region=region, account=account, verb=verb)
     assert says in found if says else found == ""
+    assert not found or ("destroy" in found) == (verb == "destroy")
