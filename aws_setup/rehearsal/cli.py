@@ -7,12 +7,15 @@ import gc
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from aws_setup.engine.file_errors import file_problem
+from aws_setup.engine.output_stream import OutputStream
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.core.admin_api import validation_message
 from aws_setup.rehearsal.core.cleanup import Cleanup, stop_event
@@ -20,7 +23,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.demo import scenario
 from aws_setup.rehearsal.demo.runner import run_demo
-from aws_setup.rehearsal.demo.scenario import MIN_SPEED, InvalidInput, check_port
+from aws_setup.rehearsal.demo.scenario import MIN_SPEED, InvalidInput, check_port, start_error
 from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
 from aws_setup.rehearsal.environment import (
     Environment,
@@ -50,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InvalidInput as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except OSError as error:
+        problem = file_problem(error)
+        if problem is None:
+            raise
+        sys.stderr.write(f"error: {problem.what}: {problem.why}\n  Fix: {problem.hint}\n")
+        return 1
 
 
 def _demo_argument_parser() -> argparse.ArgumentParser:
@@ -123,23 +132,24 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
     if 0 < settings.speed < MIN_SPEED:
         raise InvalidInput(f"--speed {settings.speed:g}: must be 0, or at least {MIN_SPEED}")
     check_port(options.port)
-    with stop_event() as stop, Cleanup() as cleanup:
+    with stop_event() as stop, Cleanup() as cleanup, ExitStack() as stack:
         disks = options.machines or cleanup.folder / "machines"
         try:
-            with run_environment(
+            environment = run_environment(
                 disks, settings, port=options.port, imitate=options.imitate
-            ) as running:
-                _add_faults(running.cloud, faults)
-                workspace = Workspace(cleanup.folder, find_helm())
-                workspace.prepare(running)
-                _print(connection_instructions(running, workspace))
-                while not stop.wait(0.5):
-                    pass
-                _write_state(options.state_dir, running.cloud)
+            )
+            running = stack.enter_context(environment)
+            workspace = Workspace(cleanup.folder, find_helm())
+            workspace.prepare(running)
         except OSError as error:
-            raise InvalidInput(f"port {options.port}: {error.strerror or error}") from error
+            raise start_error(error, options.port) from error
         except SetupError as error:
             raise InvalidInput(f"--machines: {error}") from error
+        _add_faults(running.cloud, faults)
+        _print(connection_instructions(running, workspace))
+        while not stop.wait(0.5):
+            pass
+        _write_state(options.state_dir, running.cloud)
     _print("the emulated AWS has stopped", to=sys.stderr)
     return 0
 
@@ -215,9 +225,13 @@ def _write_state(folder: Path | None, cloud: RehearsalCloud) -> None:
         files["chaos.json"] = cloud.random_faults.report()
     for name, content in files.items():
         text = json.dumps(content, indent=1, default=str)
-        (folder / name).write_text(text + "\n", encoding="utf-8")
+        try:
+            (folder / name).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"{folder / name}: {error.strerror or error}") from error
 
 
 def _print(text: str, *, to: Any = None) -> None:
-    (to or sys.stdout).write(text + "\n")
-    (to or sys.stdout).flush()
+    stream = OutputStream(to or sys.stdout)
+    stream.write(text + "\n")
+    stream.flush()

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +43,14 @@ def server(state: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as process:
         yield process
         process.kill()
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `serve` end at once, as after a Ctrl-C."""
+    event = threading.Event()
+    event.set()
+    monkeypatch.setattr(cli, "stop_event", lambda: nullcontext(event))
 
 
 def test_serves_on_loopback_until_ctrl_c(
@@ -116,3 +126,23 @@ def test_machines_that_the_user_wants_imitated_have_that_as_their_reason(
     helm = tmp_path / "bin" / "helm"
     text = cli.connection_instructions(running, Workspace(tmp_path, helm))
     assert "The machines are imitated: --imitate-machines.\n" in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_state_that_cannot_be_written_at_the_end_is_named(
+    state: Path, stopped: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (state / "calls.json").symlink_to("/dev/full")
+    words = ["serve", "--speed", "0", "--imitate-machines", "--state-dir", str(state)]
+    assert main(words) == 2
+    assert f"error: {state / 'calls.json'}: No space left on device" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_read_enough_does_not_stop_the_cloud(
+    stopped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as pipe, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", pipe)
+        assert main(["serve", "--speed", "0", "--imitate-machines"]) == 0

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from aws_setup.rehearsal.demo.audit import (
 )
 from aws_setup.rehearsal.demo.aws_estimate import estimate_on_aws
 from aws_setup.rehearsal.demo.output import Output
-from aws_setup.rehearsal.demo.scenario import DEMO_STEPS, DemoOptions, DemoStep, InvalidInput
+from aws_setup.rehearsal.demo.scenario import DEMO_STEPS, DemoOptions, DemoStep, start_error
 from aws_setup.rehearsal.demo.workspace import Workspace, find_helm
 from aws_setup.rehearsal.environment import (
     Environment,
@@ -141,15 +141,13 @@ class DemoRunner:
 def _start_environment(folder: Path, options: DemoOptions) -> Iterator[Environment]:
     settings = Settings(speed=options.speed, lag=True, chaos=options.chaos)
     disks = folder / "machines"
-    try:
-        with run_environment(
-            disks, settings, port=options.port, imitate=options.imitate
-        ) as environment:
-            yield environment
-    except OSError as error:
-        if options.port and not isinstance(error, BrokenPipeError):
-            raise InvalidInput(f"port {options.port}: {error.strerror or error}") from error
-        raise
+    with ExitStack() as stack:
+        started = run_environment(disks, settings, port=options.port, imitate=options.imitate)
+        try:
+            environment = stack.enter_context(started)
+        except OSError as error:
+            raise start_error(error, options.port) from error
+        yield environment
 
 
 def _environment_facts(

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aws_setup.engine.file_errors import file_problem
 from aws_setup.errors import Refused
 from aws_setup.report.page import check_target
 
@@ -97,6 +98,15 @@ def check_port(port: int) -> None:
     """Reject a number that is not a port."""
     if not 0 <= port <= 65535:
         raise InvalidInput(f"--port {port}: must be a number from 0 to 65535")
+
+
+def start_error(error: OSError, port: int) -> InvalidInput:
+    """Return why the cloud cannot start: a file that cannot be used, else its port."""
+    problem = file_problem(error)
+    if problem:
+        return InvalidInput(f"{problem.what}: {problem.why}")
+    what = f"port {port}" if port else "the emulated AWS cannot start"
+    return InvalidInput(f"{what}: {error.strerror or error}")
 
 
 CREATE_SCRIPT = "create_aws_infrastructure.py"
