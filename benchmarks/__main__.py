@@ -9,13 +9,12 @@ busy computer changes seconds more than ratios; calls and the makespans do not d
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, command_line
 
 BENCHMARKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -42,11 +41,18 @@ def command(name: str, *, runs: int, write: bool) -> list[str]:
 
 def main() -> None:
     """Run the benchmarks; the exit code is 1 if one failed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs of each side (default 5)")
     parser.add_argument("--write", action="store_true", help="update the documents")
     usual = [name for name in BENCHMARKS if name not in OPT_IN]
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=usual)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=BENCHMARKS,
+        default=usual,
+        metavar="NAME",
+        help=f"some of {', '.join(BENCHMARKS)}",
+    )
     options = parser.parse_args()
     failed = []
     for name in options.only:

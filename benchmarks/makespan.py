@@ -13,7 +13,6 @@ thing after the other, computed from the same latencies.
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from dataclasses import replace
@@ -32,7 +31,7 @@ from aws_setup.rehearsal.core.settings import LATENCIES
 from aws_setup.rehearsal.kubernetes.controllers.context import DELAYS
 from aws_setup.report.gantt_svg import timeline_svg
 from aws_setup.report.timeline import critical_path, total_seconds
-from benchmarks.processes import conditions, write_block
+from benchmarks.processes import command_line, conditions, write_block
 from benchmarks.whisk import MEBIBYTES, make_jar
 from tests.support.kube import tool
 from tests.support.virtual_time import LIMIT, VirtualWorld, virtual_world
@@ -132,7 +131,7 @@ def joined(create: RunRecord, configure: RunRecord, *, at: float) -> RunRecord:
 
 def main() -> None:
     """Run the deployment's life once; print the table, or write it and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--write", action="store_true", help=f"update {DOCUMENT.name}")
     options = parser.parse_args()
     with temporary_folder() as temporary, patch.dict(os.environ):

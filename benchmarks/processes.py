@@ -6,6 +6,7 @@ import argparse
 import itertools
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -152,6 +153,25 @@ def write_block(document: Path, begin: str, end: str, text: str) -> None:
     document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
+class Paragraphs(argparse.HelpFormatter):
+    """Folds each paragraph of a description by itself; a command line stays as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        filled = []
+        for part in text.strip().split("\n\n"):
+            command = part.startswith("    ")
+            filled.append(part if command else super()._fill_text(part, width, indent))
+        return "\n\n".join(filled)
+
+
+def command_line(about: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark, whose text names its command."""
+    text = about or ""
+    found = re.search(r"python -m [\w.]+", text)
+    program = found.group() if found else None
+    return argparse.ArgumentParser(prog=program, description=text, formatter_class=Paragraphs)
+
+
 def publish(
     benchmark: Callable[[argparse.Namespace], Sequence[str]],
     document: Path,
@@ -171,7 +191,7 @@ def publish(
         about: the help text.
         add: adds arguments of this benchmark alone.
     """
-    parser = argparse.ArgumentParser(description=about)
+    parser = command_line(about)
     parser.add_argument("--runs", type=int, default=runs, help=f"of each side (default {runs})")
     add(parser)
     parser.add_argument("--write", action="store_true", help=f"update {document.name}")

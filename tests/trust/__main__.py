@@ -20,8 +20,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.trust", description=__doc__)
     for name, group in GROUPS.items():
         parser.add_argument(f"--{name}", action="store_true", help=f"only: {group.__doc__}")
-    parser.add_argument("--phase", action="append", help="only the writes of this command")
-    parser.add_argument("--kind", action="append", choices=[*Kind], help="only this kind of them")
+    phases, kinds = f"only the writes of {', '.join(PHASES)}", f"only {', '.join(Kind)}"
+    parser.add_argument("--phase", action="append", metavar="COMMAND", help=phases)
+    parser.add_argument("--kind", action="append", choices=[*Kind], metavar="KIND", help=kinds)
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="N of each command")
     parser.add_argument("--seed", type=int, default=1, help="the order, and what is sampled")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="for each pair")

@@ -13,15 +13,22 @@ from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, self_sig
 
 def main() -> None:
     """Serve; prints the variables to set and, at the end, the number of requests."""
-    parser = argparse.ArgumentParser(prog="python -m aws_setup.rehearsal.openwhisk")
+    parser = argparse.ArgumentParser(
+        prog="python -m aws_setup.rehearsal.openwhisk",
+        description="Run an emulated OpenWhisk until Ctrl-C; prints the variables to set.",
+    )
     parser.add_argument(
         "--port", type=int, default=0, help="port on 127.0.0.1 (default: any free port)"
     )
     parser.add_argument(
         "--tls", action="store_true", help="serve HTTPS with a self-signed certificate"
     )
-    parser.add_argument("--flaky", type=float, default=0.0, help="share of requests that fail")
-    parser.add_argument("--seconds", type=float, default=0.0, help="seconds of each answer")
+    parser.add_argument(
+        "--flaky", type=float, default=0.0, metavar="X", help="share of requests that fail (0)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=0.0, metavar="X", help="how long each answer takes (0)"
+    )
     options = parser.parse_args()
     whisk = OpenWhiskServer(faults=OpenWhiskFaults(flaky=options.flaky, seconds=options.seconds))
     certificate = self_signed() if options.tls else None
