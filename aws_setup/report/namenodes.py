@@ -73,5 +73,5 @@ def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, show_header=bool(titles), header_style="bold")
     table.collapse_padding = True
     for title in titles:
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, overflow="fold")
     return table

@@ -1,0 +1,25 @@
+"""The table of --list in a terminal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from aws_setup.namenodes.action import CurrentAction
+from aws_setup.namenodes.selection import Selection
+from aws_setup.report import Report, Style
+from aws_setup.report.namenodes import print_list
+from tests.report.test_console import Terminal
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_nothing_is_cut_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    found = CurrentAction("namenode-of-the-paper-12", "0.0.12", "java", 20_000, 4, 0.0, web=True)
+    print_list(Report(Style(no_color=True)), Selection("namenode-of-the-paper-"), [found], [])
+    text = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= columns
