@@ -20,6 +20,7 @@ from aws_setup.cli.debug_log import SafeFormatter, incomplete_log, log_to_file
 from aws_setup.cli.options import SharedOptions
 from aws_setup.config import Config, file_warnings, load_config, lock_warnings
 from aws_setup.config.lock_file import read_lock
+from aws_setup.config.paths import absolute
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import visible
 from aws_setup.engine.temporary_files import delete_abandoned
@@ -169,7 +170,7 @@ def find_config(path: str | None, folder: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    places = list(dict.fromkeys(str(candidate.absolute()) for candidate in candidates))
+    places = list(dict.fromkeys(str(absolute(candidate)) for candidate in candidates))
     folders = [place for place in places if Path(place).is_dir()]
     why = f"{folders[0]} is a folder" if folders else f"there is no {' and no '.join(places)}"
     fix = (

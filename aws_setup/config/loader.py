@@ -19,7 +19,7 @@ from aws_setup.config.bounded_yaml import BadYaml
 from aws_setup.config.cross_checks import conflicts
 from aws_setup.config.lock_file import OWN_KEYS, PRIVATE_KEYS, Lock
 from aws_setup.config.model import Config
-from aws_setup.config.paths import expanded
+from aws_setup.config.paths import absolute
 from aws_setup.config.profiles import profile_defaults
 from aws_setup.config.yaml_source import (
     SHOWN,
@@ -67,7 +67,7 @@ def load_config(
     Raises:
         Refused: with every problem, its line and its column.
     """
-    path = expanded(path).absolute()
+    path = absolute(path)
     entries, problems = _from_file(path)
     entries = _with_lock(entries, lock)
     environment, more = _from_environment(environ)
@@ -95,7 +95,7 @@ def file_warnings(
     path: Path, *, overrides: Mapping[str, Any] = EMPTY, environ: Mapping[str, str] = EMPTY
 ) -> list[Problem]:
     """Return what is unusual about a file that loads: keys without effect, a readable password."""
-    path = expanded(path).absolute()
+    path = absolute(path)
     entries, _ = _from_file(path)
     return _shadowed(entries, path, overrides, environ) + _exposed(entries, path)
 
@@ -211,7 +211,7 @@ def _with_lock(entries: Mapping[str, YamlValue], lock: Lock | None) -> dict[str,
 
 def lock_warnings(path: Path, lock: Lock) -> list[Problem]:
     """Return a warning that names the keys of the file that the lock file overrides."""
-    entries, _ = _from_file(expanded(path).absolute())
+    entries, _ = _from_file(absolute(path))
     written, _, _ = _values(entries)
     changed = [
         f"{key}: {_short(written[key])} -> {_short(value)}"

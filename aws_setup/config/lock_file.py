@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_setup.config import bounded_yaml
 from aws_setup.config.model import Config
-from aws_setup.config.paths import expanded
+from aws_setup.config.paths import absolute
 from aws_setup.config.regular_files import read_file
 from aws_setup.errors import Refused
 
@@ -135,7 +135,7 @@ def read_lock(path: Path) -> Lock:
     Raises:
         Refused: it cannot be read, is no lock file, is damaged, or is of a newer version.
     """
-    path = expanded(path).absolute()
+    path = absolute(path)
     try:
         document = bounded_yaml.load(read_file(path))
     except OSError as error:

@@ -16,6 +16,12 @@ def expanded(path: Path | str) -> Path:
         return Path(path)
 
 
+def absolute(path: Path | str) -> Path:
+    """Return a path from the root, without `..`: it is printed, and written into files."""
+    found = expanded(path).absolute()
+    return found.parent.resolve() / found.name if ".." in found.parts else found
+
+
 def receipt_path(config: Config) -> Path:
     """Return the path of the receipt: the .json file configured, else a file in that folder."""
     path = Path(config.infrastructure_json_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.cli.main import find_config
+from aws_setup.config import load_config
 from aws_setup.errors import Problem, Refused
 
 
@@ -38,3 +39,16 @@ def test_a_folder_is_called_one(tmp_path: Path) -> None:
 
 def test_the_fix_of_a_wrong_path_is_not_to_give_one(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "none.yaml"), tmp_path).hint.startswith("correct the path of -y")
+
+
+def test_a_file_of_another_folder_is_named_without_a_detour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "c.yaml").write_text("ssh_keypair_name: k\nssh_key_path: k.pem\n")
+    monkeypatch.chdir(tmp_path / "work")
+    missing = refusal("../other/none.yaml", tmp_path)
+    assert missing.why == f"there is no {tmp_path / 'other' / 'none.yaml'}"
+    config = load_config(find_config("../other/c.yaml", tmp_path))
+    assert config.infrastructure_json_path == str(tmp_path / "other" / "infrastructure_json")
