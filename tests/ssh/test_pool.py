@@ -132,6 +132,6 @@ def test_an_unknown_command_fails_as_in_a_shell(vms: InProcessVmPool, config: Co
 def test_a_wait_says_what_a_machine_lacks(config: Config) -> None:
     notes: list[str] = []
     pool = MachinePool(config, RecordingClock())
-    with pytest.raises(SetupError, match="cannot be reached"):
+    with pytest.raises(SetupError, match="answers SSH: not within"):
         pool.wait_for_ssh([pool.machine("i-0", "")], deadline=5, note=notes.append)
     assert notes[0] == "i-0: cannot be reached yet (address)"
