@@ -174,7 +174,7 @@ def find_config(path: str | None, folder: Path) -> Path:
     folders = [place for place in places if Path(place).is_dir()]
     why = f"{folders[0]} is a folder" if folders else f"there is no {' and no '.join(places)}"
     fix = (
-        "correct the path of -y; a new file begins as a copy of sample_config_aws.yaml"
+        "correct the path of -y, or copy sample_config_aws.yaml to it and replace its placeholders"
         if path
         else "copy sample_config_aws.yaml to config_aws.yaml and replace its placeholders, or add "
         "-y FILE"
