@@ -131,11 +131,14 @@ def cliffs(plan: Plan, results: Path) -> int:
     with open_world() as made:
         from tests.trust import story
 
+        expected: Undisturbed | None = None
         phases = [phase for phase in story.STORY if phase.name in plan.story]
         names = [phase.name for phase in phases]
         for at, phase in enumerate(phases):
-            if phase.name in plan.phases:
-                expected = story.undisturbed(made, phase)
+            if phase.name not in plan.phases:
+                expected = None
+            else:
+                expected = story.undisturbed(made, phase, last=expected)
                 every = list(story.cliffs(phase.name, expected, seed=plan.seed))
                 order = first_order(results, phase.name, expected.writes)
                 wanted = plan.select(every, done, order=order)

@@ -94,12 +94,23 @@ def _written(world: World) -> tuple[str, ...]:
     return names
 
 
-def undisturbed(world: World, phase: Phase) -> Undisturbed:
-    """Run a phase in a copy of the world and return what it makes."""
+def undisturbed(world: World, phase: Phase, *, last: Undisturbed | None = None) -> Undisturbed:
+    """Run a phase in a copy of the world and return what it makes.
+
+    Args:
+        world: the world before the phase.
+        phase: the command that is run.
+        last: what the phase before it makes, where that one is known.
+    """
+
+    def destroyed_before(before: Snapshot) -> Snapshot:
+        if phase is DESTROY:
+            return before
+        return last.destroyed if last else world.fork(lambda: _destroyed(world))
 
     def attempt() -> Undisturbed:
         before = take(world)
-        destroyed = before if phase is DESTROY else world.fork(lambda: _destroyed(world))
+        destroyed = destroyed_before(before)
         world.tap.arm()
         code = world.run(phase.script, *phase.words, **{disturbed.LOCAL: "|0|"})
         world.settle()
