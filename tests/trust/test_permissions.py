@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.script_runs import Zygote
-from tests.trust.permissions import SIMULATED, in_story, real_failure, simulated_failure
+from tests.trust.permissions import SIMULATED, called, in_story, real_failure, simulated_failure
 from tests.trust.world import world
 
 pytestmark = pytest.mark.kind("A3")
@@ -26,6 +26,12 @@ def test_a_missing_permission_is_named_before_the_first_write(action: str) -> No
 @pytest.mark.parametrize("action", ["ssm:DeleteParameters", "autoscaling:CreateAutoScalingGroup"])
 def test_a_denied_call_is_named_and_the_next_run_ends_well(action: str) -> None:
     assert real_failure(action) == ""
+
+
+def test_what_is_taken_out_is_what_the_runs_call_and_can_be_denied() -> None:
+    actions = called()
+    assert {"ec2:RunInstances", "ssm:DeleteParameters"} <= set(actions)
+    assert not {"sts:GetCallerIdentity", "ec2:ImportKeyPair"} & set(actions)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
