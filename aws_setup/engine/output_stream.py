@@ -6,6 +6,8 @@ the disk of its output is full, and its machines would run on without a deadline
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from contextlib import suppress
@@ -13,6 +15,29 @@ from typing import Any, TextIO
 
 from aws_setup.engine.file_errors import FREE_SPACE, is_full
 from aws_setup.errors import Problem
+
+READABLE = {"×": "x", "…": "~", "λ": "lambda", "µ": "u", "→": "->", "≤": "<=", "█": "#", "░": "."}
+READABLE |= dict.fromkeys("─━╸╺–—·", "-")
+"""Character -> what an encoding that lacks it gets instead; all others are a `?`.
+
+In tables and bars it is one character again: … and the lines.
+"""
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(READABLE.get(character, "?") for character in lacking), error.end
+
+
+codecs.register_error("readable", _readable)
+
+
+def make_readable(stream: TextIO) -> None:
+    """Let a terminal or a pipe get a similar character for one that its encoding lacks."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="readable")
 
 
 class OutputStream:
@@ -66,7 +91,7 @@ def open_missing() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_WRONLY)
-            setattr(sys, name, os.fdopen(null, "w", encoding="utf-8"))
+            setattr(sys, name, os.fdopen(null, "w", encoding="utf-8", newline="\n"))
 
 
 def unwritten(error: OSError) -> Problem:

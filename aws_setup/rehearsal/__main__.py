@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import sys
 
 
 def run() -> int:
     """Run the command; a missing package is one line that names what to install."""
     try:
+        from aws_setup.engine.output_stream import make_readable
         from aws_setup.rehearsal.cli import main
     except ModuleNotFoundError as error:
         if str(error.name).startswith("aws_setup"):
@@ -21,9 +21,7 @@ def run() -> int:
     except KeyboardInterrupt:
         return 130
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # An encoding without λ and box characters gets ? for them.
-            stream.reconfigure(errors="replace")
+        make_readable(stream)
     return main()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from aws_setup.engine.output_stream import OutputStream, unwritten
+from aws_setup.engine.output_stream import OutputStream, make_readable, unwritten
 from aws_setup.engine.plan import Row
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import json_text, one_line, visible
@@ -76,9 +75,7 @@ class Report:
         self.style = style
         self._folds = sys.stdout.isatty()
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                # A terminal or a pipe whose encoding has no λ gets ? for it, never an error.
-                stream.reconfigure(errors="replace")
+            make_readable(stream)
         self._streams = OutputStream(sys.stdout), OutputStream(sys.stderr)
         out, err = self._streams
         self.out = SafeConsole(file=out, soft_wrap=True, **plainly)  # type: ignore[arg-type]

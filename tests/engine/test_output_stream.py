@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from aws_setup.engine.output_stream import OutputStream, open_missing, unwritten
+from aws_setup.engine.output_stream import OutputStream, make_readable, open_missing, unwritten
 
 
 class FullDisk(io.StringIO):
@@ -47,6 +47,15 @@ def test_a_reader_that_has_gone_wanted_no_more() -> None:
 def test_what_else_a_stream_has_is_its_own() -> None:
     stream = OutputStream(io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
     assert (stream.encoding, stream.isatty()) == ("latin-1", False)
+
+
+def test_an_encoding_without_a_character_gets_a_similar_one() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    make_readable(stream)
+    stream.write("λFS: r5.4xlarge × 3, arn:aws… ━━━ ü")
+    stream.flush()
+    assert raw.getvalue() == b"lambdaFS: r5.4xlarge x 3, arn:aws~ --- ?"
 
 
 def test_a_closed_output_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
