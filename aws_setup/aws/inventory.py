@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from aws_setup.aws.session import Aws, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.config import Config
+from aws_setup.engine.reads import Answer, Reads
 
 Item = Mapping[str, Any]
 Reader = Callable[[Aws, Config], list[Item]]
@@ -277,15 +278,15 @@ class Inventory:
     def __init__(self, aws: Aws, config: Config) -> None:
         self._aws, self._config = aws, config
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=len(_READERS), thread_name_prefix="inventory")
-        self._kinds: dict[str, Future[list[Item]]] = {}
+        self._reads = Reads("inventory")
+        self._kinds: dict[str, Answer[list[Item]]] = {}
         self._writes: dict[str, int] = {}
 
     def load(self) -> None:
         """Start to read every kind that all runs need; results and errors are kept until used."""
         for kind in KINDS:
             if kind.read and not kind.at_first_use:
-                self._future(kind.name)
+                self._answer(kind.name)
 
     def all(self, kind: str, *, fresh: bool = False) -> list[Item]:
         """Return every resource of a kind that has this deployment's tag.
@@ -300,7 +301,7 @@ class Inventory:
         if fresh:
             with self._lock:
                 self._kinds.pop(kind, None)
-        return self._future(kind).result()
+        return self._answer(kind).result()
 
     def refresh(self, kind: str) -> None:
         """Ask AWS again at the next use of a kind, if this run may have changed it since.
@@ -322,14 +323,15 @@ class Inventory:
             self._kinds.clear()
 
     def close(self) -> None:
-        """End the reading threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Wait for what is being read; at a Ctrl-C do not."""
+        self._reads.close()
 
-    def _future(self, kind: str) -> Future[list[Item]]:
+    def _answer(self, kind: str) -> Answer[list[Item]]:
         with self._lock:
             if kind not in self._kinds:
                 self._writes[kind] = self._aws.writes(_WRITTEN_BY[kind])
-                self._kinds[kind] = self._pool.submit(_READERS[kind], self._aws, self._config)
+                read = partial(_READERS[kind], self._aws, self._config)
+                self._kinds[kind] = self._reads.start(read)
             return self._kinds[kind]
 
 

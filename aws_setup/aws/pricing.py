@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from aws_setup.aws.price_store import Listed, PriceStore
 from aws_setup.aws.session import Aws, pages
 from aws_setup.aws.spot import PREFIX as SPOT
 from aws_setup.aws.spot import SpotPrice, spot_prices
+from aws_setup.engine.reads import Reads
 from aws_setup.engine.step import CostItem
 
 TABLE_DATE = "November 2026"
@@ -206,9 +207,9 @@ def _listed(aws: Aws, keys: Sequence[str]) -> dict[str, Listed]:
     groups: dict[tuple[str, ...], dict[str, Query]] = {}
     for key, query in asked.items():
         groups.setdefault((query.service, *sorted(query.filters)), {})[key] = query
-    with ThreadPoolExecutor(max_workers=len(groups), thread_name_prefix="price") as pool:
-        answers = pool.map(lambda group: _ask_together(aws, group), groups.values())
-        found = {key: price for answer in answers for key, price in answer.items()}
+    with Reads("price") as reads:
+        answers = reads.each(partial(_ask_together, aws), groups.values())
+    found = {key: price for answer in answers for key, price in answer.items()}
     if store:
         store.add(aws.region, found)
     return known | found

@@ -31,6 +31,7 @@ from aws_setup.aws.run_lock_store import (
 )
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
+from aws_setup.engine.flag import Flag
 from aws_setup.engine.wait import format_duration
 from aws_setup.errors import Problem, Refused, SetupError
 
@@ -108,7 +109,7 @@ class RunLock:
         self._outdated = False
         self._renewed = (0.0, 0.0)
         self._mutex = threading.RLock()
-        self._ends = threading.Event()
+        self._ends = Flag()
 
     @property
     def numbers(self) -> list[int]:

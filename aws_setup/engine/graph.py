@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from aws_setup.engine.flag import SIGNAL_DELAY
 from aws_setup.engine.handing_over import Job, handing_over
 from aws_setup.errors import Interrupted
 
@@ -21,10 +22,6 @@ N = TypeVar("N", bound=Hashable)
 
 WORKERS = 32
 """Jobs that run at the same time; a job that waits costs a thread and nothing else."""
-
-SIGNAL_DELAY = 0.5
-"""Seconds after which the main thread wakes: a Ctrl-C that arrives just before it blocks on a lock
-does not interrupt the lock, so that Python would handle it at the end of the wait only."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ the real one; deadlines are not.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from aws_setup.engine.deadline import left, postpone, within
+from aws_setup.engine.flag import Flag
 from aws_setup.errors import Interrupted, Refused, SetupError
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class SystemClock:
 
     def __init__(self, pace: float | None = None) -> None:
         self.pace = _pace_from_environment() if pace is None else pace
-        self._stopped = threading.Event()
+        self._stopped = Flag()
 
     def now(self) -> float:
         """Return seconds on a monotonic clock."""

@@ -7,8 +7,8 @@ Nothing in this module writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from aws_setup.aws.advice import advice
@@ -17,6 +17,7 @@ from aws_setup.aws.pricing import Prices, price
 from aws_setup.aws.session import Identity
 from aws_setup.config.cross_checks import discouraged_settings
 from aws_setup.engine.plan import Row
+from aws_setup.engine.reads import Reads
 from aws_setup.engine.step import CostItem
 from aws_setup.errors import Problem
 from aws_setup.preflight import (
@@ -108,13 +109,10 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
     """
     identity = ctx.aws.identity
     planned = planned_resources(ctx, rows)
-    with ThreadPoolExecutor(max_workers=len(CHECKS) + 1, thread_name_prefix="check") as pool:
-        charges = charges_of(ctx, rows)
-        prices = pool.submit(price, ctx.aws, charges)
-        checks = [
-            pool.submit(_run_check, subject, check, planned) for subject, check in CHECKS.items()
-        ]
-        results = [future.result() for future in checks]
+    charges = charges_of(ctx, rows)
+    with Reads("check") as reads:
+        prices = reads.start(partial(price, ctx.aws, charges))
+        results = reads.each(lambda check: _run_check(*check, planned), CHECKS.items())
     chosen = _combine(results)
     ctx.defaults = replace(
         ctx.defaults,

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -18,6 +18,7 @@ from aws_setup.aws.denials import is_denial
 from aws_setup.aws.error_messages import forbids_launches
 from aws_setup.aws.errors import AWS_ERRORS, to_setup_error
 from aws_setup.aws.session import error_code
+from aws_setup.engine.reads import Reads
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.run_instances import dry_run_request
 from aws_setup.infrastructure.vm_groups import VmGroup, vm_groups
@@ -31,14 +32,9 @@ def refusals(planned: PlannedResources) -> list[Finding]:
     if not groups:
         return []
     different = {(group.ami, group.instance_type): group for group in groups}
-    with ThreadPoolExecutor(max_workers=len(different), thread_name_prefix="dry-run") as pool:
-        errors = dict(
-            zip(
-                different,
-                pool.map(lambda group: _refusal(planned.ctx, group), different.values()),
-                strict=True,
-            )
-        )
+    with Reads("dry-run") as reads:
+        asked = reads.each(partial(_refusal, planned.ctx), different.values())
+    errors = dict(zip(different, asked, strict=True))
     by_reason: dict[tuple[str, str], list[str]] = {}
     for group in groups:
         error = errors[group.ami, group.instance_type]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.session import Aws, pages
+from aws_setup.engine.reads import Answer, Reads
 from aws_setup.infrastructure.ingress_rules import RULES, Source
 from aws_setup.infrastructure.node_ingress import NAME as NODE_INGRESS
 from aws_setup.infrastructure.security_group import owned_group
@@ -40,12 +41,13 @@ def check(planned: PlannedResources) -> CheckResult:
     if not needed:
         return CheckResult()
     services = sorted({quota.service for quota, _ in needed})
-    workers = len(needed) + len(services)
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="quota") as pool:
-        codes = {it: {quota.code for quota, _ in needed if quota.service == it} for it in services}
-        limits = {it: pool.submit(_limits, planned.ctx.aws, it, codes[it]) for it in services}
-        results = pool.map(lambda pair: _check_quota(planned, *pair, limits=limits), needed)
-        return CheckResult.of([finding for findings in results for finding in findings])
+    codes = {it: {quota.code for quota, _ in needed if quota.service == it} for it in services}
+    with Reads("quota") as reads:
+        limits = {
+            it: reads.start(partial(_limits, planned.ctx.aws, it, codes[it])) for it in services
+        }
+        results = reads.each(lambda pair: _check_quota(planned, *pair, limits=limits), needed)
+    return CheckResult.of([finding for findings in results for finding in findings])
 
 
 def needed_quotas(planned: PlannedResources) -> Iterator[tuple[Quota, float]]:
@@ -99,7 +101,7 @@ class QuotaUsage:
         )
 
 
-Limits = Mapping[str, "Future[Mapping[str, float]]"]
+Limits = Mapping[str, Answer[Mapping[str, float]]]
 """Service -> the limits of its quotas by their codes, which are being listed."""
 
 

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from aws_setup.engine.flag import Flag
 from aws_setup.engine.runner import EventKind, StepEvent
 from aws_setup.engine.safe_text import one_line
 from aws_setup.engine.step import Action
@@ -233,7 +234,7 @@ def plain(
         quiet: only failures.
     """
     shown = _Plain(console, needs, usual, quiet=quiet)
-    over = threading.Event()
+    over = Flag()
 
     def tick() -> None:
         while not over.wait(MINUTE):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aws_setup.config import Config
 from aws_setup.config.paths import expanded, known_hosts_path
-from aws_setup.engine.graph import SIGNAL_DELAY
+from aws_setup.engine.flag import SIGNAL_DELAY
 from aws_setup.engine.handing_over import handing_over
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import SetupError
