@@ -16,10 +16,10 @@ from aws_setup.software.machines import (
     machines_of,
     zookeeper_machines,
 )
-from aws_setup.ssh.errors import HostKeyError, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
+from aws_setup.ssh.silence import why_silent
 from aws_setup.ssh.survey import Question
 
 NAME = "ssh"
@@ -118,13 +118,7 @@ def is_reachable(machine: Machine) -> bool:
     Raises:
         HostKeyError: its host key has changed, which is no transient failure.
     """
-    try:
-        machine.connect()
-    except HostKeyError:
-        raise
-    except Unreachable:
-        return False
-    return True
+    return why_silent(machine) is None
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,12 @@ from aws_setup.engine.handing_over import handing_over
 from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
 from aws_setup.errors import SetupError
 from aws_setup.ssh.connection import SshContext, connect
+from aws_setup.ssh.console_keys import ConsoleKeys
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable, raise_failures
 from aws_setup.ssh.keys import Ask, KeyRing
-from aws_setup.ssh.known_hosts import (
-    HostKey,
-    KnownHosts,
-    has_key_block,
-    is_being_printed,
-    keys_in_console,
-)
+from aws_setup.ssh.known_hosts import HostKey, KnownHosts
 from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.silence import SilentMachines, why_silent
 from aws_setup.ssh.ssh_config import SshSettings
 from aws_setup.ssh.survey import Survey
 
@@ -49,12 +45,6 @@ STAGE_TIMEOUT = 10.0
 
 BOOT_TIMEOUT = 300.0
 """Deadline from a machine's start until SSH works, in seconds; one minute is usual."""
-
-CONSOLE_SECONDS = 90.0
-"""Seconds to wait for the host keys on a new machine's console before its key is trusted."""
-
-SILENT_SECONDS = 30.0
-"""How long `which_answer` is believed of a machine that did not: while other steps are examined."""
 
 _POLL_INTERVAL = 3.0
 
@@ -86,9 +76,8 @@ class MachinePool:
         self.key_ring = KeyRing(Path(config.ssh_key_path), ask=ask)
         self.first_use: dict[str, HostKey] = {}
         self.survey = Survey()
-        self._new: set[str] = set()
-        self._first_looks: dict[str, float] = {}
-        self._silent: dict[str, tuple[float, Unreachable]] = {}
+        self._console_keys = ConsoleKeys()
+        self._silent = SilentMachines()
         self._machines: dict[str, Machine] = {}
         self._cached_settings: tuple[int, SshSettings] | None = None
         self._context = SshContext(
@@ -128,7 +117,7 @@ class MachinePool:
     def _forget(self) -> None:
         """Believe nothing that was read before: something is changed on a machine."""
         self.survey.forget()
-        self._silent.clear()
+        self._silent.forget()
 
     def close(self) -> None:
         """Close every connection."""
@@ -200,19 +189,13 @@ class MachinePool:
         Raises:
             HostKeyError: a host key has changed, which is no transient failure.
         """
-        self._silent.clear()
+        self._silent.forget()
 
         def answers(machine: Machine) -> bool:
-            try:
-                if lacks:
-                    raise _without(machine, lacks)
-                machine.connect()
-            except HostKeyError:
-                raise
-            except Unreachable as error:
-                self._silent[machine.id] = (self.clock.now() + SILENT_SECONDS, error)
-                return False
-            return True
+            error = _without(machine, lacks) if lacks else why_silent(machine)
+            if error:
+                self._silent.add(machine.id, error, now=self.clock.now())
+            return error is None
 
         return self.each(machines, answers)
 
@@ -229,7 +212,7 @@ class MachinePool:
             SetupError: some failed for `deadline` seconds, each with the stage that failed last.
         """
         self.check()
-        self._silent.clear()
+        self._silent.forget()
         self.each(machines, partial(self._wait_for_machine, deadline=deadline, note=note))
 
     def _wait_for_machine(
@@ -278,9 +261,7 @@ class MachinePool:
         return self._connect_once(machine)
 
     def _connect_once(self, machine: Machine) -> paramiko.Transport:
-        until, error = self._silent.get(machine.id, (0.0, None))
-        if error and self.clock.now() < until:
-            raise error
+        self._silent.check(machine.id, now=self.clock.now())
         if not machine.address:
             raise Unreachable(
                 machine.name,
@@ -292,43 +273,17 @@ class MachinePool:
             self._context,
             self._settings().route(machine.address),
             alias=machine.id,
-            console_keys=lambda: self._console_keys(machine.id),
+            console_keys=lambda: self._keys_on_console(machine.id),
             timeout=STAGE_TIMEOUT,
         )
 
     def mark_new(self, instance_ids: Iterable[str]) -> None:
         """Note machines that were started just now: their console output may still be empty."""
-        self._new.update(instance_ids)
+        self._console_keys.mark_new(instance_ids)
 
-    def _console_keys(self, instance_id: str) -> list[HostKey]:
-        """Return the host keys on a machine's console; [] without any.
-
-        Raises:
-            Unreachable: a new machine's console has none yet, or has none that can be read.
-        """
+    def _keys_on_console(self, instance_id: str) -> list[HostKey]:
         output = self.console(instance_id) if self.console else None
-        if output is None:
-            return []
-        keys = keys_in_console(output)
-        first = self._first_looks.setdefault(instance_id, self.clock.now())
-        has_time = instance_id in self._new and self.clock.now() - first < CONSOLE_SECONDS
-        if not keys and has_time and is_being_printed(output):
-            raise Unreachable(
-                instance_id,
-                ConnectStage.HOST_KEY,
-                "its console output shows no host keys yet",
-                "run the same command again in a minute",
-            )
-        if not keys and has_key_block(output):
-            raise Unreachable(
-                instance_id,
-                ConnectStage.HOST_KEY,
-                "its console output has a block of host keys, and none of them can be read",
-                f"look at it with `aws ec2 get-console-output --instance-id {instance_id}`, and "
-                "replace the machine if it is not yours",
-                transient=False,
-            )
-        return keys
+        return self._console_keys.of(instance_id, output, now=self.clock.now())
 
     def _settings(self) -> SshSettings:
         """Return the OpenSSH configuration; reads it again when the file has changed since."""
