@@ -169,6 +169,29 @@ def test_imports_go_down_and_through_the_adapters(path: Path) -> None:
         assert adapter, f"{relative} imports {library}; only {ADAPTERS[library]} may"
 
 
+LOCKED_IN_PYTHON = re.compile(
+    r"(?:(?:threading|queue|futures)\.)?(?:Event|Condition|(?:Bounded)?Semaphore|Barrier|Queue"
+    r"|LifoQueue|PriorityQueue|ThreadPoolExecutor|Future)"
+)
+"""What has a Python-level lock, which a Ctrl-C in the main thread can leave taken."""
+
+HANDING_OVER = {
+    "engine/graph.py": "ThreadPoolExecutor",
+    "ssh/pool.py": "ThreadPoolExecutor",
+    "ssh/machine.py": "threading.BoundedSemaphore",
+    "kube/answers.py": "Future",
+}
+"""Module -> what it may use all the same: pools to which another thread hands the jobs over, and
+what the main thread uses only while no thread of its own does."""
+
+
+@pytest.mark.parametrize("path", PRODUCT)
+def test_nothing_has_a_lock_that_a_ctrl_c_can_leave_taken(path: Path) -> None:
+    used = {name for name in source(path).calls if LOCKED_IN_PYTHON.fullmatch(name)}
+    allowed = {HANDING_OVER.get(path.relative_to(PACKAGE).as_posix(), "")}
+    assert used <= allowed, "use engine/flag.py, engine/reads.py or engine/handing_over.py"
+
+
 @pytest.mark.parametrize("path", PRODUCT)
 def test_only_wait_sleeps_and_only_report_prints(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()

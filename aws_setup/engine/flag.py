@@ -32,6 +32,10 @@ class Flag:
         self._set = True
         self._wake.put(None)
 
+    def is_set(self) -> bool:
+        """Return whether it is set, at once."""
+        return self._set
+
     def clear(self) -> None:
         """Let later waits wait again."""
         self._set = False

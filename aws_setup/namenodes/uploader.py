@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aws_setup.engine.flag import Flag
 from aws_setup.errors import Interrupted, SetupError
 from aws_setup.namenodes.action import (
     Body,
@@ -23,7 +23,7 @@ from aws_setup.namenodes.jar import Jar
 CONCURRENT_CHANGE = "another program changed it meanwhile; the next run sends it again"
 
 
-class Abort(threading.Event):
+class Abort(Flag):
     """Set at the second Ctrl-C: running uploads end after their current piece."""
 
     def check(self) -> None:
