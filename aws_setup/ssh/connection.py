@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aws_setup.engine.wording import count_of
-from aws_setup.errors import Place, SetupError, address_hint
-from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
+from aws_setup.errors import Place, address_hint
+from aws_setup.ssh.authentication import authenticate
+from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable, why_ended
+from aws_setup.ssh.jump_host import (
+    JumpSocket,
+    ended_with_jump_host,
+    naming_jump_host,
+    open_through,
+)
 from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
-from aws_setup.ssh.ssh_config import USER, SshRoute, SshSettings
-from aws_setup.ssh.user_known_hosts import UserKeys, user_keys
+from aws_setup.ssh.ssh_config import SshRoute, SshSettings
+from aws_setup.ssh.user_known_hosts import user_keys
 
 if TYPE_CHECKING:
     import paramiko
@@ -24,6 +32,18 @@ else:
 
 KEEP_ALIVE = 15
 """Seconds between keep-alive packets, well below the 350 s after which AWS drops idle flows."""
+
+SILENCE = 90
+"""Seconds without an acknowledgement after which TCP gives a connection up. With another network,
+as of a VPN, nothing answers, and Linux by itself repeats a packet for 15 minutes and more
+(tcp(7): tcp_retries2, TCP_USER_TIMEOUT)."""
+
+NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
+"""What connect(2) returns where it is not the machine that does not answer."""
+
+_MACOS_DROP_TIME = 0x80
+"""TCP_RXT_CONNDROPTIME, in seconds, for which Python has no name:
+https://github.com/apple-oss-distributions/xnu/blob/main/bsd/netinet/tcp.h"""
 
 log = logging.getLogger(__name__)
 
@@ -64,16 +84,33 @@ def connect(
     Raises:
         Unreachable: with the stage that failed; HostKeyError for a changed host key.
     """
-    transport = _transport(_socket(context, route, timeout=timeout))
+    sock = _socket(context, route, timeout=timeout)
+    known = context.known_hosts.keys(alias)
+    names = _HostKeyNames(alias, known, console_keys)
+    return _log_in(context, sock, route, names, timeout=timeout)
+
+
+@dataclass(frozen=True)
+class _HostKeyNames:
+    """The host keys of a server: their name in the known hosts, the known ones, and others."""
+
+    alias: str
+    known: list[HostKey]
+    console_keys: Callable[[], list[HostKey]] = list
+    revoked: Collection[HostKey] = ()
+
+
+def _log_in(
+    context: SshContext, sock: Any, route: SshRoute, names: _HostKeyNames, *, timeout: float
+) -> paramiko.Transport:
+    """Return the authenticated connection over a socket; closes that where there is none."""
+    transport = _transport(sock)
     try:
-        known = context.known_hosts.keys(alias)
-        if known:
-            _prefer_known_algorithms(transport, known)
+        if names.known:
+            _prefer_known_algorithms(transport, names.known)
         _handshake(transport, route, timeout=timeout)
-        _verify_host_key(
-            context, transport, route, alias=alias, known=known, console_keys=console_keys
-        )
-        _authenticate(context, transport, route, timeout=timeout)
+        _verify_host_key(context, transport, route, names)
+        authenticate(context.key_ring, transport, route)
     except BaseException:
         transport.close()
         raise
@@ -124,14 +161,20 @@ def _socket(context: SshContext, route: SshRoute, *, timeout: float) -> Any:
 
 def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
     try:
-        return socket.create_connection((route.host, route.port), timeout=timeout)
+        sock = socket.create_connection((route.host, route.port), timeout=timeout)
+        _limit_silence(sock)
+        return sock
     except socket.gaierror as error:
+        # No name server has answered, as while a VPN is opened (getaddrinfo(3)).
+        silent = error.errno == socket.EAI_AGAIN
         raise Unreachable(
             route.address,
             ConnectStage.ADDRESS,
             f"the host name {route.host} does not resolve: {error.strerror}",
-            "correct HostName in your OpenSSH configuration",
-            transient=False,
+            "check this computer's network, DNS servers and VPN"
+            if silent
+            else "correct HostName in your OpenSSH configuration",
+            transient=silent,
         ) from None
     except ConnectionRefusedError:
         raise Unreachable(
@@ -141,6 +184,14 @@ def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
             "wait a minute if the machine is booting; otherwise check its console output in EC2",
         ) from None
     except OSError as error:
+        if error.errno in NO_ROUTE:
+            raise Unreachable(
+                route.address,
+                ConnectStage.ROUTE,
+                f"this computer has no route to {route.host} ({error.strerror})",
+                "check this computer's network and VPN: the addresses of λFS's machines are IPv4, "
+                "so that an IPv6-only network needs a way to those (NAT64 with 464XLAT)",
+            ) from None
         raise Unreachable(
             route.address,
             ConnectStage.PORT,
@@ -150,42 +201,31 @@ def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
         ) from None
 
 
-def _via_jump_host(context: SshContext, route: SshRoute, *, timeout: float) -> paramiko.Channel:
-    """Return a channel through the hops of a ProxyJump; each hop holds a reference to the last."""
-    carrier: Any = None
+def _limit_silence(sock: socket.socket) -> None:
+    """End the connection where nobody acknowledges the keep-alive packets any more."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+    elif sys.platform == "darwin":
+        sock.setsockopt(socket.IPPROTO_TCP, _MACOS_DROP_TIME, SILENCE)
+
+
+def _via_jump_host(context: SshContext, route: SshRoute, *, timeout: float) -> JumpSocket:
+    """Return the way through the hops of a ProxyJump; each ends with the next."""
+    carrier: paramiko.Transport | None = None
+    before = ""
     for hop in map(context.settings().jump, route.jumps):
-        sock = (
-            _tunnel(carrier, hop, timeout=timeout)
-            if carrier
-            else _open_socket(hop, timeout=timeout)
-        )
-        carrier = _transport(sock)
-        alias = f"[{hop.host}]:{hop.port}"
-        own = user_keys(hop.known_hosts_files, hop.host_key_alias or hop.host, hop.port)
-        known = context.known_hosts.keys(alias) or list(own.known)
-        if known:
-            _prefer_known_algorithms(carrier, known)
-        _handshake(carrier, hop, timeout=timeout)
-        _refuse_revoked(carrier, hop, own)
-        _verify_host_key(context, carrier, hop, alias=alias, known=known, console_keys=list)
-        _authenticate(context, carrier, hop, timeout=timeout)
-        carrier.set_keepalive(KEEP_ALIVE)
-    return _tunnel(carrier, route, timeout=timeout)
-
-
-def _tunnel(carrier: paramiko.Transport, route: SshRoute, *, timeout: float) -> paramiko.Channel:
-    try:
-        return carrier.open_channel(
-            "direct-tcpip", (route.host, route.port), ("127.0.0.1", 0), timeout=timeout
-        )
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        raise Unreachable(
-            route.address,
-            ConnectStage.PROXY,
-            f"the jump host cannot connect to {route.host}:{route.port}: "
-            f"{error or 'connection closed'}",
-            "check ProxyJump in your OpenSSH configuration",
-        ) from None
+        with naming_jump_host(route, hop.address):
+            sock = (
+                open_through(carrier, before, hop, timeout=timeout)
+                if carrier
+                else _open_socket(hop, timeout=timeout)
+            )
+            alias = f"[{hop.host}]:{hop.port}"
+            own = user_keys(hop.known_hosts_files, hop.host_key_alias or hop.host, hop.port)
+            known = context.known_hosts.keys(alias) or list(own.known)
+            names = _HostKeyNames(alias, known, revoked=own.revoked)
+            carrier, before = _log_in(context, sock, hop, names, timeout=timeout), hop.address
+    return open_through(carrier, before, route, timeout=timeout)
 
 
 def _prefer_known_algorithms(transport: paramiko.Transport, known: list[HostKey]) -> None:
@@ -210,35 +250,29 @@ def _handshake(transport: paramiko.Transport, route: SshRoute, *, timeout: float
         if route.proxy_command:
             proxy: Any = transport.sock
             raise proxy.failure(route, error) from None
-        raise Unreachable(
-            route.address,
-            ConnectStage.SSHD,
-            f"port {route.port} is open, but sent no SSH banner: {error or 'connection closed'}",
-            "wait a minute if the machine is booting; otherwise check its console output in EC2",
+        raise ended_with_jump_host(transport, route) or _no_handshake(
+            transport, route, error
         ) from None
 
 
-def _refuse_revoked(transport: paramiko.Transport, hop: SshRoute, own: UserKeys) -> None:
-    shown = transport.get_remote_server_key()
-    key = HostKey(shown.get_name(), shown.asbytes())
-    if key in own.revoked:
-        raise Unreachable(
-            hop.address,
-            ConnectStage.HOST_KEY,
-            f"it sent host key {key}, which your known_hosts marks @revoked",
-            "ask the administrator of that host for its present key",
-            transient=False,
-        )
+def _no_handshake(transport: paramiko.Transport, route: SshRoute, error: Exception) -> Unreachable:
+    """Return the error of a server that has sent no banner, or no more than that."""
+    had = "its key exchange failed" if transport.remote_version else "sent no SSH banner"
+    incompatible = isinstance(error, paramiko.IncompatiblePeer)
+    return Unreachable(
+        route.address,
+        ConnectStage.SSHD,
+        f"port {route.port} is open, but {had}: {why_ended(error)}",
+        "allow a current algorithm of each kind in the sshd_config there (KexAlgorithms, Ciphers, "
+        "MACs, HostKeyAlgorithms)"
+        if incompatible
+        else "wait a minute if the machine is booting; otherwise check its console output in EC2",
+        transient=not incompatible,
+    )
 
 
 def _verify_host_key(
-    context: SshContext,
-    transport: paramiko.Transport,
-    route: SshRoute,
-    *,
-    alias: str,
-    known: list[HostKey],
-    console_keys: Callable[[], list[HostKey]],
+    context: SshContext, transport: paramiko.Transport, route: SshRoute, names: _HostKeyNames
 ) -> None:
     """Compare the server's host key with the known ones, else with those on the console.
 
@@ -247,14 +281,23 @@ def _verify_host_key(
     """
     shown = transport.get_remote_server_key()
     key = HostKey(shown.get_name(), shown.asbytes())
-    expected = known or console_keys()
+    if key in names.revoked:
+        raise Unreachable(
+            route.address,
+            ConnectStage.HOST_KEY,
+            f"it sent host key {key}, which your known_hosts marks @revoked",
+            "ask the administrator of that host for its present key",
+            transient=False,
+        )
+    expected = names.known or names.console_keys()
     if expected and key not in expected:
         raise HostKeyError(
             route.address,
             shown=str(key),
             known=" or ".join(map(str, expected)),
             file=str(context.known_hosts.path),
-            alias=alias,
+            alias=names.alias,
+            in_ec2=not route.is_jump_host,
         )
     if not expected and (context.require_host_keys or route.strict):
         setting, off = (
@@ -262,74 +305,15 @@ def _verify_host_key(
             if context.require_host_keys
             else ("your OpenSSH configuration has StrictHostKeyChecking", "it to accept-new")
         )
+        owner = "what its administrator says" if route.is_jump_host else "its console output"
         raise Unreachable(
             route.address,
             ConnectStage.HOST_KEY,
             f"nothing confirms its host key {key}, and {setting} set",
-            f"compare it with the machine's console output, then add `{alias} {key.line}` to "
+            f"compare it with {owner}, then add `{names.alias} {key.line}` to "
             f"{context.known_hosts.path}, or set {off}",
         )
-    if not known:
-        context.known_hosts.add(alias, expected or [key])
+    if not names.known:
+        context.known_hosts.add(names.alias, expected or [key])
     if not expected:
-        context.on_first_use(alias, key)
-
-
-def _authenticate(
-    context: SshContext, transport: paramiko.Transport, route: SshRoute, *, timeout: float
-) -> None:
-    tried = 0
-    for key in context.key_ring.keys_to_offer(route.identity_files):
-        tried += 1
-        try:
-            transport.auth_publickey(route.user, key)
-            return
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            # At its own time-out paramiko leaves the connection open and names no other class.
-            if transport.is_active() and str(error) != AUTHENTICATION_TIMEOUT:
-                if isinstance(error, paramiko.AuthenticationException):
-                    continue
-            elif tried <= MOST_REFUSED:
-                raise _broken(route, error) from None
-            break
-    raise _denied(route, tried)
-
-
-AUTHENTICATION_TIMEOUT = "Authentication timeout."
-"""What paramiko raises when sshd does not answer (5.1, AuthHandler.wait_for_response)."""
-
-MOST_REFUSED = 2
-"""Offered keys up to which a closed connection is a broken one: sshd itself closes it at the last
-of MaxAuthTries keys (sshd_config(5): 6 by default, which are not reached; 3 where it is strict)."""
-
-
-def _broken(route: SshRoute, error: Exception) -> Unreachable:
-    """Return the error of a connection that ended before sshd has answered about a key."""
-    answered = isinstance(error, (paramiko.AuthenticationException, EOFError, OSError))
-    return Unreachable(
-        route.address,
-        ConnectStage.SSHD,
-        f"the connection broke while logging in: {error or 'connection closed'}",
-        "run the same command again; if it stays so, check sshd's log on the machine"
-        if answered
-        else "check your SSH agent with `ssh-add -l`, or set ssh_key_path to another key",
-        transient=answered,
-    )
-
-
-def _denied(route: SshRoute, tried: int) -> SetupError:
-    if route.user != USER:
-        return Unreachable(
-            route.address,
-            ConnectStage.USER,
-            f"your OpenSSH configuration sets user {route.user}; the λFS machines have user {USER}",
-            f"set `User {USER}` for this address there, or set ssh_config_path to another file",
-            transient=False,
-        )
-    return Unreachable(
-        route.address,
-        ConnectStage.KEY,
-        f"it accepts none of {count_of(tried, 'offered key')} for user {route.user}",
-        "set ssh_key_path to the private key of ssh_keypair_name's key pair",
-        transient=False,
-    )
+        context.on_first_use(names.alias, key)

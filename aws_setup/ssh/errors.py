@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -41,14 +42,19 @@ class Unreachable(SetupError):
 class HostKeyError(Unreachable):
     """A machine sends another host key than the one known for it."""
 
-    def __init__(self, machine: str, *, shown: str, known: str, file: str, alias: str) -> None:
+    def __init__(
+        self, machine: str, *, shown: str, known: str, file: str, alias: str, in_ec2: bool = True
+    ) -> None:
         super().__init__(
             machine,
             ConnectStage.HOST_KEY,
             f"it sent host key {shown}, but {known} is known for it: the machine was re-created, "
             "or another server answers in its place",
             f"compare with the host keys in `aws ec2 get-console-output --instance-id {alias}`; "
-            f"if the new key is among them, remove the lines of {alias} from {file}",
+            f"if the new key is among them, remove the lines of {alias} from {file}"
+            if in_ec2
+            else "ask the administrator of that host for its present key; if it is the new one, "
+            f"remove the lines of {alias} from {file} and from your own known_hosts",
             transient=False,
         )
 
@@ -75,6 +81,28 @@ class RemoteError(SetupError):
         cause = why or f"exit code {code}"
         shown_output = " | ".join(self.lines) or "it printed nothing"
         super().__init__(f"{machine}: {command}", f"{cause}: {shown_output}", _fix(output))
+
+
+def why_ended(error: Exception) -> str:
+    """Return why a connection ended in one line; an EOFError has no text of its own.
+
+    Of a ProxyCommand that has gone paramiko quotes the whole command; `error` is the cause (5.1,
+    ProxyCommandFailure).
+    """
+    text = " ".join(str(getattr(error, "error", error)).split())
+    if text == BANNER_ERROR and isinstance(error.__context__, TimeoutError):
+        return "nothing came in time"
+    text = _ERRNO.sub("", text.removeprefix(BANNER_ERROR))
+    return "the connection was closed" if text in ("", NO_SESSION) else text
+
+
+BANNER_ERROR = "Error reading SSH protocol banner"
+"""What paramiko puts before the cause, without a separator (5.1, Transport._check_banner)."""
+
+NO_SESSION = "No existing session"
+"""What paramiko raises where the connection has ended already (5.1, Transport.auth_publickey)."""
+
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 
 def combine_errors(errors: Sequence[SetupError]) -> SetupError:

@@ -7,7 +7,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Clock
@@ -108,36 +108,6 @@ def _drain_stderr(channel: paramiko.Channel, on_stderr: OutputListener) -> None:
                 on_stderr(data)
 
 
-class BoundedFile:
-    """A file that is read over the network: at most so many bytes, and before a deadline."""
-
-    def __init__(self, file: BinaryIO, clock: Clock, *, limit: int, timeout: float) -> None:
-        self._file, self._clock, self._left = file, clock, limit
-        self._until = clock.now() + timeout
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, by default all; b'' at the end, or behind `limit` bytes.
-
-        Raises:
-            CommandTimeout: the deadline passed.
-            TimeoutError: nothing came for long.
-            EOFError: the connection is closed.
-        """
-        if size < 0:
-            return b"".join(iter(lambda: self.read(65536), b""))
-        if self._clock.now() > self._until:
-            raise CommandTimeout
-        try:
-            data = self._file.read(min(size, self._left))
-        except TimeoutError:
-            raise
-        except OSError as error:
-            # Of paramiko's channel, not of a file of the reader, whose errors are others.
-            raise EOFError(str(error)) from None
-        self._left -= len(data)
-        return data
-
-
 def label_of(command: str | Sequence[str]) -> str:
     """Return a short name of a command for errors: never a whole shell script."""
     if isinstance(command, str):
@@ -162,17 +132,3 @@ def closing_channel(channel: paramiko.Channel | paramiko.SFTPClient) -> Iterator
     finally:
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             channel.close()
-
-
-def end_prefetch_quietly(file: paramiko.SFTPFile) -> None:
-    """Let the thread that asks for a file's parts end with its connection, without a traceback.
-
-    The reader may stop before all parts are asked for; where the connection breaks, it knows.
-    """
-    ask: Callable[..., None] = file._prefetch_thread  # type: ignore[attr-defined]
-
-    def ask_while_connected(*arguments: object) -> None:
-        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
-            ask(*arguments)
-
-    vars(file)["_prefetch_thread"] = ask_while_connected

@@ -14,16 +14,15 @@ from aws_setup.engine.safe_text import shorten
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
 from aws_setup.ssh import files, port_forward
+from aws_setup.ssh.download import BoundedFile, end_prefetch_quietly, open_sftp
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
 from aws_setup.ssh.exchange import (
-    BoundedFile,
     CommandResult,
     CommandTimeout,
     Exchange,
     OutputListener,
     closing_channel,
     command_line,
-    end_prefetch_quietly,
     label_of,
 )
 from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, PortState
@@ -260,30 +259,30 @@ class Machine:
             RemoteError: the file does not exist or is not readable, or the time is over.
             ConnectionLost: the connection broke.
         """
+        lost = ConnectionLost(str(self), f"open {path}")
         try:
-            sftp = paramiko.SFTPClient.from_transport(self.connect())
-        except (paramiko.SSHException, EOFError):
-            sftp = None
-        if sftp is None:
-            raise ConnectionLost(str(self), f"open {path}")
+            sftp = open_sftp(self.connect(), timeout=_CHANNEL_TIMEOUT)
+        except (paramiko.SSHException, EOFError, OSError):
+            raise lost from None
         with closing_channel(sftp):
             try:
                 file = sftp.open(path, "rb")
+            except (paramiko.SSHException, EOFError, TimeoutError):
+                raise lost from None
             except OSError as error:
+                if (channel := sftp.get_channel()) is None or channel.closed:
+                    raise lost from None
                 raise RemoteError(str(self), f"open {path}", code=1, output=str(error)) from None
-            except (paramiko.SSHException, EOFError):
-                raise ConnectionLost(str(self), f"open {path}") from None
             with file:
-                file.settimeout(_CHANNEL_TIMEOUT)
                 end_prefetch_quietly(file)
                 try:
                     file.prefetch(min(file.stat().st_size or 0, limit))
                     yield BoundedFile(
                         cast(BinaryIO, file), self.clock, limit=limit, timeout=timeout
                     )
-                except (CommandTimeout, TimeoutError):
+                except CommandTimeout:
                     raise self._too_slow(f"download {path}", timeout) from None
-                except (paramiko.SSHException, EOFError):
+                except (paramiko.SSHException, EOFError, TimeoutError):
                     raise ConnectionLost(str(self), f"download {path}") from None
 
     @contextlib.contextmanager

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from aws_setup.errors import SetupError
+
 if TYPE_CHECKING:
     import paramiko
 else:
@@ -83,8 +85,10 @@ def _accept(
         except OSError:
             return
         try:
-            channel = connect().open_channel("direct-tcpip", (host, port), peer[:2])
-        except (paramiko.SSHException, OSError):
+            channel = connect().open_channel(
+                "direct-tcpip", (host, port), peer[:2], timeout=CONNECT_TIMEOUT
+            )
+        except (paramiko.SSHException, SetupError, EOFError, OSError):
             local.close()
             continue
         threading.Thread(target=_relay, args=(local, channel), daemon=True).start()

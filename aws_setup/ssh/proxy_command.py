@@ -6,12 +6,13 @@ import os
 import selectors
 import shlex
 import subprocess
+import tempfile
 from typing import IO
 
 import paramiko
 
 from aws_setup.config.child_environment import calls_aws, child_environment
-from aws_setup.ssh.errors import ConnectStage, Unreachable, last_lines
+from aws_setup.ssh.errors import ConnectStage, Unreachable, last_lines, why_ended
 from aws_setup.ssh.ssh_config import SshRoute
 
 LAST_WORDS = 4096
@@ -27,12 +28,14 @@ class ProxyCommand(paramiko.ProxyCommand):
     def __init__(self, command: str) -> None:
         # paramiko's constructor has no parameter for the environment.
         self.cmd = shlex.split(command)
+        # A file: what nobody reads of a pipe stops a command that says more than 64 KiB (pipe(7)).
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as the command
         self.process = subprocess.Popen(
             self.cmd,
             env=child_environment(os.environ, aws=calls_aws(command)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._said,
             bufsize=0,
         )
         self.timeout: float | None = None
@@ -67,7 +70,7 @@ class ProxyCommand(paramiko.ProxyCommand):
             route.address,
             ConnectStage.PROXY,
             "the ProxyCommand of your OpenSSH configuration gave no SSH connection: "
-            f"{self._end() or error or 'connection closed'}",
+            f"{self._end() or why_ended(error)}",
             "run that ProxyCommand yourself to see what it says, or remove it for this address "
             "(ssh_config_path)",
         )
@@ -82,13 +85,9 @@ class ProxyCommand(paramiko.ProxyCommand):
         return f"exit code {code}: {said[0] if said else 'it printed nothing'}"
 
     def _stderr(self) -> str:
-        """Return what the ended command has printed, without waiting for others with its pipe."""
-        pipe, text = self.process.stderr, b""
-        while pipe and _readable(pipe, 0):
-            piece = os.read(pipe.fileno(), LAST_WORDS)
-            if not piece:
-                break
-            text = (text + piece)[-LAST_WORDS:]
+        """Return the end of what the ended command has printed."""
+        size = os.fstat(self._said.fileno()).st_size
+        text = os.pread(self._said.fileno(), LAST_WORDS, max(0, size - LAST_WORDS))
         return text.decode("utf-8", "replace")
 
 

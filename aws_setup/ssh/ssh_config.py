@@ -6,7 +6,7 @@ import glob
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,8 @@ class SshRoute:
     known_hosts_files: tuple[Path, ...] = ()
     strict: bool = False
     """Whether the user has set that only known host keys are accepted."""
+    is_jump_host: bool = False
+    """Whether it is the way to a jump host, and not to a machine of λFS."""
 
 
 class SshSettings:
@@ -93,8 +95,9 @@ class SshSettings:
                 f"it is set in {self.path}",
                 "write it as user@host:port",
             )
-        return self.route(
-            match["host"], user=match["user"] or "", port=int(match["port"]) if match["port"] else 0
+        port = int(match["port"]) if match["port"] else 0
+        return replace(
+            self.route(match["host"], user=match["user"] or "", port=port), is_jump_host=True
         )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from pathlib import Path
 
 import pytest
 
-from aws_setup.ssh.connection import SshContext, connect
+from aws_setup.ssh.connection import KEEP_ALIVE, SshContext, _open_socket, connect
 from aws_setup.ssh.errors import ConnectStage, Unreachable
 from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import KnownHosts
@@ -58,6 +60,44 @@ def test_a_host_name_that_does_not_resolve_is_not(tmp_path: Path) -> None:
     assert not error.transient
 
 
+@pytest.mark.parametrize(
+    ("code", "transient", "hint"),
+    [
+        (socket.EAI_AGAIN, True, "network, DNS servers and VPN"),
+        (socket.EAI_NONAME, False, "correct HostName"),
+    ],
+)
+def test_a_name_server_that_does_not_answer_may_do_so_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, transient: bool, hint: str
+) -> None:
+    def unresolved(*_: object, **__: object) -> None:
+        raise socket.gaierror(code, "no address")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
+    error = failure(tmp_path, host="bastion.example.org")
+    assert error.transient is transient
+    assert hint in error.problems[0].hint
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH])
+def test_a_network_without_a_way_there_does_not_blame_the_security_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """As of an IPv6-only network, or of a VPN that has gone."""
+
+    def connect_nowhere(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(socket.socket, "connect", connect_nowhere)
+    error = failure(tmp_path)
+    assert error.stage is ConnectStage.ROUTE
+    assert error.transient
+    (problem,) = error.problems
+    assert problem.why == f"this computer has no route to 127.0.0.1 ({os.strerror(code)})"
+    assert "IPv4" in problem.hint
+    assert "allow-my-ip" not in problem.hint
+
+
 def test_a_server_without_an_ssh_banner(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=hang_up, args=(server,))
@@ -73,7 +113,7 @@ def test_a_server_that_never_answers_is_named_at_the_timeout(tmp_path: Path) -> 
         error = failure(tmp_path, timeout=0.3, port=server.getsockname()[1])
     assert error.stage is ConnectStage.SSHD
     # paramiko raises when its thread is the first to notice, and returns otherwise.
-    assert "no key exchange within" in str(error) or "protocol banner" in str(error)
+    assert "no key exchange within" in str(error) or "nothing came in time" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +161,18 @@ def test_a_proxy_command_that_cannot_start(tmp_path: Path, command: str, says: s
 
 def test_a_jump_host_with_a_closed_port(tmp_path: Path) -> None:
     error = failure(tmp_path, jumps=(f"ubuntu@127.0.0.1:{closed_port()}",))
-    assert error.stage is ConnectStage.PORT
+    assert error.stage is ConnectStage.PROXY
+    assert error.transient
+    (problem,) = error.problems
+    assert problem.what == "10.0.0.1 cannot be reached (proxy)", "not the jump host"
+    assert "its jump host 127.0.0.1 cannot be reached (port): port" in problem.why
+    assert "EC2" not in problem.hint, "it may be anywhere"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+def test_a_network_that_is_left_ends_a_connection_within_minutes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        route = SshRoute("10.0.0.1", "127.0.0.1", server.getsockname()[1], "ubuntu")
+        with _open_socket(route, timeout=30) as sock:
+            most = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert KEEP_ALIVE * 1000 < most <= 120_000

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aws_setup.ssh.connection import _strong, _transport
-from aws_setup.ssh.errors import Unreachable
+from aws_setup.ssh.errors import HostKeyError, Unreachable
 from aws_setup.ssh.known_hosts import HostKey
 from aws_setup.ssh.user_known_hosts import user_keys
 from tests.support.clock import RecordingClock
@@ -179,8 +179,10 @@ def test_a_hop_is_looked_up_in_the_users_own_known_hosts(
     settings.write_text(lines)
     keys = {"ssh_config_path": str(settings), **receipts}
     own.write_text(f"[127.0.0.1]:{port} ssh-ed25519 {BLOB}\n")
-    with pytest.raises(Unreachable, match="host key"):
+    with pytest.raises(HostKeyError) as caught:
         env.machine(**keys).connect()
+    assert "administrator of that host" in caught.value.problems[0].hint
+    assert "console" not in caught.value.problems[0].hint, "it may be anywhere"
     scanned = subprocess.run(
         ["ssh-keyscan", "-p", str(port), "127.0.0.1"], capture_output=True, text=True, check=True
     ).stdout

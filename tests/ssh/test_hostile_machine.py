@@ -11,8 +11,9 @@ from paramiko import Channel, SSHException
 
 from aws_setup.engine.deadline import within
 from aws_setup.engine.kept_output import KeptOutput
+from aws_setup.ssh.download import BoundedFile
 from aws_setup.ssh.errors import RemoteError
-from aws_setup.ssh.exchange import BoundedFile, CommandTimeout, label_of
+from aws_setup.ssh.exchange import CommandTimeout, label_of
 from aws_setup.ssh.machine import Machine
 from tests.support.clock import RecordingClock
 from tests.support.machines import VmEnvironment, needs_machines, vm_environment

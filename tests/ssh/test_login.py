@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import paramiko
 import pytest
-from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
-from aws_setup.ssh.errors import ConnectStage, Unreachable
+from aws_setup.ssh.errors import ConnectionLost, ConnectStage, Unreachable
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import make_key, shared_key
@@ -62,6 +62,14 @@ class Login(paramiko.ServerInterface):
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         """Do what is next."""
         return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(self.transport)
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        """Open every channel."""
+        return OPEN_SUCCEEDED
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        """Accept a request for SFTP, and say nothing more."""
+        return True
 
 
 @contextmanager
@@ -138,6 +146,27 @@ def test_a_connection_that_ends_while_logging_in_blames_no_key(tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (EOFError(), "the connection was closed"),
+        (paramiko.ProxyCommandFailure("ssh -W gate", "Broken pipe"), "Broken pipe"),
+    ],
+)
+def test_a_login_that_cannot_be_sent_blames_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    """The thread that reads has not noticed yet that the connection has ended."""
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(paramiko.Transport, "auth_publickey", broken)
+    found = failure(tmp_path, [accept])
+    assert found.transient
+    assert found.problems[0].why == f"the connection broke while logging in: {why}"
+
+
 def test_a_login_without_an_answer_blames_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,3 +212,17 @@ def test_a_key_that_cannot_sign_ends_the_wait(
     ):
         pool.wait_for_ssh([found], deadline=600)
     assert "ssh-add -l" in caught.value.problems[0].hint
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_says_nothing_after_the_login_is_a_lost_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.ssh.machine._CHANNEL_TIMEOUT", 0.5)
+    with (
+        sshd([accept]) as port,
+        machine(tmp_path, port) as (_, found),
+        pytest.raises(ConnectionLost, match="it was running: open /data/jar"),
+        found.fetch("/data/jar", limit=10),
+    ):
+        pytest.fail("nothing was opened")

@@ -8,14 +8,19 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import paramiko
+import pytest
 
-from aws_setup.ssh.port_forward import listen
+from aws_setup.ssh.errors import ConnectStage, Unreachable
+from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, listen
 
 
 def transport(opened: list[tuple[str, int]], ends: Queue[socket.socket]) -> paramiko.Transport:
     """Return a stand-in whose channels are pairs of sockets."""
 
-    def open_channel(_kind: str, target: tuple[str, int], _peer: Any) -> socket.socket:
+    def open_channel(
+        _kind: str, target: tuple[str, int], _peer: Any, *, timeout: float
+    ) -> socket.socket:
+        assert timeout == CONNECT_TIMEOUT, "by itself paramiko waits for an hour"
         if target[1] == 1:
             raise paramiko.ChannelException(2, "Connect failed")
         opened.append(target)
@@ -45,6 +50,24 @@ def test_data_goes_both_ways_until_either_side_closes() -> None:
         far.close()
         assert client.recv(100) == b""
     assert opened == [("10.0.0.9", 443)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EOFError(), Unreachable("vm", ConnectStage.PORT, "port 22 does not answer", "wait")],
+    ids=["ended", "unreachable"],
+)
+def test_a_machine_that_is_lost_closes_the_connection_and_the_port_stays_open(
+    error: Exception, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def lost() -> paramiko.Transport:
+        raise error
+
+    with listen(lost, "10.0.0.9", 1) as port:
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                assert client.recv(100) == b""
+    assert capfd.readouterr().err == ""
 
 
 def test_a_refused_channel_closes_the_connection_and_the_port_stays_open() -> None:
