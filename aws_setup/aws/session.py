@@ -25,6 +25,7 @@ from aws_setup.aws.credential_sources import (
 from aws_setup.aws.error_shapes import use_modeled_errors
 from aws_setup.aws.errors import clock_skew
 from aws_setup.aws.mfa import install_prompt
+from aws_setup.aws.outages import Outages, is_write
 from aws_setup.aws.service_models import use_own_readers
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.write_guard import before_write
@@ -44,8 +45,9 @@ MAX_ATTEMPTS = 9
 TIMEOUT_SECONDS = 5.0
 """Seconds for a connection, and for an answer, of a request that is not essential."""
 
-READING = ("Describe", "List", "Get", "Head", "Simulate")
-"""What the names of operations begin with that change nothing."""
+CONNECT_SECONDS = 20.0
+"""Seconds for a connection of any other request. botocore's minute, nine times, is ten minutes
+without a word where a network drops what does not go through its proxy."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Aws:
         self.calls = 0
         self._writes: Counter[str] = Counter()
         self.clock_skew: float | None = None
+        self.outages = Outages()
         self.shared: dict[type, Any] = {}
         """Objects that packages above keep as long as this session, by class; they may use it."""
 
@@ -201,7 +204,7 @@ class Aws:
         The retry mode is botocore's `standard` with 9 attempts, unless the user's environment or
         AWS configuration file sets another: a Config would override both. Without `retries` a
         call is sent once in any case. `timeout` is the seconds to wait for a connection, and then
-        for an answer, in each of `attempts`; None for botocore's minute.
+        for an answer, in each of `attempts`; None for CONNECT_SECONDS, and botocore's minute.
         """
         with self._lock:
             self._load_credentials()
@@ -218,6 +221,8 @@ class Aws:
                 client.meta.events.register("before-parse.*", check_result)
                 client.meta.events.register("after-call.*", self._after_call)
                 client.meta.events.register("after-call-error.*", self._after_error)
+                patient = retries and timeout is None and not self._chosen_retries()
+                self.outages.watch(client, patient=patient)
                 self._clients[key] = client
             return self._clients[key]
 
@@ -252,25 +257,33 @@ class Aws:
         self._has_credentials = True
 
     def _settings(self, *, retries: bool, timeout: float | None, attempts: int) -> BotocoreConfig:
-        settings: dict[str, Any] = {"max_pool_connections": 32, "user_agent_extra": USER_AGENT}
+        settings: dict[str, Any] = {
+            "max_pool_connections": 32,
+            "user_agent_extra": USER_AGENT,
+            "connect_timeout": CONNECT_SECONDS,
+        }
         if timeout:
             settings |= {"connect_timeout": timeout, "read_timeout": timeout}
             times = {"mode": "standard", "total_max_attempts": attempts}
             return BotocoreConfig(**settings, retries=times)  # type: ignore[arg-type]
         if not retries:
             return BotocoreConfig(**settings, retries={"mode": "standard", "total_max_attempts": 1})
+        if not self._chosen_retries():
+            settings["retries"] = {"mode": "standard", "total_max_attempts": MAX_ATTEMPTS}
+        return BotocoreConfig(**settings)
+
+    def _chosen_retries(self) -> bool:
+        """Whether the user's environment or AWS configuration says how often calls are tried."""
         core = self._session
         chosen = any(
             core.get_config_variable(name) is not None and name in core.get_scoped_config()
             for name in ("retry_mode", "max_attempts")
         )
-        if not chosen and not ({"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & os.environ.keys()):
-            settings["retries"] = {"mode": "standard", "total_max_attempts": MAX_ATTEMPTS}
-        return BotocoreConfig(**settings)
+        return chosen or bool({"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & os.environ.keys())
 
     def _before_call(self, model: Any, **_: Any) -> None:
         """Stop a call that writes where the run may not; the run lock's own calls pass."""
-        if _is_write(model):
+        if is_write(model):
             before_write()
             self._count_write(model)
 
@@ -296,7 +309,7 @@ class Aws:
     ) -> None:
         """Count the call, log its request id, and refuse answers of other servers."""
         meta = parsed.get("ResponseMetadata", {})
-        if _is_write(model):
+        if is_write(model):
             self._count_write(model)
         with self._lock:
             self.calls += 1
@@ -311,11 +324,6 @@ class Aws:
         )
         if model.service_model.service_name != "s3":  # its bodies are streamed, and no lists
             check_answer(http_response, parsed, protocol=str(model.service_model.protocol))
-
-
-def _is_write(model: Any) -> bool:
-    """Return whether an operation changes something in AWS, apart from the run lock."""
-    return model.service_model.service_name != "ssm" and not model.name.startswith(READING)
 
 
 def download_errors() -> tuple[type[Exception], ...]:

@@ -91,6 +91,7 @@ def run_verb(
         remove_images=images,
     )
     with _session(config, recorder, result) as aws:
+        aws.outages.note, aws.outages.stopped = report.message, clock.is_stopped
         lock = _lock(aws, config, verb, options, report)
 
         def attempt() -> None:

@@ -80,6 +80,10 @@ class SystemClock:
         if self._stopped.wait(max(SHORTEST_PAUSE, seconds * self.pace)):
             raise Interrupted
 
+    def is_stopped(self) -> bool:
+        """Whether the run is being stopped."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Wake every sleeper; later sleeps end at once too."""
         self._stopped.set()

@@ -120,6 +120,10 @@ class ScriptClock:
         self.before_sleep()
         self.time.sleep(max(seconds, 0.02))
 
+    def is_stopped(self) -> bool:
+        """Whether later sleeps raise Interrupted."""
+        return self._stopped
+
     def stop(self) -> None:
         """Let later sleeps raise Interrupted."""
         self._stopped = True
