@@ -7,6 +7,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import NameResolutionError
 
 from aws_setup.aws.error_messages import HINT_LOG_IN, HINT_RERUN, ErrorMessage
+from aws_setup.engine.http_deadline import HINT_CLOCK, clock_hint
 
 _UNREACHABLE = ErrorMessage(
     "AWS cannot be reached: {message}",
@@ -17,6 +18,10 @@ _UNRESOLVED = ErrorMessage(
     "AWS cannot be reached: this computer cannot resolve its name: {message}",
     "check this computer's network, DNS servers and VPN, and the region's name, then run the same "
     "command again",
+)
+_WRONG_TIME = ErrorMessage(
+    "the certificate that answers is not valid at the time of this computer's clock: {message}",
+    HINT_CLOCK,
 )
 _UNREADABLE = ErrorMessage(
     "the answer is not one of AWS, or was cut off: {message}",
@@ -213,6 +218,8 @@ def message_of_class(error: Exception) -> ErrorMessage | None:
         cause = getattr(error, "kwargs", {}).get("error")
         if isinstance(cause, NameResolutionError):
             return _UNRESOLVED
+    if isinstance(error, errors.SSLError) and clock_hint(str(error)):
+        return _WRONG_TIME
     for kinds, message in MESSAGES_BY_CLASS:
         if isinstance(error, kinds):
             return message

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aws_setup.engine.http_deadline import HINT_CLOCK
+
 HINT_RERUN = "run the same command again: it resumes from here"
 HINT_LOG_IN = (
     "log in again (`aws sso login`, `aws login` or new keys in your profile), then run the same "
@@ -17,7 +19,6 @@ HINT_QUOTA = (
 HINT_PERMISSION = (
     "ask the account's administrator for this permission; docs/permissions.md lists them all"
 )
-HINT_CLOCK = "set this computer's clock (`timedatectl`, or the system settings), then run again"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ the deadline the socket is shut down, so that whatever reads or writes ends at o
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -140,6 +141,21 @@ def read_answer(
 
 NOT_ACCEPTED = "the certificate is not accepted"
 """The beginning of the reason where a proxy, or another server, answers with its certificate."""
+
+_OUTSIDE_ITS_TIME = re.compile(r"\bnot yet valid\b|\bhas expired\b", re.IGNORECASE)
+
+HINT_CLOCK = "set this computer's clock (`timedatectl`, or the system settings), then run again"
+
+
+def clock_hint(why: str) -> str:
+    """Return the fix of a certificate that is refused for the time alone; '' for anything else.
+
+    Args:
+        why: what OpenSSL, or a program with another library, says of a certificate:
+            https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/,
+            https://pkg.go.dev/crypto/x509#CertificateInvalidError
+    """
+    return HINT_CLOCK if _OUTSIDE_ITS_TIME.search(why) else ""
 
 
 WORDS: Sequence[tuple[type[BaseException], str]] = (

@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,15 @@ from aws_setup.config.regular_files import read_file
 from aws_setup.config.version import USER_AGENT
 from aws_setup.engine.deadline import remaining, within
 from aws_setup.engine.decoding import Undecodable, json_object
-from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer, why_broken
+from aws_setup.engine.flag import Flag
+from aws_setup.engine.http_deadline import (
+    NOT_ACCEPTED,
+    POOLS,
+    AnswerTooLong,
+    guarded,
+    read_answer,
+    why_broken,
+)
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
@@ -65,7 +72,7 @@ class KubeClient:
         self._pools = connection.pools
         # Before the first request, so that every connection has a deadline.
         self._pools.pool_classes_by_scheme = POOLS
-        self._answered = threading.Event()
+        self._answered = Flag()
         self._note: Callable[[str], None] = lambda _: None
         self._limit = math.inf
         self._answers: Answers | None = None
@@ -317,9 +324,10 @@ class KubeClient:
                 )
                 data = read_answer(answer, most=ANSWER_LIMIT) or b""
             except urllib3.exceptions.NameResolutionError:
-                return Reply(0, UNRESOLVED, unresolved=True)
+                return Reply(0, UNRESOLVED, no_cluster=True)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                return late if guard.expired else Reply(0, why_broken(error))
+                why = why_broken(error)
+                return late if guard.expired else Reply(0, why, no_cluster=NOT_ACCEPTED in why)
             except AnswerTooLong as error:
                 raise KubeError(f"{method} {url}", str(error), HINT_PROXY, status=0) from None
         if guard.expired:

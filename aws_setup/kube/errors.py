@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from aws_setup.engine.decoding import json_of
-from aws_setup.engine.http_deadline import NOT_ACCEPTED
+from aws_setup.engine.http_deadline import NOT_ACCEPTED, clock_hint
 from aws_setup.errors import Place, SetupError, address_hint
 
 HINT_ENDPOINT = address_hint(Place.ENDPOINT)
@@ -147,7 +147,7 @@ def silence_hint(why: str) -> str:
     if UNRESOLVED in why:
         return HINT_NAME
     if NOT_ACCEPTED in why:
-        return HINT_PROXY
+        return clock_hint(why) or HINT_PROXY
     timed_out = "timed out" in why or "no complete answer" in why
     return HINT_ENDPOINT if timed_out else HINT_NETWORK
 

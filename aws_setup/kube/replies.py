@@ -21,13 +21,14 @@ class Reply:
     """The outcome of one try of a request.
 
     `status` is the HTTP status, 0 when the server did not answer: `text` is then the reason, and
-    `unresolved` says that its host name does not resolve. `retry_after` is in seconds.
+    `no_cluster` says that no cluster was reached: its host name does not resolve, or another server
+    presented its certificate. `retry_after` is in seconds.
     """
 
     status: int
     text: str
     retry_after: float | None = None
-    unresolved: bool = False
+    no_cluster: bool = False
 
 
 def retry_policy(reply: Reply, *, answered: bool) -> RetryPolicy | None:
@@ -39,8 +40,9 @@ def retry_policy(reply: Reply, *, answered: bool) -> RetryPolicy | None:
     """
     if reply.status == 500:
         return SERVER_ERROR
-    # The host name of an endpoint is deleted with its cluster: a retry would only take time.
-    if reply.status not in UNAVAILABLE or (reply.unresolved and not answered):
+    # The host name of an endpoint is deleted with its cluster, and a proxy that inspects traffic
+    # stays: a retry would only take time. A network that was changed meanwhile may come back.
+    if reply.status not in UNAVAILABLE or (reply.no_cluster and not answered):
         return None
     if not answered:
         return SERVER_UNREACHABLE

@@ -21,6 +21,7 @@ from aws_setup.engine.http_deadline import (
     AnswerTooLong,
     GuardedHttpPool,
     GuardedHttpsPool,
+    clock_hint,
     guarded,
     read_answer,
     why_broken,
@@ -85,6 +86,7 @@ class HttpConnection:
         parts = urlsplit(endpoint.url)
         self.endpoint = endpoint
         self.requests = 0
+        self._answered = False
         self._read_seconds = read_seconds
         self._headers = make_headers(basic_auth=endpoint.auth, user_agent=USER_AGENT)
         options: dict[str, Any] = {"maxsize": width, "block": True, "retries": False}
@@ -139,6 +141,7 @@ class HttpConnection:
         if guard.expired:
             # A head that was cut off counts as complete in http.client.
             raise self._late(seconds)
+        self._answered = True
         log.debug("%s %s: %s", method, path, received.status)
         return received
 
@@ -176,7 +179,8 @@ class HttpConnection:
         """Return the error of a failed exchange: permanent (SetupError), or transient."""
         url = self.endpoint.url
         text, why = str(error), why_broken(error)
-        if isinstance(error, http.NameResolutionError):
+        # Once it has answered, the name is right: the network has changed, and may come back.
+        if isinstance(error, http.NameResolutionError) and not self._answered:
             return SetupError(
                 f"the API host {url} cannot be found",
                 "its host name does not resolve",
@@ -184,7 +188,8 @@ class HttpConnection:
             )
         if isinstance(error, http.SSLError) and (permanent := _certificate_error(url, text, why)):
             return permanent
-        if isinstance(error, http.NewConnectionError | http.ConnectTimeoutError):
+        unconnected = http.NewConnectionError | http.ConnectTimeoutError | http.NameResolutionError
+        if isinstance(error, unconnected):
             return TransientError(f"no connection to {url}: {why}", unreachable=True)
         return TransientError(f"the connection to {url} broke: {why}")
 
@@ -203,6 +208,11 @@ def _certificate_error(url: str, text: str, why: str) -> SetupError | None:
             "OpenWhisk was set up again, or the connection is being intercepted",
             "if OpenWhisk was set up again, run python configure_eks_cluster.py again; -i skips "
             "the check",
+        )
+    if "certificate" in message and (hint := clock_hint(why)):
+        what = f"the certificate of {url} is not valid at the time of this computer's clock"
+        return SetupError(
+            what, why, f"{hint}; if the clock is right, the certificate needs renewal"
         )
     if "certificate" in message:
         return SetupError(

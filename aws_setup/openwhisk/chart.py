@@ -12,6 +12,7 @@ from pathlib import Path
 from aws_setup.config import Config
 from aws_setup.config.chart_source import ENCRYPTED, is_git_url
 from aws_setup.config.paths import expanded
+from aws_setup.engine.http_deadline import clock_hint
 from aws_setup.engine.private_files import make_private_folder
 from aws_setup.engine.temporary_files import unnamed_folder
 from aws_setup.errors import Refused, SetupError
@@ -203,7 +204,8 @@ def _unreachable(error: SetupError) -> SetupError:
     return SetupError(
         "OpenWhisk's chart cannot be fetched",
         why,
-        "check the network and openwhisk_chart, or clone the chart and set openwhisk_chart to "
+        clock_hint(why)
+        or "check the network and openwhisk_chart, or clone the chart and set openwhisk_chart to "
         "its folder",
     )
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 
+from aws_setup.engine.http_deadline import clock_hint
 from aws_setup.errors import Place, address_hint
-from aws_setup.kube.errors import refusal_hint
+from aws_setup.kube.errors import HINT_NAME, HINT_NETWORK, refusal_hint
 
 TIMED_OUT = "i/o timeout"
 """What Go programs say of a connection whose packets are dropped."""
+
+NETWORK = (
+    (("no such host", "server misbehaving"), HINT_NAME),
+    (("network is unreachable", "no route to host", "connection reset"), HINT_NETWORK),
+)
+"""What Go programs say of a network, and the fixes (golang/go: src/net/net.go, errNoSuchHost and
+errServerMisbehaving; src/syscall/zerrors_linux_amd64.go)."""
 
 HINT_RERUN = "fix the cause and run the same command again: it resumes from here"
 
@@ -30,8 +38,8 @@ def hint_for(output: str) -> str:
     # A webhook that times out is reached by the API server, not from here.
     if refused := refusal_hint(output):
         return refused
-    if TIMED_OUT in output:
-        return address_hint(Place.ENDPOINT)
+    if hint := _network_hint(output):
+        return hint
     found = KUBE_VERSION.search(output)
     if found is None:
         return HINT_RERUN
@@ -46,6 +54,14 @@ def hint_for(output: str) -> str:
         f"use a chart for Kubernetes {version} (openwhisk_chart, openwhisk_chart_ref), or a "
         f"cluster whose version is in {wanted}"
     )
+
+
+def _network_hint(output: str) -> str:
+    """Return the fix of a connection that does not come about; '' for anything else."""
+    if TIMED_OUT in output:
+        return address_hint(Place.ENDPOINT)
+    named = (hint for texts, hint in NETWORK if any(text in output for text in texts))
+    return clock_hint(output) or next(named, "")
 
 
 def _allows(wanted: str, version: str) -> bool:

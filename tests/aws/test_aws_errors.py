@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from socket import gaierror
 
 import boto3
@@ -24,8 +25,10 @@ from aws_setup.aws.reasons import (
     update_errors,
 )
 from aws_setup.aws.session import Aws
+from aws_setup.engine.http_deadline import HINT_CLOCK
 from aws_setup.errors import SetupError
 from tests.support.aws_errors import of_code, problem_of
+from tests.support.hostile_http import server_of_tomorrow
 
 
 @pytest.mark.parametrize(
@@ -147,6 +150,18 @@ def test_an_unreachable_cloud_is_explained() -> None:
         "sts", endpoint_url="http://127.0.0.1:9", region_name="us-east-1", config=once
     )
     assert "cannot be reached" in problem_of(_raised(far.get_caller_identity)).why
+
+
+def test_a_certificate_of_tomorrow_blames_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server_of_tomorrow(tmp_path) as (url, certificate):
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        once = Config(retries={"total_max_attempts": 1}, connect_timeout=30)
+        far = boto3.client("sts", endpoint_url=url, region_name="us-east-1", config=once)
+        problem = problem_of(_raised(far.get_caller_identity))
+    assert "certificate is not yet valid" in problem.why
+    assert problem.hint == HINT_CLOCK
 
 
 @pytest.mark.usefixtures("cloud")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
+from aws_setup.engine.http_deadline import HINT_CLOCK
 from aws_setup.engine.retry import (
     SERVER_BUSY,
     SERVER_ERROR,
@@ -37,6 +39,7 @@ from aws_setup.kube.objects import CONFIG_MAP, NAMESPACE, NODE
 from aws_setup.kube.replies import Reply, retry_policy
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.certificates import ec_key, issued
+from tests.support.hostile_http import server_of_tomorrow
 from tests.support.kube import StillClock, furnish
 
 PAUSES = [1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0]
@@ -94,7 +97,7 @@ def test_the_status_selects_the_retry_policy(
 
 
 def test_a_host_name_that_does_not_resolve_is_retried_only_after_an_answer() -> None:
-    reply = Reply(0, "", unresolved=True)
+    reply = Reply(0, "", no_cluster=True)
     assert retry_policy(reply, answered=False) is None
     assert retry_policy(reply, answered=True) is SERVER_RESTARTING
 
@@ -188,6 +191,20 @@ def test_only_a_server_that_drops_packets_advises_to_compare_addresses(session: 
     assert hints == [HINT_NETWORK, HINT_PROXY, HINT_NAME]
     for why in ("Connection to zoo timed out. (connect timeout=5.0)", "no complete answer in 2 s"):
         assert to_kube_error("GET", "/", 0, why).problems[0].hint == HINT_ENDPOINT
+
+
+def test_a_certificate_that_is_not_accepted_is_not_waited_for(
+    session: Session, tmp_path: Path
+) -> None:
+    tokens = Tokens(session.sign, session.clock, check_credentials=session.check_credentials)
+    with server_of_tomorrow(tmp_path) as (url, certificate):
+        another = ClusterEndpoint(url, issued("another CA", ec_key()))
+        early = ClusterEndpoint(url, certificate.read_text())
+        for endpoint, hint in ((another, HINT_PROXY), (early, HINT_CLOCK)):
+            with pytest.raises(KubeUnreachable, match="certificate is not accepted") as caught:
+                KubeClient.of_eks(endpoint, tokens, session.clock).list(NODE)
+            assert caught.value.problems[0].hint == hint
+    assert session.clock.slept == []
 
 
 def test_a_refused_forwarding_does_not_blame_the_address_at_which_the_server_has_answered(

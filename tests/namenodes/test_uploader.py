@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aws_setup.engine.graph import Limits
+from aws_setup.engine.http_deadline import HINT_CLOCK
 from aws_setup.engine.result import changes
 from aws_setup.engine.runner import EventKind, Outcome, StepEvent, apply
 from aws_setup.errors import Interrupted, SetupError
@@ -22,6 +25,7 @@ from aws_setup.namenodes.uploader import Abort, Upload
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind
 from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer
 from aws_setup.rehearsal.openwhisk.store import Limits as ActionLimits
+from tests.support.hostile_http import server_of_tomorrow
 from tests.support.openwhisk import QuickClock, client_of, desired, jar_of, make_jar, openwhisk
 
 
@@ -268,6 +272,46 @@ def test_no_such_host_and_no_such_port() -> None:
         client_of("http://no-such-host.invalid").listing()
     with pytest.raises(SetupError, match="no success within"):
         client_of("http://127.0.0.1:9").listing()
+
+
+def test_a_name_that_no_longer_resolves_is_waited_for(
+    whisk: OpenWhiskServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while a VPN is opened again; before the first answer the name itself may be wrong."""
+    client = client_of(whisk.url)
+    assert client.listing() == []
+    idle = client.connection._pool.pool
+    assert idle is not None
+    kept = idle.get()
+    kept.close()  # the next request opens it again
+    idle.put(kept)
+    resolve, asked = socket.getaddrinfo, list[object]()
+
+    def fail_twice(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        if len(asked) <= 2:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return resolve(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail_twice)
+    assert client.listing() == []
+    assert len(asked) == 3
+
+
+def test_a_certificate_of_tomorrow_blames_the_clock(tmp_path: Path) -> None:
+    with (
+        server_of_tomorrow(tmp_path) as (url, certificate),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("SSL_CERT_FILE", str(certificate))
+        with pytest.raises(
+            SetupError, match="not valid at the time of this computer's clock"
+        ) as it:
+            client_of(url).listing()
+    (problem,) = it.value.problems
+    assert problem.why.endswith("certificate is not yet valid")
+    assert problem.hint.startswith(HINT_CLOCK)
+    assert "-i" not in problem.hint.split()
 
 
 def test_a_wrong_key_is_refused_at_once(whisk: OpenWhiskServer) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from aws_setup.eks.storage import DEFAULT, is_default, other_defaults
-from aws_setup.kube.errors import HINT_ENDPOINT
+from aws_setup.engine.http_deadline import HINT_CLOCK
+from aws_setup.kube.errors import HINT_ENDPOINT, HINT_NAME, HINT_NETWORK
 from aws_setup.openwhisk.helm_hints import HINT_RERUN, hint_for
 from aws_setup.openwhisk.immutable_fields import (
     immutable_changes,
@@ -16,6 +17,7 @@ from aws_setup.openwhisk.immutable_fields import (
     quantity,
     refusals,
 )
+from aws_setup.openwhisk.local_program import ProgramFailed
 from aws_setup.openwhisk.manifest_checks import (
     class_problems,
     docker_problems,
@@ -171,6 +173,28 @@ def test_a_webhook_that_times_out_is_not_about_the_operators_address() -> None:
     )
     assert hint.startswith("start the pods of this webhook, or delete its configuration")
     assert hint_for("Error: dial tcp 198.51.100.1:443: i/o timeout") == HINT_ENDPOINT
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("dial tcp: lookup zoo.eks.amazonaws.com on 127.0.0.53:53: no such host", HINT_NAME),
+        ("dial tcp: lookup zoo.eks.amazonaws.com: server misbehaving", HINT_NAME),
+        ("dial tcp 198.51.100.1:443: connect: network is unreachable", HINT_NETWORK),
+        ("dial tcp 198.51.100.1:443: connect: no route to host", HINT_NETWORK),
+        ("read tcp 10.0.0.2:1->198.51.100.1:443: read: connection reset by peer", HINT_NETWORK),
+        (
+            "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: "
+            "current time 2020-01-01T00:00:00Z is before 2026-01-01T00:00:00Z",
+            HINT_CLOCK,
+        ),
+    ],
+)
+def test_what_helm_says_of_the_network_has_a_fix_and_is_tried_again(said: str, hint: str) -> None:
+    output = f"Error: UPGRADE FAILED: query: Get https://zoo.eks.amazonaws.com/api: {said}"
+    assert hint_for(output) == hint
+    failed = ProgramFailed("helm upgrade failed", output, hint_for(output), output=output)
+    assert failed.unreachable is (hint != HINT_CLOCK)
 
 
 @pytest.mark.kind("B5")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -26,10 +28,11 @@ def issued(
     by: tuple[str, Key] | None = None,
     begins: datetime = NOW - timedelta(days=1),
     days: int = 90,
+    addresses: Sequence[str] = (),
 ) -> str:
     """Return the certificate of a key as PEM, signed by an authority or by itself."""
     issuer, signer = by or (name, key)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(_name(name))
         .issuer_name(_name(issuer))
@@ -37,8 +40,12 @@ def issued(
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins)
         .not_valid_after(begins + timedelta(days=days))
-        .sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     )
+    if addresses:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(it)) for it in addresses])
+        builder = builder.add_extension(names, critical=False)
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    certificate = builder.sign(signer, digest)
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 

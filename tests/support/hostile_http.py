@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from tests.support.certificates import NOW, ec_key, issued, pem, write
 
 Answer = Callable[[socket.socket, str], None]
 """Answers one request, given its path."""
@@ -45,6 +50,35 @@ def hostile_server(answer: Answer) -> Iterator[tuple[str, list[str]]]:
             for client in clients:
                 with contextlib.suppress(OSError):
                     client.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def server_of_tomorrow(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the URL of a TLS server, and its certificate, its own authority, valid from tomorrow.
+
+    Such is every certificate on a computer whose clock is some years behind.
+    """
+    key = ec_key()
+    text = issued("tomorrow", key, begins=NOW + timedelta(days=1), addresses=["127.0.0.1"])
+    certificate, secret = write(folder, text, pem(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, secret)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client, contextlib.suppress(OSError):
+                    context.wrap_socket(client, server_side=True)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}", certificate
+        server.shutdown(socket.SHUT_RDWR)
+        serving.join()
 
 
 def body(content: bytes) -> Answer:
