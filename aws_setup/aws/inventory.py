@@ -18,7 +18,7 @@ from typing import Any
 from aws_setup.aws.session import Aws, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.config import Config
-from aws_setup.engine.reads import Answer, Reads
+from aws_setup.engine.reads import Reading, Reads
 
 Item = Mapping[str, Any]
 Reader = Callable[[Aws, Config], list[Item]]
@@ -279,14 +279,14 @@ class Inventory:
         self._aws, self._config = aws, config
         self._lock = threading.Lock()
         self._reads = Reads("inventory")
-        self._kinds: dict[str, Answer[list[Item]]] = {}
+        self._kinds: dict[str, Reading[list[Item]]] = {}
         self._writes: dict[str, int] = {}
 
     def load(self) -> None:
         """Start to read every kind that all runs need; results and errors are kept until used."""
         for kind in KINDS:
             if kind.read and not kind.at_first_use:
-                self._answer(kind.name)
+                self._reading(kind.name)
 
     def all(self, kind: str, *, fresh: bool = False) -> list[Item]:
         """Return every resource of a kind that has this deployment's tag.
@@ -301,7 +301,7 @@ class Inventory:
         if fresh:
             with self._lock:
                 self._kinds.pop(kind, None)
-        return self._answer(kind).result()
+        return self._reading(kind).result()
 
     def refresh(self, kind: str) -> None:
         """Ask AWS again at the next use of a kind, if this run may have changed it since.
@@ -326,7 +326,7 @@ class Inventory:
         """Wait for what is being read; at a Ctrl-C do not."""
         self._reads.close()
 
-    def _answer(self, kind: str) -> Answer[list[Item]]:
+    def _reading(self, kind: str) -> Reading[list[Item]]:
         with self._lock:
             if kind not in self._kinds:
                 self._writes[kind] = self._aws.writes(_WRITTEN_BY[kind])

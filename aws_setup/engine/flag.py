@@ -43,10 +43,10 @@ class Flag:
     def wait(self, seconds: float) -> bool:
         """Return whether it is set, as soon as it is, and after some seconds at the latest."""
         end = time.monotonic() + seconds
-        while not self._set and (left := end - time.monotonic()) > 0:
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
             # Who is interrupted between the two calls wakes nobody: the others look for themselves.
             with suppress(Empty):
                 self._wake.get(timeout=min(left, SIGNAL_DELAY))
-                if self._set:
+                if self.is_set():
                     self._wake.put(None)
         return self._set

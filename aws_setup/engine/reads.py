@@ -23,7 +23,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-class Answer(Generic[T]):
+class Reading(Generic[T]):
     """What a job returns or raises, for any number of threads; it may still be at work."""
 
     def __init__(self, job: Callable[[], T]) -> None:
@@ -60,18 +60,18 @@ class Reads:
         self._name = name
         self._threads: list[threading.Thread] = []
 
-    def start(self, job: Callable[[], T]) -> Answer[T]:
+    def start(self, job: Callable[[], T]) -> Reading[T]:
         """Start a job and return where its result will be."""
-        answer = Answer(job)
-        thread = threading.Thread(target=answer.find, name=self._name, daemon=True)
+        reading = Reading(job)
+        thread = threading.Thread(target=reading.find, name=self._name, daemon=True)
         thread.start()
         self._threads = [it for it in self._threads if it.is_alive()] + [thread]
-        return answer
+        return reading
 
     def each(self, job: Callable[[S], T], items: Iterable[S]) -> list[T]:
         """Call `job` for all items at the same time; return the results in their order."""
-        answers = [self.start(partial(job, item)) for item in items]
-        return [answer.result() for answer in answers]
+        readings = [self.start(partial(job, item)) for item in items]
+        return [reading.result() for reading in readings]
 
     def close(self) -> None:
         """Wait for the jobs that are at work; at a Ctrl-C do not: they may take minutes."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.session import Aws, pages
-from aws_setup.engine.reads import Answer, Reads
+from aws_setup.engine.reads import Reading, Reads
 from aws_setup.infrastructure.ingress_rules import RULES, Source
 from aws_setup.infrastructure.node_ingress import NAME as NODE_INGRESS
 from aws_setup.infrastructure.security_group import owned_group
@@ -101,7 +101,7 @@ class QuotaUsage:
         )
 
 
-Limits = Mapping[str, Answer[Mapping[str, float]]]
+Limits = Mapping[str, Reading[Mapping[str, float]]]
 """Service -> the limits of its quotas by their codes, which are being listed."""
 
 

@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -203,29 +204,45 @@ def _open_socket(route: SshRoute, *, timeout: float) -> socket.socket:
 
 def _limit_silence(sock: socket.socket) -> None:
     """End the connection where nobody acknowledges the keep-alive packets any more."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
-    elif sys.platform == "darwin":
-        sock.setsockopt(socket.IPPROTO_TCP, _MACOS_DROP_TIME, SILENCE)
+    with suppress(OSError):  # an emulated kernel may not know the option
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+        elif sys.platform == "darwin":
+            sock.setsockopt(socket.IPPROTO_TCP, _MACOS_DROP_TIME, SILENCE)
 
 
-def _via_jump_host(context: SshContext, route: SshRoute, *, timeout: float) -> JumpSocket:
+def _via_jump_host(
+    context: SshContext, route: SshRoute, *, timeout: float
+) -> socket.socket | JumpSocket:
     """Return the way through the hops of a ProxyJump; each ends with the next."""
-    carrier: paramiko.Transport | None = None
-    before = ""
-    for hop in map(context.settings().jump, route.jumps):
+    way = _Way()
+    hops = [context.settings().jump(text) for text in route.jumps]
+    for hop, names in [(hop, _hop_keys(context, hop)) for hop in hops]:
         with naming_jump_host(route, hop.address):
-            sock = (
-                open_through(carrier, before, hop, timeout=timeout)
-                if carrier
-                else _open_socket(hop, timeout=timeout)
-            )
-            alias = f"[{hop.host}]:{hop.port}"
-            own = user_keys(hop.known_hosts_files, hop.host_key_alias or hop.host, hop.port)
-            known = context.known_hosts.keys(alias) or list(own.known)
-            names = _HostKeyNames(alias, known, revoked=own.revoked)
-            carrier, before = _log_in(context, sock, hop, names, timeout=timeout), hop.address
-    return open_through(carrier, before, route, timeout=timeout)
+            sock = way.open(hop, timeout=timeout)
+            way = _Way(_log_in(context, sock, hop, names, timeout=timeout), hop.address)
+    return way.open(route, timeout=timeout)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """The way so far: the connection to the last jump host, None at the beginning."""
+
+    carrier: paramiko.Transport | None = None
+    hop: str = ""
+
+    def open(self, route: SshRoute, *, timeout: float) -> socket.socket | JumpSocket:
+        """Return a connection to the next host."""
+        if self.carrier is None:
+            return _open_socket(route, timeout=timeout)
+        return open_through(self.carrier, self.hop, route, timeout=timeout)
+
+
+def _hop_keys(context: SshContext, hop: SshRoute) -> _HostKeyNames:
+    alias = f"[{hop.host}]:{hop.port}"
+    own = user_keys(hop.known_hosts_files, hop.host_key_alias or hop.host, hop.port)
+    known = context.known_hosts.keys(alias) or list(own.known)
+    return _HostKeyNames(alias, known, revoked=own.revoked)
 
 
 def _prefer_known_algorithms(transport: paramiko.Transport, known: list[HostKey]) -> None:
@@ -258,7 +275,7 @@ def _handshake(transport: paramiko.Transport, route: SshRoute, *, timeout: float
 def _no_handshake(transport: paramiko.Transport, route: SshRoute, error: Exception) -> Unreachable:
     """Return the error of a server that has sent no banner, or no more than that."""
     had = "its key exchange failed" if transport.remote_version else "sent no SSH banner"
-    incompatible = isinstance(error, paramiko.IncompatiblePeer)
+    incompatible = isinstance(error, paramiko.ssh_exception.IncompatiblePeer)
     return Unreachable(
         route.address,
         ConnectStage.SSHD,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,7 +194,8 @@ def test_only_an_interrupt_ends_a_block_of_reads_before_them(
         raise interrupt
     assert not ended.is_set()
     with pytest.raises(ValueError, match="first"), Reads("test") as others:
-        others.start(lambda: (going.set(), ended.wait(240)))
+        others.start(partial(ended.wait, 240))
+        going.set()
         raise ValueError("first")
     assert ended.is_set()
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,17 +150,17 @@ def test_a_connection_that_ends_while_logging_in_blames_no_key(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (EOFError(), "the connection was closed"),
-        (paramiko.ProxyCommandFailure("ssh -W gate", "Broken pipe"), "Broken pipe"),
+        (EOFError, "the connection was closed"),
+        (partial(paramiko.ProxyCommandFailure, "ssh -W gate", "Broken pipe"), "Broken pipe"),
     ],
 )
 def test_a_login_that_cannot_be_sent_blames_no_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], why: str
 ) -> None:
     """The thread that reads has not noticed yet that the connection has ended."""
 
     def broken(*_: object) -> None:
-        raise error
+        raise error()
 
     monkeypatch.setattr(paramiko.Transport, "auth_publickey", broken)
     found = failure(tmp_path, [accept])
