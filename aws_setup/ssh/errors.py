@@ -93,7 +93,7 @@ def why_ended(error: Exception) -> str:
     if text == BANNER_ERROR and isinstance(error.__context__, TimeoutError):
         return "nothing came in time"
     text = _ERRNO.sub("", text.removeprefix(BANNER_ERROR))
-    return "the connection was closed" if text in ("", NO_SESSION) else text
+    return "the connection was closed" if text in ("", *CLOSED) else text
 
 
 BANNER_ERROR = "Error reading SSH protocol banner"
@@ -101,6 +101,9 @@ BANNER_ERROR = "Error reading SSH protocol banner"
 
 NO_SESSION = "No existing session"
 """What paramiko raises where the connection has ended already (5.1, Transport.auth_publickey)."""
+
+CLOSED = (NO_SESSION, "Authentication failed: transport shut down or saw EOF")
+"""What else paramiko says of that alone (5.1, AuthHandler.wait_for_response)."""
 
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
