@@ -90,8 +90,7 @@ def run_verb(
         repeats=read_lock(Path(repeats)) if repeats else None,
         remove_images=images,
     )
-    with _session(config, recorder, result) as aws:
-        aws.outages.note, aws.outages.stopped = report.message, clock.is_stopped
+    with _session(config, recorder, result, clock=clock, report=report) as aws:
         lock = _lock(aws, config, verb, options, report)
 
         def attempt() -> None:
@@ -129,9 +128,17 @@ def _lock(
 
 
 @contextmanager
-def _session(config: Config, recorder: RunRecorder, result: Result) -> Iterator[Aws]:
+def _session(
+    config: Config,
+    recorder: RunRecorder,
+    result: Result,
+    *,
+    clock: SystemClock,
+    report: Report,
+) -> Iterator[Aws]:
     """Open AWS, note account and region, and close AWS and count its calls at the end."""
     aws = open_aws(config)
+    aws.outages.note, aws.outages.stopped = report.message, clock.is_stopped
     aws.shared[PriceStore] = PriceStore(prices_path(config))
     try:
         recorder.region = aws.region
