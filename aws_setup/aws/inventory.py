@@ -241,6 +241,7 @@ KINDS = (
         delete="aws ec2 delete-volume --volume-id",
         at_first_use=True,
     ),
+    ResourceKind("snapshots", id_prefix="snap", delete="aws ec2 delete-snapshot --snapshot-id"),
 )
 """The kinds that a deployment has; images are those of the configuration. EKS clusters, roles and
 the deadline have the name of their step, because they are found by name and not by tag."""

@@ -50,10 +50,13 @@ TABLE: Mapping[str, float] = MappingProxyType(
         "eks": 0.10,
         "eks-extended": 0.60,
         "elb": 0.025,
+        "alb": 0.0225,
+        "nlb": 0.0225,
     }
 )
 """US dollars an hour on demand in us-east-1, read in November 2026.
-https://aws.amazon.com/ec2/pricing/on-demand/ and https://aws.amazon.com/ebs/pricing/"""
+https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/ and
+https://aws.amazon.com/elasticloadbalancing/pricing/"""
 
 PRICE_LIST_REGION = "us-east-1"
 """The region whose endpoint serves AWS's price list, and the region of the table."""
@@ -68,6 +71,10 @@ class Query:
     filters: Mapping[str, str]
 
 
+def _balancer(family: str) -> Query:
+    return Query("AWSELB", "LoadBalancerUsage", {"productFamily": family})
+
+
 QUERIES: Mapping[str, Query] = MappingProxyType(
     {
         "nat": Query("AmazonEC2", "NatGateway-Hours", {"productFamily": "NAT Gateway"}),
@@ -79,7 +86,9 @@ QUERIES: Mapping[str, Query] = MappingProxyType(
         ),
         "eks": Query("AmazonEKS", "AmazonEKS-Hours:perCluster", {}),
         "eks-extended": Query("AmazonEKS", "AmazonEKS-Hours:extendedSupport", {}),
-        "elb": Query("AWSELB", "LoadBalancerUsage", {"productFamily": "Load Balancer"}),
+        "elb": _balancer("Load Balancer"),
+        "alb": _balancer("Load Balancer-Application"),
+        "nlb": _balancer("Load Balancer-Network"),
     }
 )
 """Key of a charge -> its query of the price list; instance types have a query of their own."""
@@ -246,7 +255,7 @@ def _ask(aws: Aws, queries: Mapping[str, Query]) -> dict[str, Listed] | None:
         client = aws.brief("pricing", region=PRICE_LIST_REGION)
         request = request_of(tuple(queries.values()), aws.region)
         products = pages(client, "get_products", "PriceList", **request)
-        listed = {key: listed_price(products, query.usage) for key, query in queries.items()}
+        listed = {key: listed_price(products, query) for key, query in queries.items()}
         return {key: price for key, price in listed.items() if price}
 
     return advice(inspect, lambda _: None)
@@ -274,15 +283,19 @@ def request_of(queries: Sequence[Query], region: str) -> dict[str, Any]:
     }
 
 
-def listed_price(products: Iterable[str], usage: str) -> Listed | None:
-    """Return the price of the product with a usage type, from the list's documents.
+def listed_price(products: Iterable[str], query: Query) -> Listed | None:
+    """Return the price of the product with a query's usage type, from the list's documents.
 
-    Usage types begin with the region's short name, except in us-east-1.
+    Usage types begin with the region's short name, except in us-east-1. Those of all load
+    balancers are the same: only the family says of which kind they are.
     """
     for text in products:
         product = json.loads(text)
         kind = str(product["product"]["attributes"].get("usagetype", ""))
-        if kind != usage and not kind.endswith(f"-{usage}"):
+        family = product["product"].get("productFamily", "")
+        if family not in ("", query.filters.get("productFamily", family)):
+            continue
+        if kind != query.usage and not kind.endswith(f"-{query.usage}"):
             continue
         for term in product["terms"].get("OnDemand", {}).values():
             for dimension in term["priceDimensions"].values():

@@ -17,6 +17,10 @@ REGION_TAG = "lambda-fs:region"
 """Tag key of the deployment's region, on what IAM shows in every region."""
 
 
+GROUP_TAG = "aws:autoscaling:groupName"
+"""Tag key, of AWS's, of a machine that a scaling group has launched."""
+
+
 def tags(
     config: Config, step: str, *, name: str = "", region: str = "", **more: str
 ) -> dict[str, str]:

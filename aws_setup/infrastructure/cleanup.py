@@ -1,8 +1,9 @@
 """What Kubernetes and EKS created for this deployment, and destroy must delete.
 
-Kubernetes creates load balancers, their security groups and volumes; EKS creates network interfaces
-and a security group. Most carry no tag of this deployment, but they are in its VPC or name its
-cluster. While the cluster exists, its controllers delete load balancers and volumes themselves.
+Kubernetes creates volumes and load balancers with their target and security groups; EKS creates
+network interfaces and a security group. Most carry no tag of this deployment, but they are in its
+VPC or name its cluster. While the cluster exists, its controllers delete load balancers and volumes
+themselves.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
+from aws_setup.errors import SetupError
 from aws_setup.infrastructure.cluster_parts import has_cluster_tag, is_part, volumes
 from aws_setup.infrastructure.load_balancers import (
-    delete_classic,
+    LoadBalancer,
     delete_load_balancers,
+    delete_owned,
     owned_load_balancers,
+)
+from aws_setup.infrastructure.target_groups import (
+    delete_target_groups,
+    groups_in_vpc,
+    groups_of_balancers,
 )
 from aws_setup.infrastructure.vpc_contents import delete_guardduty, refuse_unowned
 from aws_setup.infrastructure.vpc_interfaces import delete_interfaces
@@ -112,24 +120,25 @@ class VpcCleanup(CleanupStep):
             return Found("load balancers, interfaces, security groups, volumes, if any")
         if cluster_of(ctx) is None:
             return None
-        ids = [*owned_load_balancers(ctx), *_claim_volumes(ctx)]
+        ids = [*_names(owned_load_balancers(ctx)), *_claim_volumes(ctx)]
         return Found(", ".join(ids), "what Kubernetes does not delete") if ids else None
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete load balancers and what they used; refuse at once where others use the VPC."""
-        for vpc in ctx.inventory.of_step("vpcs", "vpc"):
+        vpcs = ctx.inventory.of_step("vpcs", "vpc")
+        for vpc in vpcs:
             kept = delete_load_balancers(ctx, vpc["VpcId"])
+            delete_target_groups(ctx, groups_in_vpc(ctx, vpc["VpcId"]))
             delete_interfaces(ctx, vpc["VpcId"], kept_balancers=kept)
             _delete_groups(ctx, vpc["VpcId"])
             delete_guardduty(ctx, vpc["VpcId"])
-        if not ctx.inventory.of_step("vpcs", "vpc"):
-            delete_classic(ctx, owned_load_balancers(ctx))
-            for group_id in _elb_groups(ctx):
-                _delete_group(ctx, group_id)
+        errors = [] if vpcs else _delete_balancers(ctx)
         for volume in volumes(ctx, UNATTACHED):
             _delete_volume(ctx, volume["VolumeId"])
-        for vpc in ctx.inventory.of_step("vpcs", "vpc"):
+        for vpc in vpcs:
             refuse_unowned(ctx, vpc["VpcId"])
+        if errors:
+            raise errors[0]
 
 
 @dataclass(frozen=True)
@@ -144,16 +153,51 @@ class OrphanCleanup(CleanupStep):
         """Return what remains; None also while the cluster exists."""
         if cluster_of(ctx) is not None:
             return None
-        ids = [*owned_load_balancers(ctx), *_elb_groups(ctx), *_claim_volumes(ctx, UNATTACHED)]
+        names = _names(owned_load_balancers(ctx))
+        ids = [*names, *_elb_groups(ctx), *_claim_volumes(ctx, UNATTACHED)]
         return Found(", ".join(ids), "its cluster is gone") if ids else None
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the load balancers, the volumes, and then the security groups."""
-        delete_classic(ctx, owned_load_balancers(ctx))
+        """Delete the volumes, then the load balancers and what they used."""
         for volume_id in _claim_volumes(ctx, UNATTACHED):
             _delete_volume(ctx, volume_id)
-        for group_id in _elb_groups(ctx):
-            _delete_group(ctx, group_id)
+        if errors := _delete_balancers(ctx):
+            raise errors[0]
+
+
+def _names(balancers: Sequence[LoadBalancer]) -> list[str]:
+    return [balancer.name for balancer in balancers]
+
+
+def _delete_balancers(ctx: Context) -> list[SetupError]:
+    """Delete load balancers in a VPC of others, then their target groups and security groups.
+
+    What belongs to them is asked for before: afterwards nothing says whose it was. Returns the
+    errors of load balancers that are protected; what belongs to those stays.
+    """
+    balancers = owned_load_balancers(ctx)
+    targets = groups_of_balancers(ctx, balancers)
+    groups = {*_elb_groups(ctx), *_groups_of(ctx, balancers)}
+    errors = delete_owned(ctx, balancers)
+    if errors:
+        protected = owned_load_balancers(ctx)
+        used = groups_of_balancers(ctx, protected)
+        targets = [arn for arn in targets if arn not in used]
+        groups -= {group for balancer in protected for group in balancer.groups}
+    delete_target_groups(ctx, targets)
+    for group_id in sorted(groups):
+        _delete_group(ctx, group_id)
+    return errors
+
+
+def _groups_of(ctx: Context, balancers: Sequence[LoadBalancer]) -> Sequence[str]:
+    """Return the ids of the security groups that Kubernetes made for load balancers."""
+    ids = sorted({group for balancer in balancers for group in balancer.groups})
+    if not ids:
+        return []
+    filters = [{"Name": "group-id", "Values": ids}]
+    listed = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
+    return [str(item["GroupId"]) for item in listed if _created_by_kubernetes(ctx, item)]
 
 
 def _claim_volumes(ctx: Context, *states: str) -> Sequence[str]:

@@ -8,12 +8,20 @@ older than that cluster.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
+
+CONTROLLER_TAG = "elbv2.k8s.aws/cluster"
+"""Tag key of all that the AWS Load Balancer Controller makes; the value is the cluster's name.
+
+pkg/deploy/tracking/provider.go in github.com/kubernetes-sigs/aws-load-balancer-controller
+"""
 
 
 def owns_cluster(ctx: Context) -> bool:
@@ -35,7 +43,25 @@ def is_part(ctx: Context, item: Item) -> bool:
 
 def has_cluster_tag(ctx: Context, item: Item) -> bool:
     """Whether a cluster of the configured name made it: this deployment's, or another one."""
-    return tag_of(item, cluster_tag(ctx.config)) == "owned"
+    by_controller = tag_of(item, CONTROLLER_TAG) == ctx.config.eks_cluster_name
+    return by_controller or tag_of(item, cluster_tag(ctx.config)) == "owned"
+
+
+def own_cluster(ctx: Context) -> Item | None:
+    """Return the deployment's cluster, if it existed when the run asked for it."""
+    cluster = cluster_of(ctx)
+    return cluster if cluster and _is_own(ctx, cluster) else None
+
+
+def made_by_own_cluster(ctx: Context, item: Item, *, since: datetime) -> bool:
+    """Whether the tags and the time of something say that the deployment's cluster made it."""
+    cluster = own_cluster(ctx)
+    return (
+        cluster is not None
+        and has_cluster_tag(ctx, item)
+        and not tag_of(item, DEPLOYMENT_TAG)
+        and since >= cluster["createdAt"].replace(microsecond=0)  # EC2 may tell whole seconds.
+    )
 
 
 def volumes(ctx: Context, *states: str) -> list[Item]:
@@ -49,23 +75,27 @@ def volumes(ctx: Context, *states: str) -> list[Item]:
         states: the states of EC2 that count; none for all.
     """
     found = _tagged(ctx, DEPLOYMENT_TAG, ctx.config.deployment_name, states)
-    for cluster in ctx.inventory.all("eks cluster"):
-        if _is_own(ctx, cluster):
-            since = cluster["createdAt"].replace(microsecond=0)  # EC2 may tell whole seconds.
-            untagged = _untagged(ctx, states)
-            found += [volume for volume in untagged if volume["CreateTime"] >= since]
+    if own_cluster(ctx):
+        found += [
+            volume
+            for volume in _untagged(ctx, states)
+            if made_by_own_cluster(ctx, volume, since=volume["CreateTime"])
+        ]
     return found
 
 
-def doubtful_volumes(ctx: Context) -> list[Item]:
-    """Return the volumes that a cluster of the configured name made, and nothing says which one.
+def find_volumes(ctx: Context) -> tuple[list[Item], list[Item]]:
+    """Return the volumes of this deployment and its cluster, and those in doubt, in every state.
 
-    None while that name is the one of a cluster of others.
+    In doubt are those that a cluster of the configured name made, where nothing says which one;
+    none while that name is the one of a cluster of others.
     """
-    if not owns_cluster(ctx):
-        return []
-    certain = {volume["VolumeId"] for volume in volumes(ctx)}
-    return [item for item in _untagged(ctx, ()) if item["VolumeId"] not in certain]
+    certain = _tagged(ctx, DEPLOYMENT_TAG, ctx.config.deployment_name, ())
+    doubtful: list[Item] = []
+    for volume in _untagged(ctx, ()) if owns_cluster(ctx) else ():
+        own = made_by_own_cluster(ctx, volume, since=volume["CreateTime"])
+        (certain if own else doubtful).append(volume)
+    return certain, doubtful
 
 
 def _is_own(ctx: Context, item: Item) -> bool:

@@ -21,6 +21,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
+from aws_setup.infrastructure.kept_data import warn_of_kept_data
 from aws_setup.infrastructure.operators import allowed_cidrs
 
 ROLE_LAG = (
@@ -173,13 +174,12 @@ class EksCluster(Tagged, Step):
         return found if cluster["status"] == "ACTIVE" else Pending(cluster["status"])
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the cluster and return when EKS no longer knows it; warn of its log group."""
-        name = found.id
+        """Delete the cluster and return when EKS no longer knows it; warn of the data it leaves."""
+        name, logs = found.id, set[str]()
 
         def delete() -> None:
             cluster: Any = ctx.aws.eks.delete_cluster(name=name)["cluster"]
-            if enabled_logs(cluster):
-                ctx.warn(log_group_stays(name, ctx.aws.region))
+            logs.update(enabled_logs(cluster))
 
         delete_with_retry(
             ctx,
@@ -203,6 +203,7 @@ class EksCluster(Tagged, Step):
             pause=8,
             usual=MEDIANS["cluster deleted"],
         )
+        warn_of_kept_data(ctx, logged=bool(logs))
 
     def details(self, ctx: Context) -> str:
         """Return the Kubernetes version, where it is known."""
@@ -321,17 +322,6 @@ def enabled_logs(cluster: Item) -> set[str]:
     """Return the control-plane logs that are enabled."""
     settings = cluster.get("logging", {}).get("clusterLogging", [])
     return {kind for setting in settings if setting["enabled"] for kind in setting["types"]}
-
-
-def log_group_stays(cluster: str, region: str) -> Problem:
-    """Return the warning about the log group that EKS has made for a cluster, without tags.
-
-    https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
-    """
-    group = f"/aws/eks/{cluster}/cluster"
-    command = f"aws logs delete-log-group --log-group-name {group} --region {region}"
-    why = "it has the cluster's logs, is billed by CloudWatch, and is not deleted with the cluster"
-    return Problem(f"the log group {group} stays", why, f"delete it with `{command}`")
 
 
 def access_cidrs(ctx: Context) -> list[str]:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aws_setup.aws.advice import advice
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.inventory import KINDS, Inventory, Item, ResourceKind, delete_command
+from aws_setup.aws.inventory import KINDS, Inventory, Item, ResourceKind, delete_command, tag_of
 from aws_setup.aws.pricing import TABLE
+from aws_setup.aws.session import pages
+from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, cluster_tag
 from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.step import DriftKey
 from aws_setup.errors import Problem
-from aws_setup.infrastructure.cleanup import UNATTACHED
-from aws_setup.infrastructure.cluster_parts import doubtful_volumes, volumes
-from aws_setup.infrastructure.load_balancers import doubtful_load_balancers
+from aws_setup.infrastructure.cleanup import UNATTACHED, OrphanCleanup
+from aws_setup.infrastructure.cluster_parts import (
+    find_volumes,
+    made_by_own_cluster,
+    owns_cluster,
+    volumes,
+)
+from aws_setup.infrastructure.kept_data import warn_of_kept_data
+from aws_setup.infrastructure.load_balancers import LoadBalancer, find_load_balancers
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 from aws_setup.infrastructure.vpc_contents import unowned_contents
 
 LISTED_PARTS = frozenset({"network", "machines", "auto scaling", "others"})
 """Parts whose resources have their tag in a list call, or that only search."""
+
+RUNNING = ["pending", "running", "stopping", "stopped"]
+"""States of a machine that nobody has ended yet."""
 
 GONE_STATES = TERMINATED_STATES | {"deleted", "deleting", "failed"}
 
@@ -31,12 +44,15 @@ class Leftover:
     what: str
     id: str
     command: str
-    hourly_usd: float = 0.0
+    hourly_usd: float | None = 0.0
+    """None for what is billed at a price that the dated table does not have."""
     unknown_region: bool = False
 
     @property
     def price(self) -> str:
         """What it costs, as text."""
+        if self.hourly_usd is None:
+            return "at a price that is not known"
         return f"${self.hourly_usd:.3f}/h" if self.hourly_usd else "free of charge"
 
 
@@ -54,18 +70,79 @@ def leftovers(
     try:
         fresh = replace(ctx, inventory=inventory, found={})
         tagged = _by_tag(fresh) if owns_deployment else []
-        found = {left.id: left for left in (*tagged, *_by_step(fresh, table))}
+        # What that step finds, _of_cluster finds too.
+        steps = [step for step in table if step.name != OrphanCleanup.name or not owns_deployment]
+        found = {left.id: left for left in (*tagged, *_by_step(fresh, steps))}
         for left in _in_vpc(fresh) if owns_deployment else ():
             found.setdefault(left.id, left)
-        for volume in volumes(fresh, UNATTACHED):
-            volume_id = volume["VolumeId"]
-            hourly = volume["Size"] * TABLE["gp3-gib"]
-            found[volume_id] = Leftover("volume", volume_id, delete_command(volume_id), hourly)
-        if owns_deployment:
-            _warn_of_doubtful(fresh)
+        # Whose the rest is, the cluster says that the run found first.
+        rest = _of_cluster(ctx) if owns_deployment else map(_volume, volumes(ctx, UNATTACHED))
+        for left in rest:
+            found.setdefault(left.id, left)
         return list(found.values())
     finally:
         inventory.close()
+
+
+def _of_cluster(ctx: Context) -> list[Leftover]:
+    """Return what the cluster has left, and warn of what may be another one's or is data.
+
+    Of volumes only those without a machine: a machine that remains is named itself.
+    """
+    nothing: tuple[list[Any], list[Any]] = ([], [])
+    disks, doubtful_disks = find_volumes(ctx)
+    disks = [it for it in disks if it["State"] == UNATTACHED or not tag_of(it, DEPLOYMENT_TAG)]
+    balancers = advice(lambda: find_load_balancers(ctx), lambda _: nothing)
+    machines = nothing if ctx.config.create_vpc else advice(lambda: _nodes(ctx), lambda _: nothing)
+    certain, doubtful = (
+        [*map(_balancer, balancers[side]), *map(_node, machines[side])] for side in (0, 1)
+    )
+    _warn_of_doubtful(ctx, [*doubtful, *map(_volume, doubtful_disks)])
+    if cluster_of(ctx) is None and owns_cluster(ctx):
+        warn_of_kept_data(ctx)  # Else the deletion of the cluster has.
+    return [*map(_volume, filter(_exists, disks)), *certain]
+
+
+def _volume(item: Item) -> Leftover:
+    volume_id, price = str(item["VolumeId"]), TABLE.get(f"{item['VolumeType']}-gib")
+    hourly = None if price is None else item["Size"] * price
+    return Leftover("volume", volume_id, delete_command(volume_id), hourly)
+
+
+def _nodes(ctx: Context) -> tuple[list[Item], list[Item]]:
+    """Return machines that others added to the cluster in a VPC of others: certain, in doubt.
+
+    EKS does not know them, and no step of destroy ends them; in its own VPC they keep that.
+    """
+    filters: Any = [
+        {"Name": f"tag:{cluster_tag(ctx.config)}", "Values": ["owned"]},
+        {"Name": "instance-state-name", "Values": RUNNING},
+    ]
+    listed = pages(ctx.aws.ec2, "describe_instances", "Reservations", Filters=filters)
+    found = [item for reservation in listed for item in reservation["Instances"]]
+    foreign = [item for item in found if not tag_of(item, DEPLOYMENT_TAG)]
+    certain = [it for it in foreign if made_by_own_cluster(ctx, it, since=it["LaunchTime"])]
+    doubtful = [item for item in foreign if item not in certain] if owns_cluster(ctx) else []
+    return certain, doubtful
+
+
+def _node(item: Item) -> Leftover:
+    """Return a machine with the command that ends it; its scaling group would replace it."""
+    command, group = delete_command(item["InstanceId"]), tag_of(item, GROUP_TAG)
+    if group:
+        command = delete_command(group, kind="auto-scaling groups")
+    return Leftover(
+        "instance that others added to the cluster",
+        str(item["InstanceId"]),
+        command,
+        TABLE.get(f"ec2:{item['InstanceType']}"),
+    )
+
+
+def _balancer(balancer: LoadBalancer) -> Leftover:
+    price = TABLE.get(balancer.price_key)
+    hourly = None if price is None else price + balancer.addresses * TABLE["ipv4"]
+    return Leftover("load balancer", balancer.name, balancer.command, hourly)
 
 
 def _by_tag(ctx: Context) -> list[Leftover]:
@@ -89,15 +166,9 @@ def _in_vpc(ctx: Context) -> list[Leftover]:
     ]
 
 
-def _warn_of_doubtful(ctx: Context) -> None:
+def _warn_of_doubtful(ctx: Context, found: Sequence[Leftover]) -> None:
     """Warn of what a cluster of this name has left, this deployment's or one of others."""
-    commands = {
-        f"load balancer {name}": f"aws elb delete-load-balancer --load-balancer-name {name}"
-        for name in advice(lambda: doubtful_load_balancers(ctx), lambda _: [])
-    }
-    for volume in advice(lambda: doubtful_volumes(ctx), lambda _: []):
-        volume_id = str(volume["VolumeId"])
-        commands[f"volume {volume_id}"] = delete_command(volume_id)
+    commands = {f"{each.what} {each.id}": each.command for each in found}
     if commands:
         name = ctx.config.eks_cluster_name
         why = f"the tag of each names EKS cluster {name}, of which there may have been another one"
@@ -130,10 +201,10 @@ def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
     return found
 
 
-def _hourly(kind: ResourceKind, item: Item) -> float:
-    """Return US dollars an hour from the dated table; 0 for what is free or not in it."""
+def _hourly(kind: ResourceKind, item: Item) -> float | None:
+    """Return US dollars an hour from the dated table; 0 for what is free, None if it has none."""
     key = f"ec2:{item['InstanceType']}" if "InstanceType" in item else kind.price
-    return TABLE.get(key, 0.0)
+    return TABLE.get(key) if key else 0.0
 
 
 def _exists(item: Item) -> bool:

@@ -11,7 +11,7 @@ from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.engine.step import CostItem
 from aws_setup.infrastructure.cluster_parts import volumes
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
-from aws_setup.infrastructure.load_balancers import owned_load_balancers
+from aws_setup.infrastructure.load_balancers import LoadBalancer, owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
 
 
@@ -30,7 +30,19 @@ def _cluster(ctx: Context) -> Iterator[CostItem]:
     for cluster in ctx.inventory.all("eks cluster"):
         if tag_of(cluster, DEPLOYMENT_TAG) == config.deployment_name:
             yield CostItem("eks", "eks")
-            yield CostItem("openwhisk", "elb", float(len(owned_load_balancers(ctx))))
+            for balancer in owned_load_balancers(ctx):
+                yield CostItem(balancer_owner(balancer)[0], balancer.price_key)
+
+
+def balancer_owner(balancer: LoadBalancer) -> tuple[str, str]:
+    """Return the part that a load balancer counts to, and the step whose deletion ends it.
+
+    OpenWhisk's have the deployment's tag. Those of users' Services and Ingresses end with the
+    cluster.
+    """
+    if tag_of(balancer.tags, DEPLOYMENT_TAG):
+        return "openwhisk", "openwhisk release"
+    return "load balancers", "eks cluster"
 
 
 def _network(ctx: Context, *, deep: bool) -> Iterator[CostItem]:

@@ -22,18 +22,17 @@ from aws_setup.aws.paused import (
     stopped_seconds,
 )
 from aws_setup.aws.session import pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
+from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
 from aws_setup.eks.node_groups import describe
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
-from aws_setup.infrastructure.load_balancers import describe_owned
+from aws_setup.infrastructure.load_balancers import owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES, disk_charges
-from aws_setup.pause.costs import kept_volumes, volume_key
+from aws_setup.pause.costs import balancer_owner, kept_volumes, volume_key
 from aws_setup.pause.machine_hours import hours_by_type, instance_key, machine_hours
 from aws_setup.pause.nat import ended_nat
 
-GROUP_TAG = "aws:autoscaling:groupName"
 DEADLINE_TAG = "lambda-fs:deadline"
 NODE_GROUPS = ("core-nodes", "invoker-nodes")
 
@@ -250,13 +249,12 @@ def _network(ctx: Context, found: Usages) -> Iterator[Usage]:
 
 def _balancers(ctx: Context, found: Usages) -> Iterator[Usage]:
     """Yield the load balancers; a public one has an address in each of its zones."""
-    for item in describe_owned(ctx) if _owned_cluster(ctx) else ():
-        since, name = item["CreatedTime"], str(item["LoadBalancerName"])
-        hours, zones = _hours(since, found.now), float(len(item.get("AvailabilityZones", ())))
-        yield Usage(name, "openwhisk", "elb", 1.0, hours, "openwhisk release", since)
-        if item.get("Scheme") == "internet-facing" and zones:
-            ends = "openwhisk release"
-            yield Usage(name, "openwhisk", "ipv4", zones, zones * hours, ends, since)
+    for each in owned_load_balancers(ctx) if _owned_cluster(ctx) else ():
+        hours, (part, ends) = _hours(each.since, found.now), balancer_owner(each)
+        yield Usage(each.name, part, each.price_key, 1.0, hours, ends, each.since)
+        if each.addresses:
+            count = float(each.addresses)
+            yield Usage(each.name, part, "ipv4", count, count * hours, ends, each.since)
 
 
 def _volumes(ctx: Context, found: Usages) -> Iterator[Usage]:

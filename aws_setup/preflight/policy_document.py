@@ -7,7 +7,7 @@ keys in https://docs.aws.amazon.com/service-authorization/latest/reference/refer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aws_setup.aws.inventory import schedule_group_name
@@ -15,6 +15,7 @@ from aws_setup.aws.run_lock_store import path_of as lock_path
 from aws_setup.aws.tags import DEPLOYMENT_TAG, certificate_path, cluster_tag, regional_name
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
+from aws_setup.infrastructure.cluster_parts import CONTROLLER_TAG
 from aws_setup.infrastructure.deadline_role import SCHEDULER, deadline_role_name
 from aws_setup.infrastructure.iam import node_role_name
 from aws_setup.infrastructure.iam_policies import CLUSTER_POLICY, NODE_POLICIES
@@ -70,12 +71,22 @@ TAGGED = frozenset(
 ) | {"autoscaling:DeleteAutoScalingGroup", "autoscaling:UpdateAutoScalingGroup"}
 """Actions on resources that carry the tag of the deployment."""
 
+BALANCERS = "elasticloadbalancing:Delete"
+"""How the deletions of load balancers and of their parts begin."""
+
 GROUP_TAGS = ("autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags")
 """Actions on the tags of the deployment's scaling groups, limited by the groups' names."""
 
-OF_CLUSTER = frozenset(
-    {"ec2:DeleteSecurityGroup", "ec2:DeleteVolume", "elasticloadbalancing:DeleteLoadBalancer"}
+OF_CONTROLLER = frozenset(
+    {
+        "ec2:DeleteSecurityGroup",
+        "elasticloadbalancing:DeleteLoadBalancer",
+        "elasticloadbalancing:DeleteTargetGroup",
+    }
 )
+"""Actions on what the AWS Load Balancer Controller makes, which it tags with the cluster's name."""
+
+OF_CLUSTER = OF_CONTROLLER | {"ec2:DeleteVolume"}
 """Actions on resources that carry the tag of the deployment or the one of its cluster."""
 
 OF_GUARDDUTY = frozenset({"ec2:DeleteSecurityGroup", "ec2:DeleteVpcEndpoints"})
@@ -112,13 +123,17 @@ def policy(
     arns = _Arns(partition, account, region)
     tag = {f"aws:ResourceTag/{DEPLOYMENT_TAG}": config.deployment_name}
     of_cluster = {f"aws:ResourceTag/{cluster_tag(config)}": "owned"}
+    of_controller = {f"aws:ResourceTag/{CONTROLLER_TAG}": config.eks_cluster_name}
+    own = {*TAGGED & set(CHANGES), *OF_CLUSTER}
+    made = _prefixed(OF_CONTROLLER, BALANCERS)
     statements = [
         _allow("Read", READ_ACTIONS, "*"),
-        _allow("Change", _unconditional(), "*"),
+        _allow("Change", _prefixed(_unconditional(), "ec2:RevokeSecurityGroup"), "*"),
         _allow("TagNew", ["ec2:CreateTags"], "*", Null={"ec2:CreateAction": "false"}),
-        _allow("Own", _prefixed({*TAGGED & set(CHANGES), *OF_CLUSTER}), "*", StringEquals=tag),
+        _allow("Own", _prefixed(own, "ec2:Delete", BALANCERS), "*", StringEquals=tag),
         _allow("OfGuardDuty", OF_GUARDDUTY, "*", StringEquals=GUARDDUTY_TAG),
-        _allow("OfCluster", OF_CLUSTER, "*", StringEquals=of_cluster),
+        _allow("OfCluster", _prefixed(OF_CLUSTER, BALANCERS), "*", StringEquals=of_cluster),
+        _allow("OfController", made, "*", StringEquals=of_controller),
         _allow("Groups", GROUP_TAGS, arns.groups(config)),
         _allow("Cluster", _verbs("eks:"), arns.cluster(config)),
         *_role_statements(config, arns),
@@ -225,16 +240,25 @@ def _unconditional() -> list[str]:
     return [it for it in CHANGES if it not in limited and not it.startswith(elsewhere)]
 
 
-def _prefixed(actions: set[str]) -> list[str]:
-    """Return the actions, a pattern for those that begin alike: a policy's length is limited."""
+def _prefixed(actions: Collection[str], *prefixes: str) -> list[str]:
+    """Return the actions with patterns, because a policy's length is limited.
+
+    Args:
+        actions: the actions; one with whose name another begins becomes a pattern.
+        prefixes: beginnings of actions of which one pattern each takes the place.
+    """
 
     def begins(name: str, other: str) -> bool:
         return name != other and name.startswith(other)
 
+    others = [name for name in actions if not name.startswith(prefixes)]
     return [
-        f"{name}*" if any(begins(other, name) for other in actions) else name
-        for name in actions
-        if not any(begins(name, other) for other in actions)
+        *(f"{prefix}*" for prefix in prefixes),
+        *(
+            f"{name}*" if any(begins(other, name) for other in others) else name
+            for name in others
+            if not any(begins(name, other) for other in others)
+        ),
     ]
 
 

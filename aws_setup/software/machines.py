@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import Aws, error_code
+from aws_setup.aws.tags import GROUP_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
@@ -25,9 +26,6 @@ NEW = timedelta(minutes=15)
 
 SERVICES_STOPPED = Drift("services", "stopped with their machines", "running")
 """The drift after machines were stopped: an update starts the services again."""
-
-GROUP_TAG = "aws:autoscaling:groupName"
-"""Tag that EC2 Auto Scaling sets on each machine that it launches."""
 
 
 def machine_steps(config: Config) -> tuple[str, ...]:

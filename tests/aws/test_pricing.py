@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aws_setup.aws.price_store import Listed, PriceStore
-from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Prices, listed_price, price
+from aws_setup.aws.pricing import HOURS_A_MONTH, TABLE, Prices, Query, listed_price, price
 from aws_setup.aws.session import Aws
 from aws_setup.engine.step import CostItem
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -39,7 +39,8 @@ def product(usage: str, dollars: float, unit: str = "Hrs") -> str:
 )
 def test_the_price_of_a_usage_type(products: list[str], hourly: float | None) -> None:
     expected = None if hourly is None else Listed(hourly, "2026-11-01")
-    assert listed_price(products, "NatGateway-Hours") == expected
+    query = Query("AmazonEC2", "NatGateway-Hours", {})
+    assert listed_price(products, query) == expected
 
 
 class PriceList:
@@ -169,7 +170,8 @@ def asked_of(cloud: RehearsalCloud) -> list[Any]:
 
 
 def test_charges_with_the_same_fields_are_asked_for_in_one_call(cloud: RehearsalCloud) -> None:
-    keys = (*INSTANCES, "gp2-gib", "gp3-gib", "eks", "eks-extended", "nat", "ipv4", "elb")
+    others = ("gp2-gib", "gp3-gib", "eks", "eks-extended", "nat", "ipv4")
+    keys = (*INSTANCES, *others, *("elb", "alb", "nlb"))
     with closing(Aws(region="us-east-1")) as aws:
         prices = price(aws, [CostItem("all", key) for key in keys])
     assert prices.each == pytest.approx({key: TABLE[key] for key in keys})

@@ -11,7 +11,7 @@ import pytest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from configure_eks_cluster import SCRIPT as CONFIGURE
 from create_aws_infrastructure import SCRIPT
-from tests.scripts.test_foreign_in_vpc import NETWORK
+from tests.scripts.test_foreign_in_vpc import NETWORK, why_kept
 from tests.support.aws import client, tagged, where
 from tests.support.scripts import prepare, run
 
@@ -179,7 +179,7 @@ def test_what_a_cluster_of_others_made_in_our_vpc_is_kept_and_named(
     assert foreign in groups()
     assert own not in groups()
     assert client("eks").list_clusters()["clusters"] == ["shared"]
-    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    problem = why_kept(ended)
     assert foreign in problem["why"]
     assert "--load-balancer-name theirs" in problem["hint"]
 
@@ -200,7 +200,7 @@ def test_a_cluster_whose_name_begins_like_ours_keeps_its_groups_and_rules(
     found = client("ec2").describe_security_groups(GroupIds=[nodes, foreign])["SecurityGroups"]
     rules = {item["GroupId"]: item["IpPermissions"] for item in found}
     assert [pair["GroupId"] for pair in rules[nodes][0]["UserIdGroupPairs"]] == [foreign]
-    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    problem = why_kept(ended)
     assert nodes in problem["why"]
     named = client("ec2").describe_security_groups(Filters=where(group_name="eks-cluster-sg-*"))
     assert [item["GroupId"] for item in named["SecurityGroups"]] == [nodes], "ours is deleted"
@@ -225,7 +225,7 @@ def test_a_node_that_others_added_to_our_cluster_is_named_at_once(
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert ended.exit_code == 3
     assert cloud.clock.now() - began < 900
-    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    problem = why_kept(ended)
     assert f"aws ec2 terminate-instances --instance-ids {made}" in problem["hint"]
 
 

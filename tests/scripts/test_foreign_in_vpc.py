@@ -11,7 +11,7 @@ from aws_setup.infrastructure.vpc_contents import _made_by
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client, tagged, where
-from tests.support.scripts import prepare, run
+from tests.support.scripts import Ended, prepare, run
 
 NETWORK: dict[str, Any] = {
     "create_eks_cluster": False,
@@ -36,6 +36,12 @@ def network() -> tuple[str, str]:
     filters = [{"Name": "tag:lambda-fs:step", "Values": ["public subnet 1"]}]
     (subnet,) = client("ec2").describe_subnets(Filters=filters)["Subnets"]
     return subnet["VpcId"], subnet["SubnetId"]
+
+
+def why_kept(ended: Ended) -> dict[str, str]:
+    """Return the problem of a destroy that says why the VPC is kept; there is one."""
+    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    return dict(problem)
 
 
 def endpoint(service: str, **tags: str) -> str:
@@ -145,7 +151,7 @@ def test_what_others_made_is_named_with_owner_and_command(
     assert "secretsmanager" in left[foreign]["what"]
     assert other in left
     assert vpc in left
-    problem = next(one for one in ended.document["problems"] if vpc in one["what"])
+    problem = why_kept(ended)
     assert foreign in problem["why"]
     assert "AWS Lambda" in left[interface]["what"]
     for what, key in others.items():
@@ -206,7 +212,7 @@ def test_only_interfaces_and_balancers_of_the_deployment_are_deleted(
     ids = {item["NetworkInterfaceId"] for item in kept["NetworkInterfaces"]}
     assert set(theirs) <= ids
     assert not ids & set(ours)
-    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    problem = why_kept(ended)
     for each in theirs:
         assert each in problem["why"]
         assert f"delete-network-interface --network-interface-id {each}" in problem["hint"]
@@ -226,7 +232,7 @@ def test_what_blocks_only_the_vpc_is_searched_for_when_aws_refuses(
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert ended.exit_code == 3
     assert cloud.clock.now() - began < 900, "named at the first refusal"
-    (problem,) = (it for it in ended.document["problems"] if "is kept" in it["what"])
+    problem = why_kept(ended)
     assert "VPN gateway" in problem["why"]
     assert len(cloud.calls.named("DeleteVpc")) == 1
 

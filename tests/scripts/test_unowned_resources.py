@@ -75,10 +75,10 @@ def test_a_protected_load_balancer_is_named_and_not_forced(
     subnet_ids = [subnet["SubnetId"] for subnet in subnets]
     elb = client("elbv2")
     owned = [{"Key": "kubernetes.io/cluster/lambda-fs-eks-cluster", "Value": "owned"}]
-    elb.create_load_balancer(Name="theirs", Subnets=subnet_ids, Tags=owned)
-    # What AWS answers while deletion_protection.enabled is true; the emulator ignores it.
-    code = "OperationNotPermitted"
-    cloud.faults.add({"fault": "fail", "action": "DeleteLoadBalancer", "code": code})
+    made = elb.create_load_balancer(Name="theirs", Subnets=subnet_ids, Tags=owned)
+    arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+    on = [{"Key": "deletion_protection.enabled", "Value": "true"}]
+    elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=on)
     ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
     assert ended.exit_code == 3
     problems = {problem["what"]: problem for problem in ended.document["problems"]}

@@ -38,8 +38,8 @@ from tests.support.disturbed import FILE_SIZE
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("create_aws_infrastructure", "configure_eks_cluster", "whisk_helper")
 SERVICES = (
-    *("autoscaling", "ec2", "eks", "elb", "elbv2", "iam", "pricing", "scheduler"),
-    *("service-quotas", "ssm", "sts"),
+    *("autoscaling", "ec2", "eks", "elb", "elbv2", "iam", "logs", "pricing"),
+    *("scheduler", "service-quotas", "ssm", "sts"),
 )
 MAIN = "aws_setup.__main__"
 """It is run, not imported."""

@@ -1,6 +1,4 @@
-"""Load balancers, with network interfaces that block deletions as on AWS.
-
-Of application and network load balancers only the interfaces are emulated here; moto has the rest.
+"""Classic load balancers, with network interfaces that block deletions as on AWS.
 
 https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_CreateLoadBalancer.html
 https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-internet-facing-load-balancers.html
@@ -98,11 +96,13 @@ def _created(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     answer["DNSName"] = balancer.dns_name
     known_from = cloud.clock.now() + cloud.latencies["load balancer dns"]
     cloud.store_of(ResolvableNames)[balancer.dns_name] = known_from
-    ids = _make_interfaces(cloud, call, balancer, f"ELB {name}")
-    cloud.store_of(LoadBalancerInterfaces)[call.region, name] = ids
+    balancer.created_time = cloud.clock.today()
+    make_interfaces(cloud, call, balancer, key=name, description=f"ELB {name}")
 
 
-def _make_interfaces(cloud: CloudApi, call: Call, balancer: Any, description: str) -> list[str]:
+def make_interfaces(
+    cloud: CloudApi, call: Call, balancer: Any, *, key: str, description: str
+) -> None:
     """Create an interface in each subnet of a load balancer, which only AWS can delete."""
     enis = cloud.backend("ec2", call.region).enis
     ids = []
@@ -121,30 +121,23 @@ def _make_interfaces(cloud: CloudApi, call: Call, balancer: Any, description: st
         if balancer.scheme == "internet-facing":
             enis[interface].public_ip = f"203.0.113.{10 + index}"
         ids.append(interface)
-    return ids
+    cloud.store_of(LoadBalancerInterfaces)[call.region, key] = ids
 
 
-def _created_v2(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """Create the interfaces of an application or network load balancer."""
-    for made in answer["LoadBalancers"]:
-        arn = made.arn if hasattr(made, "arn") else made["LoadBalancerArn"]
-        balancer = cloud.backend("elbv2", call.region).load_balancers[arn]
-        description = f"ELB {arn.partition(':loadbalancer/')[2]}"
-        ids = _make_interfaces(cloud, call, balancer, description)
-        cloud.store_of(LoadBalancerInterfaces)[call.region, arn] = ids
-
-
-def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
+def remove_interfaces(cloud: CloudApi, region: str, key: str) -> None:
     """Remove the interfaces of a deleted load balancer, after a delay as on AWS."""
-    key = call.params.get("LoadBalancerArn") or call.params["LoadBalancerName"]
-    ids = cloud.store_of(LoadBalancerInterfaces).pop((call.region, key), [])
-    ec2 = cloud.backend("ec2", call.region)
+    ids = cloud.store_of(LoadBalancerInterfaces).pop((region, key), [])
+    ec2 = cloud.backend("ec2", region)
 
     def remove() -> None:
         for resource_id in ids:
             ec2.enis.pop(resource_id, None)
 
     cloud.schedule("load balancer interfaces deleted", remove)
+
+
+def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
+    remove_interfaces(cloud, call.region, call.params["LoadBalancerName"])
 
 
 def _instance_health(cloud: CloudApi, call: Call) -> dict[str, Any]:
@@ -175,7 +168,7 @@ def _instance_health(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:
-    """List the load balancers, which are billed."""
+    """List the Classic load balancers, which are billed."""
     for region, backend in backends_by_region("elb").items():
         for balancer in backend.load_balancers.values():
             yield Resource(
@@ -191,6 +184,4 @@ BEFORE = {
 AFTER = {
     ("elb", "CreateLoadBalancer"): _created,
     ("elb", "DeleteLoadBalancer"): _deleted,
-    ("elbv2", "CreateLoadBalancer"): _created_v2,
-    ("elbv2", "DeleteLoadBalancer"): _deleted,
 }

@@ -186,6 +186,16 @@ PRODUCTS = (
         "Hrs",
         "0.0250000000",
     ),
+    *(
+        Product(
+            "AWSELB",
+            f"Load Balancer-{kind}",
+            {"operation": f"LoadBalancing:{kind}", "usagetype": "LoadBalancerUsage"},
+            "Hrs",
+            "0.0225000000",
+        )
+        for kind in ("Application", "Network")
+    ),
 )
 """Every product with a price."""
 

@@ -283,6 +283,13 @@ def _elb(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
     yield arn, dict(balancer.tags) if balancer else {}
 
 
+def _elbv2(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
+    """Yield the load balancer or the target group that a call names, else all of the service."""
+    arn = call.params.get("LoadBalancerArn") or call.params.get("TargetGroupArn")
+    tagging = cloud.backend("elbv2", call.region).tagging_service
+    yield (arn, tagging.get_tag_dict_for_resource(arn)) if arn else ("*", {})
+
+
 def _ssm(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
     """Yield the parameters that a call names, or the path that it reads."""
     params = call.params
@@ -310,6 +317,7 @@ RESOURCES = {
     "eks": _eks,
     "autoscaling": _autoscaling,
     "elb": _elb,
+    "elbv2": _elbv2,
     "ssm": _ssm,
     "scheduler": _scheduler,
 }

@@ -32,6 +32,8 @@ SERVICE_MODULES = (
     "aws.autoscaling.metrics",
     "aws.autoscaling.store",
     "aws.elb",
+    "aws.elbv2",
+    "aws.logs",
     "aws.scheduler",
     "aws.service_quotas",
     "aws.pricing",

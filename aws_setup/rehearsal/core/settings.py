@@ -147,6 +147,7 @@ LATENCIES: dict[str, float] = {
     "instance terminated": 45,
     "instance stopped": 30,
     "image available": 300,
+    "snapshot completed": 120,
     "volume modified": 20,
     "volume optimized": 600,
     "volume modifiable again": 21_600,

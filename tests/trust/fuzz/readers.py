@@ -16,7 +16,7 @@ from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.paused import GroupSizes, counted_pauses
-from aws_setup.aws.pricing import listed_price
+from aws_setup.aws.pricing import Query, listed_price
 from aws_setup.aws.run_lock import describe
 from aws_setup.aws.run_lock_store import LockHolder, _generations
 from aws_setup.config import load_config, lock_warnings
@@ -98,6 +98,8 @@ from tests.trust.fuzz.samples import (
 )
 
 DATA = Path(__file__).parents[2] / "data"
+
+R5_LARGE = Query("AmazonEC2", "BoxUsage:r5.large", {})
 
 
 def _ssh_config(path: Path) -> None:
@@ -280,7 +282,7 @@ ANSWERS: dict[str, tuple[bytes, Reader]] = {
     "refusal": (b'{"error": "no"}', lambda data, _: openwhisk(data, 403).action("a")),
     "price": (
         encoded(PRODUCT),
-        lambda data, _: advice(lambda: listed_price([text(data)], "BoxUsage:r5.large"), str),
+        lambda data, _: advice(lambda: listed_price([text(data)], R5_LARGE), str),
     ),
     "Retry-After": (b"120", lambda data, _: retry_after({"Retry-After": data.decode("latin-1")})),
     "sizes tag": (

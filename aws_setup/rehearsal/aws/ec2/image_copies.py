@@ -1,4 +1,4 @@
-"""CopyImage, and the snapshots of the copies, which outlive them.
+"""CopyImage, the snapshots of the copies, which outlive them, and those of volumes.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopyImage.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html: only within a partition; the
@@ -15,7 +15,7 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
 from aws_setup.rehearsal.aws.ec2.images import Images, find_image, tags_of
-from aws_setup.rehearsal.aws.ec2.lookup import tags_for
+from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, tags_for
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
@@ -113,6 +113,27 @@ def _snapshot(cloud: CloudApi, call: Call, ebs: dict[str, Any]) -> dict[str, Any
     return made
 
 
+def _create(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer CreateSnapshot: pending until its volume is copied.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSnapshot.html
+    """
+    volume_id = call.params["VolumeId"]
+    volume = ec2_backend(cloud, call).volumes.get(volume_id)
+    if volume is None:
+        raise AwsError("InvalidVolume.NotFound", f"The volume '{volume_id}' does not exist.")
+    disk = {"VolumeSize": volume.size, "Encrypted": volume.encrypted}
+    made = _snapshot(cloud, call, disk) | {"VolumeId": volume_id}
+    made["Description"] = call.params.get("Description", "")
+    cloud.store_of(Snapshots)[call.region, made["SnapshotId"]] = made
+
+    def finish() -> None:
+        made.update(State="completed", Progress="100%")
+
+    cloud.schedule("snapshot completed", finish)
+    return dict(made)
+
+
 def _tags(params: dict[str, Any], kind: str) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags_for(params, kind).items()]
 
@@ -162,6 +183,7 @@ def list_resources(cloud: CloudApi) -> list[Resource]:
 
 ANSWERS = {
     ("ec2", "CopyImage"): _copy,
+    ("ec2", "CreateSnapshot"): _create,
     ("ec2", "DescribeSnapshots"): _describe,
     ("ec2", "DeleteSnapshot"): _delete,
 }

@@ -123,6 +123,7 @@ TAGGED = {
     "CreateNetworkInterface": "network-interface",
     "CreateVolume": "volume",
     "CopyImage": ("image", "snapshot"),
+    "CreateSnapshot": ("snapshot",),
     "RunInstances": ("instance", "volume", "network-interface"),
     "CreateTags": (),
 }

@@ -23,6 +23,7 @@ from aws_setup.rehearsal.aws.eks.store import (
     region_store,
     response_copy,
 )
+from aws_setup.rehearsal.aws.logs import make_log_group
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -116,10 +117,12 @@ def logging_document(requested: Document) -> Document:
 def write_logs(cloud: CloudApi, call: Call, cluster: Cluster) -> None:
     """Make the log group of a cluster whose logs are enabled, as EKS does; it has no tags.
 
+    It stays when they are disabled, and when the cluster is deleted.
+
     https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
     """
     if any(setup["enabled"] for setup in cluster.document["logging"]["clusterLogging"]):
-        region_store(cloud, call).log_groups.add(f"/aws/eks/{cluster.name}/cluster")
+        make_log_group(cloud, call.region, f"/aws/eks/{cluster.name}/cluster")
 
 
 def _finish(cloud: CloudApi, call: Call, cluster: Cluster) -> None:

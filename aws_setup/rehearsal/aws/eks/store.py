@@ -98,8 +98,6 @@ class RegionStore:
     """The clusters of one account in one region."""
 
     clusters: dict[str, Cluster] = field(default_factory=dict)
-    log_groups: set[str] = field(default_factory=set)
-    """Names of CloudWatch's log groups that EKS has made; no cluster's deletion deletes one."""
 
     def cluster(self, name: str) -> Cluster:
         """Return a cluster; raises ResourceNotFoundException."""
@@ -159,10 +157,8 @@ def call_ec2(cloud: CloudApi, call: Call, action: str, **params: Any) -> dict[st
 
 
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:
-    """List clusters, which are billed by the hour, their parts, and the groups of their logs."""
+    """List clusters, which are billed by the hour, and their parts."""
     for name, region in cloud.store_of(EksStore).regions.items():
-        for group in region.log_groups:
-            yield Resource("logs", "log group", group, name, bills=True)
         for cluster in region.clusters.values():
             tags = cluster.document["tags"]
             state = cluster.status
