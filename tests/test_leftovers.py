@@ -39,7 +39,7 @@ def test_killed():
     subprocess.run([sys.executable, "-c", f"{first}; exec({then!r})"])
 
 def test_thread():
-    threading.Thread(target=threading.Event().wait, args=(3,), name="stays").start()
+    threading.Thread(target=threading.main_thread().join, name="stays").start()
 
 def test_port():
     global kept
