@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_setup.config import Config
 from aws_setup.config.loader import load_config
-from aws_setup.preflight.iam_policy import actions_for
+from aws_setup.preflight.iam_policy import IMPLIED, actions_for
 from aws_setup.preflight.policy_document import policy
 from aws_setup.rehearsal.core.permissions import ALWAYS_ALLOWED, iam_action
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
@@ -148,8 +148,8 @@ def _was_denied(cloud: RehearsalCloud, action: str, *, since: int = 0) -> bool:
     calls = list(cloud.calls)[since:]
     denied = [call for call in calls if any(code in call.code for code in codes)]
     names = {iam_action(Call(call.service, call.action, {}, "", "")) for call in denied}
-    # To pass a role is no call of its own: another one is refused, beside the simulator's.
-    return action in names or (action == "iam:PassRole" and bool(names - {SIMULATE}))
+    # What AWS checks for another call, too, such as to pass a role, is refused as that one.
+    return action in names or (action in IMPLIED and bool(names - {SIMULATE}))
 
 
 def in_story(
