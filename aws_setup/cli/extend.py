@@ -11,6 +11,7 @@ from aws_setup.cli.deadline import report_deadline
 from aws_setup.config.durations import LONGEST, NEVER, parse_duration
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
+from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 from aws_setup.pause.deadline import read_schedules, set_deadline
 from aws_setup.pause.deadline_targets import stoppable
 
@@ -42,6 +43,7 @@ def extend(run: ScriptRun) -> None:
         Refused: there is no deadline, the deployment is paused, or the new one is too far away.
     """
     run.ctx.refresh()
+    refuse_renamed(run.ctx)
     schedules, parts = read_schedules(run.ctx), stoppable(run.ctx)
     present = _present(run, schedules, any(part.in_use for part in parts))
     deadline = full_minute(_moved(run, present))

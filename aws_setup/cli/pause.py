@@ -24,6 +24,7 @@ from aws_setup.engine.result import changes
 from aws_setup.engine.runner import apply
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
+from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 from aws_setup.pause.costs import remaining_charges
 from aws_setup.pause.table import pause_steps
 from aws_setup.pause.vms import create_is_running
@@ -74,6 +75,7 @@ def _require_deployment(run: ScriptRun, verb: str) -> None:
     """Refuse what cannot be paused or resumed, before anything is inspected over SSH."""
     config, inventory = run.ctx.config, run.ctx.inventory
     run.ctx.refresh()
+    refuse_renamed(run.ctx)
     clusters = [
         cluster
         for cluster in inventory.all("eks cluster")

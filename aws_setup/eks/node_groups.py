@@ -23,7 +23,8 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
-from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.eks.node_group_conflicts import conflicts
+from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
 from aws_setup.eks.node_subnets import node_subnets
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
@@ -112,19 +113,13 @@ class NodeGroup(Tagged, Step):
         if capacity != self.nodes.capacity:
             wants = f"{self.nodes.capacity} (its nodes are deleted, then new ones created)"
             return (Drift("capacity type", capacity, wants, key=CAPACITY_TYPE, replaces=group),)
-        types = group.get("instanceTypes") or []
-        drift = []
-        if (types[:1] if self.nodes.spot else types) != [self.nodes.instance_type]:
-            fix = f"delete the node group {self.name} in the EKS console and run configure again"
-            has = ", ".join(types) or "none"
-            drift.append(Drift("instance type", has, self.nodes.instance_type, fix))
-        return (*drift, *self._changes(ctx, group))
+        return (*conflicts(ctx.config, self.nodes, group), *self._changes(ctx, group))
 
     def _changes(self, ctx: Context, group: Item) -> Sequence[Drift]:
         """Return the drift that is corrected in place."""
         drift = []
         scaling = group["scalingConfig"]
-        if scaling != _scaling(self.nodes.count):
+        if scaling != self.nodes.scaling:
             has = str(scaling["desiredSize"])
             drift.append(Drift("nodes", has, str(self.nodes.count), key=CONFIG))
         labels = group.get("labels") or {}
@@ -132,9 +127,11 @@ class NodeGroup(Tagged, Step):
             drift.append(Drift("labels", str(labels), str(self.nodes.labels), key=CONFIG))
         template = ctx.found.get(f"{self.name} template")
         used = str(group.get("launchTemplate", {}).get("version", ""))
-        if template and used != str(template.facts["version"]):
-            latest = str(template.facts["version"])
-            drift.append(Drift("template version", used, latest, key=VERSION))
+        newer = template is not None and any(it.what == CONTENTS for it in template.drift)
+        if template and (newer or used != str(template.facts["version"])):
+            latest = "a new one" if newer else str(template.facts["version"])
+            wants = f"{latest} (EKS replaces the nodes one by one)"
+            drift.append(Drift("template version", used, wants, key=VERSION))
         return drift
 
     def create(self, ctx: Context) -> Found:
@@ -167,7 +164,7 @@ class NodeGroup(Tagged, Step):
         return {
             "clusterName": ctx.config.eks_cluster_name,
             "nodegroupName": self.nodes.group,
-            "scalingConfig": _scaling(self.nodes.count),
+            "scalingConfig": self.nodes.scaling,
             # A volume stays in its zone, and so must the only node that can attach it.
             "subnets": node_subnets(ctx)[: max(1, self.nodes.count)],
             "instanceTypes": self._types(ctx),
@@ -205,7 +202,7 @@ class NodeGroup(Tagged, Step):
             clusterName=ctx.config.eks_cluster_name,
             nodegroupName=self.nodes.group,
             labels={"addOrUpdateLabels": self.nodes.labels},
-            scalingConfig=_scaling(self.nodes.count),  # type: ignore[arg-type]
+            scalingConfig=self.nodes.scaling,  # type: ignore[arg-type]
         )
         self._wait_updated(ctx, answer["update"]["id"])
 
@@ -288,10 +285,12 @@ class NodeGroup(Tagged, Step):
         return f"{text}, Spot" if self.nodes.spot else text
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """The instances and their disks."""
+        """The instances, their disks, and their addresses in the public subnets."""
         count = float(self.nodes.count)
         instances = CostItem(self.part, self.nodes.price_key, count)
-        return (instances, CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size))
+        disks = CostItem(self.part, "gp3-gib", count * config.eks_node_disk_size)
+        public = (CostItem(self.part, "ipv4", count),) if config.eks_nodes_public else ()
+        return (instances, disks, *public)
 
 
 def group_facts(group: Item) -> dict[str, Any]:
@@ -343,7 +342,3 @@ def _capacity_hint(nodes: NodeGroupSpec) -> str:
 
 def _reasons(group: Item) -> str:
     return "; ".join(health_issues(group))
-
-
-def _scaling(count: int) -> dict[str, int]:
-    return {"minSize": count, "maxSize": count, "desiredSize": count}

@@ -14,6 +14,9 @@ from aws_setup.config import Config
 from aws_setup.engine.step import Drift
 from aws_setup.infrastructure.launch_templates import CONTENT_TAG, AutoScalingSpec, LaunchTemplate
 
+CONTENTS = "contents"
+"""What differs of a template that gets a new version, whereupon EKS replaces the nodes."""
+
 ROLE_LABEL = "openwhisk-role"
 """Node label by which OpenWhisk's chart schedules its pods."""
 
@@ -39,6 +42,11 @@ class NodeGroupSpec:
         return f"{'spot' if self.spot else 'ec2'}:{self.instance_type}"
 
     @property
+    def scaling(self) -> dict[str, int]:
+        """EKS's scalingConfig."""
+        return {"minSize": self.count, "maxSize": self.count, "desiredSize": self.count}
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels of these nodes."""
         return {ROLE_LABEL: self.role}
@@ -46,7 +54,12 @@ class NodeGroupSpec:
 
 def node_group_specs(config: Config) -> Sequence[NodeGroupSpec]:
     """Return the node groups for which the configuration sets a number of nodes."""
-    both = (
+    return [spec for spec in every_node_group(config) if spec.count]
+
+
+def every_node_group(config: Config) -> Sequence[NodeGroupSpec]:
+    """Return both node groups, also one with 0 nodes: it may have been created with more."""
+    return (
         NodeGroupSpec(
             "core-nodes",
             "core",
@@ -61,7 +74,6 @@ def node_group_specs(config: Config) -> Sequence[NodeGroupSpec]:
             spot="invokers" in config.spot,
         ),
     )
-    return [spec for spec in both if spec.count]
 
 
 def node_template_step(config: Config, nodes: NodeGroupSpec) -> NodeTemplate:
@@ -86,7 +98,7 @@ class NodeTemplate(LaunchTemplate):
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
         if tag_of(template, CONTENT_TAG) == self._content(ctx, template["DefaultVersionNumber"]):
             return ()
-        return (Drift("contents", "an older version", "as configured"),)
+        return (Drift(CONTENTS, "an older version", "as configured"),)
 
     def details(self, ctx: Context) -> str:
         """Return the size of the nodes' disks; EKS chooses the AMI."""

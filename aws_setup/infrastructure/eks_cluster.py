@@ -21,8 +21,10 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
+from aws_setup.infrastructure.control_plane_logs import enabled_logs, log_drift, logging
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
 from aws_setup.infrastructure.operators import allowed_cidrs
+from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 
 ROLE_LAG = (
     "does not exist",
@@ -54,7 +56,12 @@ class EksCluster(Tagged, Step):
     slow: bool = True
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the cluster; one of the same name without this deployment's tag is a conflict."""
+        """Return the cluster; one of the same name without this deployment's tag is a conflict.
+
+        Raises:
+            Refused: the deployment has a cluster of another name.
+        """
+        refuse_renamed(ctx)
         items = ctx.inventory.all("eks cluster")
         return self._found(ctx, items[0]) if items else None
 
@@ -81,9 +88,10 @@ class EksCluster(Tagged, Step):
         if cluster["status"] != "ACTIVE":
             return ()
         return (
+            *(() if self.adopted else _role_drift(ctx, cluster)),
             *_version_drift(ctx, cluster),
             *_access_drift(ctx, cluster),
-            *_log_drift(ctx, cluster),
+            *log_drift(ctx, cluster),
         )
 
     def _is_ours(self, ctx: Context, cluster: Item) -> bool:
@@ -131,7 +139,7 @@ class EksCluster(Tagged, Step):
             if access_cidrs(ctx):
                 network["publicAccessCidrs"] = access_cidrs(ctx)
             self.change(ctx, found.id, resourcesVpcConfig=network)
-        if stable and _log_drift(ctx, dict(cluster)):
+        if stable and log_drift(ctx, dict(cluster)):
             self.change(ctx, found.id, logging=logging(ctx.config))
         return self.wait(ctx, found)
 
@@ -249,6 +257,16 @@ def failure_of(cluster: Item) -> SetupError:
     )
 
 
+def _role_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
+    """Return the drift of the role, which UpdateClusterConfig cannot change.
+
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterConfig.html
+    """
+    has, wants = cluster["roleArn"].rpartition("/")[2], ctx.config.eks_iam_role_name
+    fix = f"set eks_iam_role_name: {has}"
+    return (Drift("role", has, wants, fix),) if has != wants else ()
+
+
 def _version_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
     version = ctx.config.kubernetes_version
     if not version or version == cluster["version"]:
@@ -268,11 +286,6 @@ def _access_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
     if disabled:
         drift.append(Drift("disabled endpoints", ", ".join(disabled), "none"))
     return drift
-
-
-def _log_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
-    has, desired = enabled_logs(cluster), set[str](ctx.config.eks_log_types)
-    return (Drift("logging", _or_none(has), _or_none(desired)),) if has != desired else ()
 
 
 def cluster_request(ctx: Context) -> dict[str, Any]:
@@ -307,21 +320,6 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     if config.eks_log_types:
         request["logging"] = logging(config)
     return request
-
-
-def logging(config: Config) -> dict[str, Any]:
-    """Return EKS's logging setting: every type, enabled or disabled."""
-    every = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
-    on = [kind for kind in every if kind in config.eks_log_types]
-    off = [kind for kind in every if kind not in config.eks_log_types]
-    settings = [{"types": kinds, "enabled": flag} for kinds, flag in ((on, True), (off, False))]
-    return {"clusterLogging": [setting for setting in settings if setting["types"]]}
-
-
-def enabled_logs(cluster: Item) -> set[str]:
-    """Return the control-plane logs that are enabled."""
-    settings = cluster.get("logging", {}).get("clusterLogging", [])
-    return {kind for setting in settings if setting["enabled"] for kind in setting["types"]}
 
 
 def access_cidrs(ctx: Context) -> list[str]:

@@ -30,6 +30,7 @@ from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, write_marks, wri
 from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
+    address_drift,
     count_terminated,
     disk_charges,
     launch_instances,
@@ -103,7 +104,7 @@ class VmGroupStep(Ec2Tagged, Step):
     def _count_drift(self, active: list[Item]) -> list[Drift]:
         has, wants = len(active), self.group.count
         if has == wants and self._named(active):
-            return []
+            return address_drift(self.group, active)
         if has == wants:
             return [Drift("names", "incomplete", "one each")]
         if has > wants:

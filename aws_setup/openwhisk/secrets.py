@@ -36,6 +36,7 @@ from aws_setup.kube.objects import (
     encode_secret,
     is_being_deleted,
 )
+from aws_setup.openwhisk.renamed_release import SUFFIX, refuse_renamed_release
 
 ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
@@ -76,7 +77,7 @@ def _random(length: int) -> str:
 
 def secret_name(config: Config) -> str:
     """Return the name of the Secret that holds the keys."""
-    return f"{config.openwhisk_release}-lambda-fs"
+    return f"{config.openwhisk_release}{SUFFIX}"
 
 
 def read_secrets(ctx: Context) -> OpenWhiskSecrets | None:
@@ -147,12 +148,18 @@ class SecretsStep(Step):
     ends_with: str = "eks cluster"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the Secret; for destroy, an owned namespace without a Secret is found too."""
+        """Return the Secret; for destroy, an owned namespace without a Secret is found too.
+
+        Raises:
+            Refused: the deployment has OpenWhisk under another name.
+        """
         if active_cluster(ctx) is None:
             return None
-        config = ctx.config
-        secret = kube_client(ctx).get(SECRET, secret_name(config), config.openwhisk_namespace)
+        config, client = ctx.config, kube_client(ctx)
+        secret = client.get(SECRET, secret_name(config), config.openwhisk_namespace)
         if secret is None:
+            if not ctx.cluster_ends:  # With the cluster all that it runs is deleted.
+                refuse_renamed_release(ctx, client)
             remains = ctx.owned_only and _owns_namespace(ctx) and not _unowned_contents(ctx)
             return Found(config.openwhisk_namespace, "namespace") if remains else None
         if ctx.owned_only and not is_owned(ctx):

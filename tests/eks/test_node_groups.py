@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.config import Config
 from aws_setup.eks.active_cluster import endpoint_problem
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.addons import addon_step
 from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup, failure_of
-from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
 from aws_setup.eks.node_subnets import node_subnets
-from aws_setup.engine.step import DriftKey, Found
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
 
 SPEC = NodeGroupSpec("core-nodes", "core", "r5.xlarge", 3)
@@ -24,7 +25,7 @@ STEP = NodeGroup(SPEC)
 def context(**more: Any) -> Any:
     template = Found("lt-1", facts={"version": 2})
     found = {"core-nodes template": template}
-    config = SimpleNamespace(deployment_name="lambda-fs", eks_nodes_public=False)
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
     return SimpleNamespace(found=found, config=config, **more)
 
 
@@ -36,6 +37,7 @@ def group(**more: Any) -> dict[str, Any]:
         "instanceTypes": ["r5.xlarge"],
         "scalingConfig": {"minSize": 3, "maxSize": 3, "desiredSize": 3},
         "labels": {"openwhisk-role": "core"},
+        "nodeRole": "arn:aws:iam::123456789012:role/lambda-fs-eks-node-role",
         "launchTemplate": {"version": "2"},
     } | more
 
@@ -69,6 +71,22 @@ def test_another_instance_type_is_a_conflict_with_a_fix() -> None:
     (drift,) = STEP._drift(context(), group(instanceTypes=["m5.large"]))
     assert (drift.has, drift.wants) == ("m5.large", "r5.xlarge")
     assert "core-nodes" in drift.fix
+
+
+def test_another_role_is_a_conflict_with_a_fix() -> None:
+    (drift,) = STEP._drift(context(), group(nodeRole="arn:aws:iam::123456789012:role/mine"))
+    assert (drift.what, drift.has) == ("role", "mine")
+    assert drift.fix == "set eks_node_role_name: mine"
+
+
+def test_a_plan_that_changes_the_template_says_that_nodes_are_replaced() -> None:
+    """The template has no new version yet."""
+    ctx = context()
+    changed = (Drift(CONTENTS, "an older version", "as configured"),)
+    ctx.found["core-nodes template"] = Found("lt-1", facts={"version": 2}, drift=changed)
+    (drift,) = STEP._drift(ctx, group())
+    assert drift.key == VERSION
+    assert "EKS replaces the nodes" in drift.wants
 
 
 @pytest.mark.parametrize(("tags", "owner"), [({}, "none"), ({DEPLOYMENT_TAG: "other"}, "other")])
@@ -128,7 +146,7 @@ def test_the_nodes_subnets_are_chosen_by_their_route_tables(
     ]
     tables = [table("igw-1", main=True), table("nat-1", "mapped", "tagged"), table("", "isolated")]
     ctx = with_subnets(monkeypatch, subnets, tables)
-    ctx.config.eks_nodes_public = public
+    ctx.config = ctx.config.model_copy(update={"eks_nodes_public": public})
     assert node_subnets(ctx) == names
 
 
