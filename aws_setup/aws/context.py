@@ -51,6 +51,8 @@ class Context(engine.RunContext):
     `cluster_ends` is True for what a destroy deletes with the cluster: nothing waits long for it.
     `remove_images` is True with --images: destroy then deletes copied AMIs, too.
     `repeats` is the lock file of --from, None without it.
+    `launches` are the client tokens of the machines that this run has asked for and that AWS has
+    not refused.
     """
 
     config: Config
@@ -61,6 +63,7 @@ class Context(engine.RunContext):
     cluster_ends: bool = False
     remove_images: bool = False
     repeats: Lock | None = None
+    launches: set[str] = field(default_factory=set)
 
     def refresh(self) -> None:
         """Start the inventory's list calls, all at once."""

@@ -35,9 +35,15 @@ DEADLINE_TAG = "lambda-fs:deadline"
 """Tag key: when EventBridge Scheduler stops the resource by itself."""
 
 CLOCK_TOLERANCE = timedelta(minutes=2)
-"""A one-time schedule is invoked within the minute of its time; this computer's clock may differ.
+"""A one-time schedule is invoked within the minute of its time.
 
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+"""
+
+SLOW_CLOCK = timedelta(minutes=5)
+"""How far this computer's clock may be behind AWS's: with a larger difference AWS refuses requests.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 """
 
 RESUME = "run python create_aws_infrastructure.py resume, or destroy to delete the deployment"
@@ -107,14 +113,18 @@ def deadline_of(item: Item) -> datetime | None:
 def stopped_by_deadline(item: Item) -> datetime | None:
     """Return when the deadline has stopped a resource that has no mark of a pause; else None.
 
-    `item` is an instance, an auto-scaling group or a node group, as its API describes it.
+    `item` is an instance, an auto-scaling group or a node group, as its API describes it. The time
+    of an instance's stop is AWS's own; of a group AWS tells none, and this computer's clock may be
+    slow.
     """
     deadline = deadline_of(item)
-    if deadline is None or tag_of(item, PAUSED_TAG) or deadline > wait.calendar_time():
+    if deadline is None or tag_of(item, PAUSED_TAG):
         return None
     if "State" in item:
         stopped = stopped_at(item)
         return stopped if stopped and stopped >= deadline - CLOCK_TOLERANCE else None
+    if deadline - SLOW_CLOCK > wait.calendar_time():
+        return None
     before, now = paused_sizes(item), group_sizes(item)
     return deadline if before and before.in_use and not now.in_use else None
 

@@ -9,7 +9,7 @@ from functools import partial
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions, note_prices
-from aws_setup.cli.deadline import bring_deadline, report_deadline
+from aws_setup.cli.deadline import bring_deadline, report_deadline, warn_of_near_deadline
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import Readiness, check_readiness
 from aws_setup.cli.receipt_place import may_be_of
@@ -33,6 +33,7 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
 from aws_setup.kube.answers import each_asked_once
+from aws_setup.pause.deadline import with_deadline
 from aws_setup.report.expected import usual_times
 
 
@@ -54,9 +55,9 @@ class ScriptRun(CommandRun[Context]):
     duration: str = ""
 
     def steps(self) -> list[Step]:
-        """Return the script's table, restricted by --only."""
+        """Return the script's table, restricted by --only; what starts machines has a deadline."""
         table = list(self.story.table(self.ctx.config))
-        return only(table, self.only) if self.only else table
+        return with_deadline(only(table, self.only), table) if self.only else table
 
 
 def plan(run: ScriptRun) -> None:
@@ -116,10 +117,11 @@ def create(run: ScriptRun) -> None:
         rows = _show_plan(run, rows)
         for line in bill:
             run.report.result(line)
+        warn_of_near_deadline(run, run.ctx, rows)
         confirm_writes(run, f"create or update {len(todo)} of {count_of(len(rows), 'step')}")
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     if todo if run.result.result != "ok" else _changed(outcome):
-        bring_deadline(run, run.ctx, creates=run.script.owns_deployment and not run.only)
+        bring_deadline(run, run.ctx)
     run.warn_found()
     write_run_receipt(run, run.ctx.found, steps=run.story.table(run.ctx.config))
     run.story.local_files(run.ctx, ())
@@ -190,6 +192,10 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
     """
     if not run.only:
         run.warn(run.story.skipped_features(run.ctx.config))
+        if run.script.owns_deployment:
+            from aws_setup.preflight.switched_off import switched_off  # with NAT gateways
+
+            run.warn(switched_off(run.ctx, [row.step.name for row in rows]))
     run.warn_found()
     problems = blockers(rows)
     found = run.story.preflight(run.ctx, rows) if changes(rows) else None

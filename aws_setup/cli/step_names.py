@@ -52,7 +52,8 @@ CLUSTER = (
     "cluster access", "aws-auth", "kubeconfig", "node labels", "ebs csi service account",
     "gp3 storage class", "storage probe", "openwhisk keys", "openwhisk address",
     "openwhisk public address", "server certificate", "nginx secret", "openwhisk release",
-    "openwhisk ready", "openwhisk api", "hand-over file", "client configuration", "deadline",
+    "openwhisk ready", "openwhisk api", "hand-over file", "client configuration", "deadline role",
+    "deadline",
 )  # fmt: skip
 """The steps of configure_eks_cluster.py."""
 

@@ -13,12 +13,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.idempotency import client_token, remembered_tokens
+from aws_setup.aws.idempotency import client_token, is_retryable, remembered_tokens
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import specification, tags
 from aws_setup.config.amis import AMIS, DEFAULT_REGION
-from aws_setup.engine.step import CostItem
+from aws_setup.engine.step import CostItem, Drift
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.metadata_options import metadata_options
@@ -62,6 +62,20 @@ def missing_launches(group: VmGroup, active: list[Item]) -> list[LaunchRequest]:
     return [*calls, *map(LaunchRequest, free[len(free) - missing :])]
 
 
+def address_drift(group: VmGroup, active: list[Item]) -> list[Drift]:
+    """Return the conflict of fixed addresses that no machine of a complete group has.
+
+    The primary address of a machine cannot be changed.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
+    """
+    used = sorted(instance["PrivateIpAddress"] for instance in active)
+    missing = [str(address) for address in group.addresses if str(address) not in used]
+    if not missing:
+        return []
+    fix = f"restore the fixed addresses, or run destroy --only '{group.step}' first"
+    return [Drift("fixed address", ", ".join(used), ", ".join(missing), fix)]
+
+
 def count_terminated(ctx: Context, step: str) -> Counter[str]:
     """Return how many instances of a step are terminated, by their name.
 
@@ -90,12 +104,16 @@ def launch_instances(
         token = client_token(
             ctx.config.deployment_name, group.step, request, terminated, generation
         )
+        ctx.launches.add(token)
         try:
             instances = _run(ctx, launch, request | {"ClientToken": token})
         except ClientError as error:
+            if not is_retryable(error):
+                ctx.launches.discard(token)
             raise _translate_error(group, error) from error
         if not any(item["State"]["Name"] in TERMINATED_STATES for item in instances):
             return instances
+        ctx.launches.discard(token)
     raise remembered_tokens(f"the {group.step}", tokens=MAX_TOKEN_GENERATIONS)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -43,8 +43,6 @@ from aws_setup.preflight.deadline import denied_deadline
 
 NAME = "deadline"
 
-NOT_SET = "create_aws_infrastructure.py sets it"
-
 ROLE_LAG = "must allow AWS EventBridge Scheduler to assume the role"
 """Text of CreateSchedule's ValidationException while a new role is not visible yet."""
 
@@ -54,15 +52,13 @@ class Deadline(Tagged, Step):
     """The schedule group with one schedule for each kind of machine.
 
     `follows` are the steps whose machines it stops. With `renews` a deployment that is paused gets
-    a new deadline, counted from now. `surplus` is set by auto_pause_after: never. `creates` is
-    False in configure_eks_cluster.py: it adds its nodes to a deadline that exists.
+    a new deadline, counted from now. `surplus` is set by auto_pause_after: never.
     """
 
     needs: tuple[str, ...] = (DeadlineRole.name,)
     follows: tuple[str, ...] = ()
     surplus: bool = False
     renews: bool = False
-    creates: bool = True
     denied: Callable[[Context], Sequence[str]] = nothing_denied
     name: str = NAME
     part: str = "deadline"
@@ -79,7 +75,7 @@ class Deadline(Tagged, Step):
                 raise
             return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
         if group is None:
-            return self._checked(ctx, None) if self.creates else Found("", skipped=NOT_SET)
+            return self._checked(ctx, None)
         if self.surplus and not _owns(ctx, group):
             return None
         return self._checked(ctx, _found(ctx, group, self._drift(ctx, group)))
@@ -320,4 +316,18 @@ def deadline_steps(
     return [
         DeadlineRole(denied=denied_deadline),
         Deadline(follows=tuple(follows), renews=renews, denied=schedules),
+    ]
+
+
+def with_deadline(chosen: Sequence[Step], table: Sequence[Step]) -> list[Step]:
+    """Return the steps of --only, with those of the deadline where one of them starts machines."""
+    names = {step.name for step in chosen}
+    starts = any(names & set(step.follows) for step in table if isinstance(step, Deadline))
+    kept = names | ({NAME, DeadlineRole.name} if starts else set())
+    return [
+        replace(step, follows=tuple(name for name in step.follows if name in kept))
+        if isinstance(step, Deadline)
+        else step
+        for step in table
+        if step.name in kept
     ]

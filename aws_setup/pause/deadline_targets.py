@@ -21,7 +21,7 @@ from aws_setup.aws.paused import (
     stopped_by_deadline,
 )
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list
-from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.infrastructure.vm_groups import CLIENTS, vm_groups
 
 Write = Callable[[Context, Sequence[Item], dict[str, str]], None]
@@ -134,7 +134,7 @@ def _groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
 def _node_groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
     found = ctx.inventory.all("node groups", fresh=fresh)
     items = {item["nodegroupName"]: item for item in found}
-    for spec in node_group_specs(ctx.config):
+    for spec in every_node_group(ctx.config):
         item = items.get(spec.group)
         if item is None or tag_of(item, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             continue

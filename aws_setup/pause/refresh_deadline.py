@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from aws_setup.aws.context import Context
+from aws_setup.aws.idempotency import wait_visible
 from aws_setup.config.durations import NEVER
 from aws_setup.infrastructure.deadline_role import DeadlineRole
 from aws_setup.pause.deadline import NAME, Deadline, read_schedules
 from aws_setup.pause.deadline_targets import stoppable
 
 
-def refresh_deadline(ctx: Context, *, creates: bool) -> None:
+def refresh_deadline(ctx: Context) -> None:
     """Bring the schedules to the machines that exist now, as after a run that failed.
+
+    Where there are none and machines run, a deadline is set.
 
     The step of the deadline follows the requests for all machines: where AWS refuses one of them,
     or Ctrl-C comes before, the others run and the step has never started.
 
     Args:
         ctx: the run's context.
-        creates: set a deadline, too, where there is none and machines run.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a call; not all machines may have a deadline.
@@ -27,13 +29,30 @@ def refresh_deadline(ctx: Context, *, creates: bool) -> None:
         return
     for kind in ("instances", "auto-scaling groups", "node groups", "deadline"):
         ctx.inventory.refresh(kind)
+    _await_launches(ctx)
     if read_schedules(ctx) is not None:
-        step = Deadline(creates=False)
+        step = Deadline()
         found = step.find(ctx)
         if found and found.drift and not any(drift.fix for drift in found.drift):
             ctx.found[NAME] = step.update(ctx, found)
-    elif creates and _may_be_set(ctx) and _has_role(ctx):
+    elif _may_be_set(ctx) and _has_role(ctx):
         ctx.found[NAME] = Deadline().create(ctx)
+
+
+def _await_launches(ctx: Context) -> None:
+    """Return when AWS lists each machine that this run has launched, or after 31 seconds.
+
+    What was launched a moment ago may not be listed yet, and where the answer was lost only the
+    token of the request says that a machine may have come.
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    """
+
+    def listed(*, fresh: bool) -> bool | None:
+        known = {item.get("ClientToken") for item in ctx.inventory.all("instances", fresh=fresh)}
+        return ctx.launches <= known or None
+
+    if not listed(fresh=False):
+        wait_visible(lambda: listed(fresh=True), clock=ctx.clock)
 
 
 def _may_be_set(ctx: Context) -> bool:

@@ -15,10 +15,16 @@ from aws_setup.eks.aws_auth import AwsAuth
 from aws_setup.eks.kubeconfig import Kubeconfig
 from aws_setup.eks.node_groups import NodeGroup
 from aws_setup.eks.node_labels import NodeLabels
-from aws_setup.eks.node_launch_template import node_group_specs, node_template_step
+from aws_setup.eks.node_launch_template import (
+    every_node_group,
+    node_group_specs,
+    node_template_step,
+)
 from aws_setup.eks.oidc import OidcProvider
 from aws_setup.eks.storage import EbsServiceAccount, StorageClass, StorageProbe
+from aws_setup.eks.unused_node_group import UnusedNodeGroup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, OrphanCleanup
+from aws_setup.infrastructure.deadline_role import DeadlineRole
 from aws_setup.infrastructure.iam import NodeRole
 from aws_setup.infrastructure.node_ingress import NodeIngress
 from aws_setup.openwhisk.api import OpenWhiskApi
@@ -29,7 +35,7 @@ from aws_setup.openwhisk.public_address import PublicAddress, for_deletion
 from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
-from aws_setup.pause.deadline import Deadline
+from aws_setup.pause.deadline import Deadline, deadline_steps
 from aws_setup.software.clients.namenode_record import NameNodeRecordFile
 from aws_setup.ssh.keys import Ask
 from aws_setup.tables.needs import restrict_needs
@@ -45,6 +51,7 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
     """
     groups = node_group_specs(config)
     names = tuple(kind.group for kind in groups)
+    every = tuple(kind.group for kind in every_node_group(config))
     steps: list[Step] = [
         ActiveCluster(),
         NodeIngress(optional=True),
@@ -52,6 +59,7 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
         NodeRole(),
         *(node_template_step(config, kind) for kind in groups),
         *(NodeGroup(kind) for kind in groups),
+        *(UnusedNodeGroup(kind) for kind in every_node_group(config) if not kind.count),
         *(addon_step(spec, names) for spec in ADDONS if spec.on_nodes and not spec.role),
         OidcProvider(),
         *(spec.role for spec in ADDONS if spec.role),
@@ -73,7 +81,7 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
         OpenWhiskApi(),
         CredentialsFile(),
         *([client_configuration_step(config, ask=ask)] if config.configure_clients else []),
-        *([Deadline(follows=names, creates=False)] if config.auto_pause_after != NEVER else []),
+        *(deadline_steps(config, follows=every) if config.auto_pause_after != NEVER else []),
     ]
     return restrict_needs(steps)
 
@@ -88,8 +96,8 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     """Return every step that destroy must inspect: what this script owns, whatever is switched on.
 
     Steps that only read (readiness, API) or end with the cluster are not among them, nor the
-    address, whose Service ends with the release. Both load balancers use the certificate, so they
-    are deleted before it.
+    address, whose Service ends with the release, nor the deadline, which the VMs have, too. Both
+    load balancers use the certificate, so they are deleted before it.
     """
     on = {"manage_aws_auth": False, "write_kubeconfig": True, "storage_probe": True}
     on["configure_clients"] = False
@@ -97,7 +105,8 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
     every = cluster_steps(config.model_copy(update={**on, **unset, **counts}))
     read_only = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
-    kept = [for_deletion(step) for step in every if not isinstance(step, (*read_only, Deadline))]
+    left_out = (*read_only, Deadline, DeadlineRole)
+    kept = [for_deletion(step) for step in every if not isinstance(step, left_out)]
     return restrict_needs([*kept, NameNodeRecordFile(), OrphanCleanup()])
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
-from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.infrastructure.ami_copies import AmiCopyCleanup
 from aws_setup.infrastructure.cleanup import NodeGroupCleanup, VpcCleanup
 from aws_setup.infrastructure.eks_cluster import EksCluster
@@ -35,7 +35,7 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
     on = {name: True for name in switches if name not in choices} | {"copy_amis": False}
     steps = [AmiCopyCleanup(), *infrastructure_steps(config.model_copy(update=on))]
     steps += steps_deleted_with_cluster(config)
-    others = NodeGroupCleanup(known=tuple(kind.group for kind in node_group_specs(config)))
+    others = NodeGroupCleanup(known=tuple(kind.group for kind in every_node_group(config)))
     names = {step.name for step in steps}
     before = (*VpcCleanup.needs, ServerCertificate.name)
     cleanup = VpcCleanup(needs=tuple(need for need in before if need in names))

@@ -16,7 +16,8 @@ from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
-from tests.pause.deployment import SCRIPT, SMALL, act, instances
+from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
+from tests.pause.deployment import NODE_SCRIPT, SCRIPT, SMALL, act, instances
 from tests.support.scripts import prepare, run
 from tests.support.signals import deliver
 
@@ -141,6 +142,41 @@ def test_an_interrupted_first_create_sets_the_deadline_of_what_it_has_requested(
 
 
 @linux_only
+def test_a_machine_that_aws_does_not_list_yet_has_a_deadline_after_ctrl_c(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is what it was before the run for three more calls."""
+    folder = prepare(tmp_path / "work", **MACHINES, ndb_datanode_instance_type="r5.2xlarge")
+    running: list[subprocess.Popen[str]] = []
+    asked: list[str] = []
+
+    def interrupt() -> None:
+        asked.append("")
+        deliver(running[0], signal.SIGINT)
+
+    at_launch(cloud, monkeypatch, "r5.2xlarge", interrupt)
+    late, before, left = cloud.handle, dict[bytes, HttpAnswer](), [1, 1, 1]
+
+    def handle(request: HttpRequest) -> HttpAnswer:
+        listing = b"Action=DescribeInstances" in request.body
+        if listing and asked and request.body in before and left:
+            left.pop()
+            return before[request.body]
+        answer = late(request)
+        if listing and not asked:
+            before.setdefault(request.body, answer)
+        return answer
+
+    monkeypatch.setattr(cloud, "handle", handle)
+    running.append(start(folder, "create"))
+    out, err = running[0].communicate(timeout=240)
+    assert running[0].returncode == 130, err
+    assert left == []
+    assert covered(cloud) == machines() != set()
+    assert json.loads(out)["deadline"]["state"] == "set"
+
+
+@linux_only
 def test_a_second_ctrl_c_ends_while_the_deadline_is_being_set(
     cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,13 +239,45 @@ def test_a_machine_without_its_schedule_is_named(cloud: RehearsalCloud, tmp_path
     assert act(folder, "status")["deadline"]["state"] == "set"
 
 
-def test_machines_that_only_was_asked_for_have_no_deadline_and_the_run_says_so(
+def rows(document: dict[str, Any]) -> dict[str, str]:
+    return {row["name"]: row["action"] for row in document["steps"]}
+
+
+def test_machines_that_only_was_asked_for_have_a_deadline_that_is_in_the_plan(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
     folder = prepare(tmp_path / "work", **MACHINES)
-    document = act(folder, "create", "--only", "zookeeper")
-    assert NOTHING_STOPS in warnings(document)
+    assert "deadline" not in rows(act(folder, "plan", "--only", "nat gateway"))
+    act(folder, "create", "--only", "nat gateway")
     assert schedules(cloud) == []
+    words = ("--only", "zookeeper")
+    planned = rows(act(folder, "plan", *words))
+    assert (planned["deadline role"], planned["deadline"]) == ("create", "create")
+    assert "ndb manager" not in planned
+    document = act(folder, "create", *words)
+    assert covered(cloud) == machines() != set()
+    assert document["deadline"]["state"] == "set"
+    assert NOTHING_STOPS not in warnings(document)
+    assert set(rows(act(folder, "plan", *words)).values()) == {"exists"}
+
+
+def test_configure_sets_the_deadline_that_create_could_not_set(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    folder = prepare(tmp_path / "work", **SMALL)
+    cloud.settings.deny = [DeniedPermission(action="scheduler:*")]
+    with EksApiServers(cloud):
+        act(folder, "create")
+        assert schedules(cloud) == []
+        cloud.settings.deny = []
+        words = ("configure", "--only", "core-nodes", "--yes", "--json")
+        ended = run(NODE_SCRIPT, folder, *words)
+    assert ended.exit_code == 0, ended.document["problems"]
+    made = rows(ended.document)
+    assert (made["core-nodes"], made["deadline"]) == ("create", "create")
+    assert ended.document["deadline"]["state"] == "set"
+    assert "core-nodes" in schedules(cloud)
+    assert covered(cloud) == machines()
 
 
 @pytest.mark.parametrize("lost", [True, False])
