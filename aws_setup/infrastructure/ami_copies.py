@@ -231,6 +231,15 @@ def _delete_snapshot(ctx: Context, snapshot_id: str) -> None:
     )
 
 
+def copied_snapshots(ctx: Context) -> list[Item]:
+    """Return the snapshots of this deployment's copied AMIs; none in a region that has the AMIs.
+
+    They are billed by the GiB of the disks at most: AWS stores, and bills, what is written of them.
+    https://aws.amazon.com/ebs/pricing/
+    """
+    return _owned(ctx.aws, ctx.config, "snapshots") if _copies_exist_in(ctx.aws) else []
+
+
 def _copies_exist_in(aws: Aws) -> bool:
     """Whether a region is one to which the published AMIs can be copied, and have to be."""
     return aws.region not in AMIS and aws.partition == "aws"

@@ -121,8 +121,13 @@ class PublicAddress(Step):
         delete_service(ctx, public_service(ctx.config), public_host(ctx))
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """Return the load balancer."""
-        return () if config.openwhisk_internal else (CostItem(self.part, "elb"),)
+        """Return the load balancer, and its address in each of the two public subnets.
+
+        AWS bills the public addresses of its services, too (https://aws.amazon.com/vpc/pricing/).
+        """
+        if config.openwhisk_internal:
+            return ()
+        return (CostItem(self.part, "elb"), CostItem(self.part, "ipv4", 2.0))
 
 
 def for_deletion(step: Step) -> Step:

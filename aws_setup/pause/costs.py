@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
+from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
-from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.engine.step import CostItem
+from aws_setup.infrastructure.ami_copies import copied_snapshots
 from aws_setup.infrastructure.cluster_parts import volumes
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.load_balancers import LoadBalancer, owned_load_balancers
@@ -16,22 +19,24 @@ from aws_setup.infrastructure.nat_gateway import LIVE_NAT
 
 
 def remaining_charges(ctx: Context, *, deep: bool) -> list[CostItem]:
-    """Return what continues to cost during a pause: cluster, disks, NAT, addresses, ELB.
+    """Return what continues to cost during a pause: cluster, disks, NAT, addresses, ELB, copies.
 
     Args:
         ctx: the run's context.
         deep: the NAT gateway and its address are deleted.
     """
-    return [*_cluster(ctx), *_network(ctx, deep=deep), *_disks(ctx)]
+    return [*_cluster(ctx), *_network(ctx, deep=deep), *_disks(ctx), *_copies(ctx)]
 
 
 def _cluster(ctx: Context) -> Iterator[CostItem]:
-    config = ctx.config
     for cluster in ctx.inventory.all("eks cluster"):
-        if tag_of(cluster, DEPLOYMENT_TAG) == config.deployment_name:
-            yield CostItem("eks", "eks")
+        if tag_of(cluster, DEPLOYMENT_TAG) == ctx.config.deployment_name:
+            ends = end_of_standard_support(ctx, cluster)
+            yield CostItem("eks", "eks-extended" if ends and ends < ctx.clock.today() else "eks")
             for balancer in owned_load_balancers(ctx):
-                yield CostItem(balancer_owner(balancer)[0], balancer.price_key)
+                part = balancer_owner(balancer)[0]
+                yield CostItem(part, balancer.price_key)
+                yield CostItem(part, "ipv4", float(balancer.addresses))
 
 
 def balancer_owner(balancer: LoadBalancer) -> tuple[str, str]:
@@ -43,6 +48,19 @@ def balancer_owner(balancer: LoadBalancer) -> tuple[str, str]:
     if tag_of(balancer.tags, DEPLOYMENT_TAG):
         return "openwhisk", "openwhisk release"
     return "load balancers", "eks cluster"
+
+
+def end_of_standard_support(ctx: Context, cluster: Item) -> datetime | None:
+    """Return when the cluster's Kubernetes version begins to cost more; None if EKS does not say.
+
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_ClusterVersionInformation.html
+    """
+
+    def read() -> datetime | None:
+        answer = ctx.aws.eks.describe_cluster_versions(clusterVersions=[cluster["version"]])
+        return next((item["endOfStandardSupportDate"] for item in answer["clusterVersions"]), None)
+
+    return advice(read, lambda _: None)
 
 
 def _network(ctx: Context, *, deep: bool) -> Iterator[CostItem]:
@@ -60,6 +78,11 @@ def _disks(ctx: Context) -> Iterator[CostItem]:
         yield CostItem("disks", volume_key(volume), float(volume["Size"]))
 
 
+def _copies(ctx: Context) -> Iterator[CostItem]:
+    for snapshot in copied_snapshots(ctx):
+        yield CostItem("amis", "snapshot-gib", float(snapshot["VolumeSize"]))
+
+
 def volume_key(volume: Item) -> str:
     """Return the key of the price of a volume's GiB."""
     return f"{volume.get('VolumeType', 'gp3')}-gib"
@@ -71,7 +94,7 @@ def kept_volumes(ctx: Context) -> list[Item]:
     Those of nodes and of scaling groups are deleted with their machines.
     """
     config = ctx.config
-    nodes = {spec.group for spec in node_group_specs(config)}
+    nodes = {spec.group for spec in every_node_group(config)}
     machines = {spec.component for spec in auto_scaling_specs(config)}
     return [
         volume

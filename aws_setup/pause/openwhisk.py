@@ -24,9 +24,15 @@ class ResumedOpenWhisk(Step):
     part: str = "openwhisk"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return whether every part is ready; skipped without a cluster or without OpenWhisk."""
+        """Return whether every part is ready; skipped without a cluster or without OpenWhisk.
+
+        So it is for VMs alone, beside a cluster of others with the configured name.
+        """
         if active_cluster(ctx) is None:
             return Found("", skipped="there is no cluster")
+        groups = [ctx.found.get(name) for name in self.needs]
+        if not ctx.config.create_eks_cluster and not any(it and it.id for it in groups):
+            return Found("", skipped="the cluster has no nodes of this deployment")
         client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
         if not client.list(STATEFUL_SET, namespace) and not client.list(CLAIM, namespace):
             return Found("", skipped="OpenWhisk is not installed")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aws_setup.aws.context import Step
 from aws_setup.config import Config
-from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import CLIENTS, VmGroup, vm_groups
@@ -47,7 +47,7 @@ def pause_steps(config: Config, *, deep: bool = False, ask: Ask | None = None) -
     ]
     steps += [*servers, *machines]
     if config.create_vpc:
-        nodes = tuple(spec.group for spec in node_group_specs(config))
+        nodes = tuple(spec.group for spec in every_node_group(config))
         steps += [DeletedNat(needs=nodes, deep=deep), ReleasedAddress(deep=deep)]
     return steps
 
@@ -62,7 +62,7 @@ def _emptied(config: Config, clients: tuple[str, ...]) -> list[Step]:
     first: list[Step] = [step for step in groups if step.kind.group != HOPS_NAMENODES]
     needs = (*clients, *_names(first))
     servers = [EmptiedGroup(s.kind, needs) for s in groups if s.kind.group == HOPS_NAMENODES]
-    return [*first, *servers, *(EmptiedNodeGroup(s, needs) for s in node_group_specs(config))]
+    return [*first, *servers, *(EmptiedNodeGroup(s, needs) for s in every_node_group(config))]
 
 
 def _servers(config: Config, pool: MachinePool, *, after: tuple[str, ...]) -> list[Step]:
@@ -102,8 +102,7 @@ def resumed_infrastructure(config: Config, created: Sequence[Step]) -> list[Step
             steps.append(replace(step, follows=(), renews=True))
         else:
             steps.append(step)
-    if config.create_eks_cluster:
-        needs = ("eks cluster", "private route", *first)
-        nodes = [RestoredNodeGroup(spec, needs) for spec in node_group_specs(config)]
-        steps += [*nodes, ResumedOpenWhisk(tuple(step.name for step in nodes))]
-    return steps
+    # Whatever create_eks_cluster is now: pause and deadline stop the nodes that exist.
+    needs = ("eks cluster", "private route", *first)
+    nodes = [RestoredNodeGroup(spec, needs) for spec in every_node_group(config)]
+    return [*steps, *nodes, ResumedOpenWhisk(_names(nodes))]

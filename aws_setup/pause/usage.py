@@ -23,18 +23,22 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
-from aws_setup.eks.node_groups import describe
 from aws_setup.engine.wording import count_of
+from aws_setup.infrastructure.ami_copies import copied_snapshots
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.load_balancers import owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES, disk_charges
-from aws_setup.pause.costs import balancer_owner, kept_volumes, volume_key
+from aws_setup.pause.costs import (
+    balancer_owner,
+    end_of_standard_support,
+    kept_volumes,
+    volume_key,
+)
 from aws_setup.pause.machine_hours import hours_by_type, instance_key, machine_hours
 from aws_setup.pause.nat import ended_nat
 
 DEADLINE_TAG = "lambda-fs:deadline"
-NODE_GROUPS = ("core-nodes", "invoker-nodes")
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def usages(ctx: Context) -> Usages:
         "the network": _network,
         "the load balancers": _balancers,
         "the volumes": _volumes,
+        "the copied AMIs": _copied_amis,
     }
     for what, source in sources.items():
         read = advice(
@@ -153,11 +158,12 @@ def _scaling_groups(ctx: Context, found: Usages) -> Iterator[Usage]:
 
 
 def _node_groups(ctx: Context, found: Usages) -> Iterator[Usage]:
+    """Yield the machines of the deployment's node groups."""
     config = ctx.config
-    for name in NODE_GROUPS if _owned_cluster(ctx) else ():
-        group = describe(ctx, name)
-        if group is None or tag_of(group, DEPLOYMENT_TAG) != config.deployment_name:
+    for group in ctx.inventory.all("node groups"):
+        if tag_of(group, DEPLOYMENT_TAG) != config.deployment_name:
             continue
+        name = str(group["nodegroupName"])
         found.note_state(name, group)
         disk = ("eks", "gp3-gib", float(config.eks_node_disk_size))
         extras = (disk, ("eks", "ipv4", 1.0)) if config.eks_nodes_public else (disk,)
@@ -204,26 +210,13 @@ def _owned_cluster(ctx: Context) -> list[Item]:
 def _cluster(ctx: Context, found: Usages) -> Iterator[Usage]:
     for cluster in _owned_cluster(ctx):
         since = cluster["createdAt"]
-        name, ends = str(cluster["arn"]), _end_of_standard_support(ctx, cluster)
+        name, ends = str(cluster["arn"]), end_of_standard_support(ctx, cluster)
         hours, extended = _hours(since, found.now), _hours(ends, found.now) if ends else 0.0
         extended = min(hours, extended)
         runs = float(not extended), float(bool(extended))
         yield Usage(name, "eks", "eks", runs[0], hours - extended, "eks cluster", since)
         if extended:
             yield Usage(name, "eks", "eks-extended", runs[1], extended, "eks cluster", since)
-
-
-def _end_of_standard_support(ctx: Context, cluster: Item) -> datetime | None:
-    """Return when the cluster's Kubernetes version begins to cost more; None if EKS does not say.
-
-    https://docs.aws.amazon.com/eks/latest/APIReference/API_ClusterVersionInformation.html
-    """
-
-    def read() -> datetime | None:
-        answer = ctx.aws.eks.describe_cluster_versions(clusterVersions=[cluster["version"]])
-        return next((item["endOfStandardSupportDate"] for item in answer["clusterVersions"]), None)
-
-    return advice(read, lambda _: None)
 
 
 def _network(ctx: Context, found: Usages) -> Iterator[Usage]:
@@ -263,3 +256,10 @@ def _volumes(ctx: Context, found: Usages) -> Iterator[Usage]:
         step = tag_of(item, STEP_TAG) or "eks cluster"
         hours, name = size * _hours(since, found.now), str(item["VolumeId"])
         yield Usage(name, "disks", volume_key(item), size, hours, step, since)
+
+
+def _copied_amis(ctx: Context, found: Usages) -> Iterator[Usage]:
+    for item in copied_snapshots(ctx):
+        since, size, name = item["StartTime"], float(item["VolumeSize"]), str(item["SnapshotId"])
+        hours = size * _hours(since, found.now)
+        yield Usage(name, "amis", "snapshot-gib", size, hours, "copied amis", since)

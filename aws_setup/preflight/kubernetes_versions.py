@@ -28,14 +28,24 @@ STANDARD, EXTENDED = "STANDARD_SUPPORT", "EXTENDED_SUPPORT"
 
 
 def choose(planned: PlannedResources) -> CheckResult:
-    """Choose the version of a cluster that is to be created, or refuse the configured one."""
+    """Choose the version of a cluster that is to be created, or refuse the configured one.
+
+    Of a cluster that exists, it finds out whether its version costs more.
+    """
     if "eks cluster" not in planned.to_create:
-        return CheckResult()
+        return CheckResult(extended=advice(lambda: _is_extended(planned), lambda _: False))
     configured = planned.config.kubernetes_version or ""
     return advice(
         lambda: _choose(configured, _offered(planned)),
         lambda why: _without_eks(planned, configured, why),
     )
+
+
+def _is_extended(planned: PlannedResources) -> bool:
+    """Return whether the cluster has a version in extended support."""
+    cluster = planned.ctx.found.get("eks cluster")
+    version = str(cluster.facts.get("version") or "") if cluster else ""
+    return bool(version) and _status(_offered(planned).get(version, {})) == EXTENDED
 
 
 def _choose(configured: str, offered: Mapping[str, Any]) -> CheckResult:
