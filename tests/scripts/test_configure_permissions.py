@@ -14,9 +14,11 @@ import pytest
 from aws_setup.preflight.iam_policy import (
     CONFIGURE,
     CONFIGURE_ACTIONS,
+    DEADLINE_ROLE_ACTIONS,
     IMPLIED,
     READ_ACTIONS,
     RUN_LOCK,
+    SCHEDULE_ACTIONS,
 )
 from aws_setup.rehearsal.core.dispatch import CallLogEntry
 from aws_setup.rehearsal.core.permissions import iam_action
@@ -167,7 +169,10 @@ def test_the_policy_contains_exactly_the_actions_that_the_script_calls(
     writes = called(cloud.calls, reads=False)
     of_lock = {action for action in RUN_LOCK if action in writes}
     assert of_lock == {"ssm:DeleteParameters", "ssm:PutParameter"}
-    assert sorted(writes - of_lock) == sorted({*CONFIGURE} - IMPLIED.keys())
+    needed = {*CONFIGURE} - IMPLIED.keys()
+    optional = {*DEADLINE_ROLE_ACTIONS, *SCHEDULE_ACTIONS, "eks:TagResource"} - needed
+    assert sorted(writes - of_lock - optional) == sorted(needed)
+    assert "scheduler:CreateSchedule" in writes, "the deadline, which a run can do without"
     reads = called(cloud.calls, reads=True)
     allowed = (*READ_ACTIONS, *RUN_LOCK)
     assert not [one for one in reads if not any(fnmatch.fnmatchcase(one, p) for p in allowed)]
