@@ -17,11 +17,11 @@ def story() -> Story:
     from aws_setup.lockfile.cluster import cluster_part
     from aws_setup.openwhisk.summary import next_command, summary_lines
     from aws_setup.preflight import cluster
-    from aws_setup.tables.cluster import cluster_steps, cluster_teardown_steps
+    from aws_setup.tables.cluster import cluster_removal_steps, cluster_steps
 
     return Story(
         table=lambda config: cluster_steps(config, ask=secret_prompt_function()),
-        removal=cluster_teardown_steps,
+        removal=cluster_removal_steps,
         prepare=cluster.prepare,
         preflight=cluster.run,
         epilogue=summary_lines,

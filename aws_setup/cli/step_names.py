@@ -63,7 +63,7 @@ CLUSTER_REMOVAL = (
     "coredns add-on", "oidc provider", "ebs csi role", "aws-ebs-csi-driver add-on",
     "cluster access", "kubeconfig", "gp3 storage class", "storage probe", "openwhisk keys",
     "openwhisk public address", "server certificate", "nginx secret", "openwhisk release",
-    "hand-over file", "namenode record", "left by the cluster",
+    "hand-over file", "namenode record", "left by the cluster", "deadline role", "deadline",
 )  # fmt: skip
 """The steps of its destroy."""
 

@@ -36,6 +36,7 @@ from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep
 from aws_setup.pause.deadline import Deadline, deadline_steps
+from aws_setup.pause.ended_deadline import EndedDeadline, EndedDeadlineRole
 from aws_setup.software.clients.namenode_record import NameNodeRecordFile
 from aws_setup.ssh.keys import Ask
 from aws_setup.tables.needs import restrict_needs
@@ -108,6 +109,11 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     left_out = (*read_only, Deadline, DeadlineRole)
     kept = [for_deletion(step) for step in every if not isinstance(step, left_out)]
     return restrict_needs([*kept, NameNodeRecordFile(), OrphanCleanup()])
+
+
+def cluster_removal_steps(config: Config) -> list[Step]:
+    """Return the steps of configure's destroy: also the deadline, where only the nodes have it."""
+    return [*cluster_teardown_steps(config), EndedDeadlineRole(), EndedDeadline()]
 
 
 def steps_deleted_with_cluster(config: Config) -> list[Step]:
