@@ -28,6 +28,7 @@ from aws_setup.aws.mfa import install_prompt
 from aws_setup.aws.outages import Outages, is_write
 from aws_setup.aws.service_models import use_own_readers
 from aws_setup.config.version import USER_AGENT
+from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.write_guard import before_write
 
 if TYPE_CHECKING:
@@ -170,8 +171,8 @@ class Aws:
     @property
     def ssm(self) -> Any:
         """The client of the Parameter Store, which keeps the run lock: it fails within seconds."""
-        most = os.environ.get("AWS_MAX_ATTEMPTS", "")
-        attempts = min(5, int(most)) if most.isdigit() and int(most) else 5
+        most = whole_number(os.environ.get("AWS_MAX_ATTEMPTS", ""))
+        attempts = min(5, most) if most else 5
         return self.client("ssm", timeout=TIMEOUT_SECONDS, attempts=attempts)
 
     @property

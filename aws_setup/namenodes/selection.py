@@ -31,7 +31,7 @@ class Selection:
 
     def index(self, name: str) -> int | None:
         """Return the index in a name of this prefix; None for any other name."""
-        match = re.fullmatch(re.escape(self.prefix) + r"(0|[1-9][0-9]*)", name)
+        match = re.fullmatch(re.escape(self.prefix) + r"(0|[1-9][0-9]{0,8})", name)
         return int(match[1]) if match else None
 
     def deployments(self, existing: Iterable[str]) -> int:

@@ -42,7 +42,7 @@ def find_helm() -> str:
     if (path := shutil.which("helm")) is None:
         raise Refused("helm is missing", "there is no helm on the PATH", HINT_INSTALL_HELM)
     output = helm_version(path)
-    version = re.search(r"v(\d+)\.(\d+)", output)
+    version = re.search(r"v(\d{1,9})\.(\d{1,9})", output)
     if version is None or (int(version[1]), int(version[2])) < OLDEST:
         why = f"its version is {output}, and 3.8 or newer is needed"
         raise Refused("helm is too old", why, HINT_INSTALL_HELM)

@@ -26,7 +26,7 @@ KUBE_VERSION = re.compile(
 )
 """helm/helm, pkg/action/action.go; the same text in helm 3 and 4."""
 
-COMPARATOR = re.compile(r"(?P<sign>>=|<=|>|<|=)\s*v?(?P<number>\d+(\.\d+){0,2})(?![\w.-])")
+COMPARATOR = re.compile(r"(?P<sign>>=|<=|>|<|=)\s*v?(?P<number>\d{1,9}(\.\d{1,9}){0,2})(?![\w.-])")
 
 
 def hint_for(output: str) -> str:

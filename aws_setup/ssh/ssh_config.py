@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import read_file
-from aws_setup.engine.decoding import TEXT_LIMIT
+from aws_setup.engine.decoding import TEXT_LIMIT, whole_number
+from aws_setup.engine.safe_text import shorten
 from aws_setup.errors import SetupError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ USER = "ubuntu"
 _INCLUDE = re.compile(r"^\s*include[\s=]+(\S.*)$", re.IGNORECASE)
 _BLOCK = re.compile(r"^\s*(?:host|match)[\s=]", re.IGNORECASE)
 _MAX_INCLUDE_DEPTH = 16
+MAX_PORT = 65535
 _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>[^:]+)(?::(?P<port>\d+))?$")
 
 
@@ -64,13 +66,21 @@ class SshSettings:
         what = f"the OpenSSH configuration {self.path} cannot be used"
         return SetupError(what, why, "fix that file, or set ssh_config_path to another one")
 
+    def _port(self, text: str, address: str) -> int:
+        """Return a TCP port; raises SetupError for any other number or text."""
+        port = whole_number(text)
+        if port is None or not 1 <= port <= MAX_PORT:
+            given = shorten(text, 40)
+            raise self._unusable(f"the port of {address}: {given!r} is none from 1 to {MAX_PORT}")
+        return port
+
     def route(self, address: str, *, user: str = "", port: int = 0) -> SshRoute:
         """Return the route to an address; `user` and `port` override the file."""
         try:
             found = self._config.lookup(address) if self._config else {}
-            own_port = int(found.get("port", 22))
         except _unusable_errors() as error:
             raise self._unusable(f"the settings of {address}: {error}") from None
+        own_port = self._port(found.get("port", "22"), address)
         proxy = found.get("proxycommand") or ""
         jumps = found.get("proxyjump", "")
         return SshRoute(
@@ -95,7 +105,7 @@ class SshSettings:
                 f"it is set in {self.path}",
                 "write it as user@host:port",
             )
-        port = int(match["port"]) if match["port"] else 0
+        port = self._port(match["port"], match["host"]) if match["port"] else 0
         return replace(
             self.route(match["host"], user=match["user"] or "", port=port), is_jump_host=True
         )

@@ -121,6 +121,17 @@ def test_a_run_that_is_being_stopped_repeats_no_failed_call(network: Network, ca
     assert network.attempts == 3
 
 
+@pytest.mark.parametrize("most", ["²", "9" * 5000, "0", "x"])
+def test_a_wrong_number_of_attempts_leaves_the_run_lock_its_own(
+    monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    aws = Aws(region="us-east-1")
+    aws.ec2  # noqa: B018 -- botocore itself refuses such a variable at the first client
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", most)
+    assert aws.ssm.meta.config.retries["total_max_attempts"] == 5
+    aws.close()
+
+
 def test_who_has_chosen_the_attempts_has_no_others(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,7 @@ def test_prefixes_that_are_invalid_or_ambiguous_are_refused(prefix: str) -> None
 
 
 def test_surplus_are_the_same_prefix_s_indices_outside_the_range() -> None:
-    existing = ["nn0", "nn1", "nn2", "nn10", "nn01", "nn", "nnx", "other0"]
+    existing = ["nn0", "nn1", "nn2", "nn10", "nn01", "nn", "nnx", "other0", "nn" + "9" * 5000]
     selection = Selection("nn", 1, 2)
     assert selection.pick(existing) == ["nn1"]
     assert selection.surplus(existing) == ["nn0", "nn2", "nn10"]

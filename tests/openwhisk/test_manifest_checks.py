@@ -166,6 +166,13 @@ def test_a_charts_kubernetes_version_has_a_fix(wanted: str, version: str, fix: s
     assert hint_for("Error: timed out") == HINT_RERUN
 
 
+def test_a_version_of_thousands_of_digits_is_no_foreign_error() -> None:
+    """Python reads no number of more than 4300 digits."""
+    version = "9" * 5000
+    why = f"chart requires kubeVersion: >={version} which is incompatible with Kubernetes v1.36.0"
+    assert hint_for(f"Error: UPGRADE FAILED: {why}")
+
+
 def test_a_webhook_that_times_out_is_not_about_the_operators_address() -> None:
     hint = hint_for(
         'Error: Internal error occurred: failed calling webhook "policy.example.com": failed to '

@@ -167,6 +167,17 @@ def test_a_broken_configuration_is_named(tmp_path: Path, text: str) -> None:
         SshSettings(path)
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "9" * 5002])
+def test_what_is_no_port_is_named(tmp_path: Path, port: str) -> None:
+    """Python reads no number of more than 4300 digits, and a socket has no port above 65535."""
+    path = tmp_path / "config"
+    path.write_text(f"Host a\n  Port {port}\n")
+    with pytest.raises(SetupError, match=str(path)):
+        SshSettings(path).route("a")
+    with pytest.raises(SetupError, match=str(path)):
+        SshSettings(path).jump(f"gate:{port}")
+
+
 def test_a_jump_that_is_not_understood(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="ProxyJump"):
         SshSettings(tmp_path / "none").jump("a:b:c")

@@ -32,7 +32,7 @@ shift 2
 The option file has mode 0600 and is deleted in any case, also when the connection is lost.
 """
 
-_ERROR = re.compile(r"^ERROR (\d+)[^:]*: (.*)$", re.MULTILINE)
+_ERROR = re.compile(r"^ERROR (\d{1,9})[^:]*: (.*)$", re.MULTILINE)
 
 
 class SqlError(SetupError):

@@ -63,15 +63,23 @@ def check(reader: Reader, data: bytes, *, seconds: float = SECONDS) -> None:
         Unfit: slow or blocked, an error without a fix, or a control character in what is printed.
         Exception: of a library.
     """
+    taken, passed = _measured(reader, data)
+    if taken > seconds or passed > BLOCKED * seconds:
+        # A garbage collection, or a busy computer, is not met twice.
+        taken, passed = map(min, (taken, passed), _measured(reader, data))
+    if taken > seconds:
+        raise Unfit(f"it took {taken:.1f} s of CPU time")
+    if passed > BLOCKED * seconds:
+        raise Unfit(f"it blocked for {passed:.1f} s")
+
+
+def _measured(reader: Reader, data: bytes) -> tuple[float, float]:
+    """Read an input, and return the seconds of CPU time and of time that it took."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     began, started = time.thread_time(), time.monotonic()
     try:
         _check_outcome(reader, data, folder)
-        taken, passed = time.thread_time() - began, time.monotonic() - started
-        if taken > seconds:
-            raise Unfit(f"it took {taken:.1f} s of CPU time")
-        if passed > BLOCKED * seconds:
-            raise Unfit(f"it blocked for {passed:.1f} s")
+        return time.thread_time() - began, time.monotonic() - started
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
