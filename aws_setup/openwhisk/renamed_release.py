@@ -42,5 +42,5 @@ def refuse_renamed_release(ctx: Context, client: KubeClient) -> None:
             f"the configuration names {config.openwhisk_release} in {config.openwhisk_namespace}: "
             "a second one would have no NameNodes, and both would be billed",
             f"set openwhisk_release: {release} and openwhisk_namespace: {namespace}; for others, "
-            "run configure_eks_cluster.py destroy with these first",
+            "run `python configure_eks_cluster.py destroy` with these first",
         )

@@ -27,6 +27,7 @@ def price(product: dict[str, Any]) -> float:
     return float(dimension["pricePerUnit"]["USD"])
 
 
+BALANCER = {"usagetype": "LoadBalancerUsage"}
 MACHINE = {
     "regionCode": "us-east-1",
     "operatingSystem": "Linux",
@@ -45,7 +46,9 @@ MACHINE = {
         ("AmazonEC2", {"usagetype": "NatGateway-Hours"}, 0.045),
         ("AmazonVPC", {"usagetype": "PublicIPv4:InUseAddress"}, 0.005),
         ("AmazonEKS", {"usagetype": "USE1-AmazonEKS-Hours:perCluster"}, 0.1),
-        ("AWSELB", {"usagetype": "LoadBalancerUsage"}, 0.025),
+        ("AWSELB", BALANCER | {"productFamily": "Load Balancer"}, 0.025),
+        ("AWSELB", BALANCER | {"productFamily": "Load Balancer-Application"}, 0.0225),
+        ("AWSELB", BALANCER | {"productFamily": "Load Balancer-Network"}, 0.0225),
     ],
 )
 def test_each_price_has_one_product(

@@ -176,7 +176,7 @@ def test_a_closed_pipe_and_an_ascii_output(tmp_path: Path) -> None:
     with started(
         tmp_path / "tmp", "--speed", "200", "--imitate-machines", PYTHONIOENCODING="ascii"
     ) as run:
-        assert run.until("FS rehearsal").startswith("?FS")
+        assert run.until("FS rehearsal").startswith("lambdaFS")
         run.until("1 of 12")
         assert run.process.stdout
         run.process.stdout.close()
