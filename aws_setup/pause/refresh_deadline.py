@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import wait_visible
 from aws_setup.config.durations import NEVER
+from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.infrastructure.deadline_role import DeadlineRole
+from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.pause.deadline import NAME, Deadline, read_schedules
 from aws_setup.pause.deadline_targets import stoppable
 
@@ -30,6 +34,7 @@ def refresh_deadline(ctx: Context) -> None:
     for kind in ("instances", "auto-scaling groups", "node groups", "deadline"):
         ctx.inventory.refresh(kind)
     _await_launches(ctx)
+    _await_groups(ctx)
     if read_schedules(ctx) is not None:
         step = Deadline()
         found = step.find(ctx)
@@ -52,6 +57,29 @@ def _await_launches(ctx: Context) -> None:
         return ctx.launches <= known or None
 
     if not listed(fresh=False):
+        wait_visible(lambda: listed(fresh=True), clock=ctx.clock)
+
+
+def _await_groups(ctx: Context) -> None:
+    """Return when AWS lists each group of machines that this run has found or made, or after 31 s.
+
+    The step of the deadline follows only the requests for the groups: its list may be from before a
+    new one became visible.
+    """
+    config = ctx.config
+    scaling = [f"auto-scaling group {spec.group}" for spec in auto_scaling_specs(config)]
+    _await_listed(ctx, "auto-scaling groups", "AutoScalingGroupName", scaling)
+    eks = [spec.group for spec in every_node_group(config)]
+    _await_listed(ctx, "node groups", "nodegroupName", eks)
+
+
+def _await_listed(ctx: Context, kind: str, name: str, steps: Sequence[str]) -> None:
+    made = {ctx.found[step].id for step in steps if step in ctx.found} - {""}
+
+    def listed(*, fresh: bool) -> bool | None:
+        return made <= {item[name] for item in ctx.inventory.all(kind, fresh=fresh)} or None
+
+    if made and not listed(fresh=False):
         wait_visible(lambda: listed(fresh=True), clock=ctx.clock)
 
 
