@@ -32,14 +32,33 @@ Raises OSError to reject the connection, PacketDropped to never answer it.
 
 
 def hold_port(port: int) -> socket.socket:
-    """Return a socket that keeps a port for a server that will start again.
+    """Return a socket that keeps the port of a server with `keeps_port` until it starts again.
 
-    It does not listen: connections are refused meanwhile, and no other program gets the port.
+    It does not listen: as soon as the server stops, connections are refused, and no other program
+    gets the port. It must be made before the server stops, and closed after the next has started:
+    a process that is just being forked by another thread has the server's socket until its exec,
+    and until then the port is in use.
+
+    Raises:
+        OSError: the port is in use by another program.
     """
     held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind((LOOPBACK, port))
+    try:
+        _share(held)
+        held.bind((LOOPBACK, port))
+    except OSError:
+        held.close()
+        raise
     return held
+
+
+def _share(unbound: socket.socket) -> None:
+    """Let a socket bind a port that another socket of this user has, both with this option.
+
+    socket(7): with SO_REUSEADDR alone a port that has a listening socket cannot be bound.
+    """
+    unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 _serving: weakref.WeakSet[LoopbackServer] = weakref.WeakSet()
@@ -97,16 +116,24 @@ class LoopbackServer(ThreadingHTTPServer):
         handler: type[BaseHTTPRequestHandler],
         *,
         tls_context: ConnectionTls = lambda: None,
+        keeps_port: bool = False,
     ) -> None:
-        """Bind a port (0: any free port) and listen.
+        """Bind a port (0: any free port) and listen; `keeps_port` allows `hold_port`.
 
         Raises:
             OSError: the port is in use.
         """
         self._tls_context = tls_context
+        self._keeps_port = keeps_port
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((LOOPBACK, port), handler)
+
+    def server_bind(self) -> None:
+        """Bind the port; called by the constructor."""
+        if self._keeps_port:
+            _share(self.socket)
+        super().server_bind()
 
     def start(self) -> None:
         """Serve in a separate thread until `stop`."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from aws_setup.rehearsal.core.clock import CloudClock
 from aws_setup.rehearsal.core.faults import ConnectionDropped
@@ -22,11 +22,9 @@ from aws_setup.rehearsal.kubernetes.api.authentication import certificate_author
 from aws_setup.rehearsal.kubernetes.api.errors import ApiError, KubeObject, internal_error
 from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
 from aws_setup.rehearsal.kubernetes.api.http_requests import (
-    ADMINS,
     ANONYMOUS,
     Request,
     RequestTarget,
-    User,
     forbidden,
     forbidden_path,
     parse_path,
@@ -38,24 +36,16 @@ from aws_setup.rehearsal.kubernetes.api.verbs import ObjectApi
 from aws_setup.rehearsal.kubernetes.controllers.context import CloudProvider
 from aws_setup.rehearsal.kubernetes.controllers.controller_manager import ControllerManager
 from aws_setup.rehearsal.kubernetes.controllers.nodes_and_namespaces import node
+from aws_setup.rehearsal.kubernetes.kubeconfig import (
+    Authenticate,
+    kubeconfig_document,
+    token_authenticator,
+)
 
 LOG = logging.getLogger(__name__)
-Authenticate = Callable[[str], User]
-"""Returns the user of an Authorization header; raises ApiError 401."""
-
+T = TypeVar("T")
 VERSION = "v1.33.1-eks-1de2ab1"
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-
-
-def token_authenticator(*tokens: str) -> Authenticate:
-    """Return an authenticator that accepts these tokens, as an administrator."""
-
-    def check(header: str) -> User:
-        if header.removeprefix("Bearer ") not in tokens:
-            raise ApiError(401, "Unauthorized", "Unauthorized")
-        return User("kubernetes-admin", admin=True, groups=(ADMINS,))
-
-    return check
 
 
 class KubeApiServer:
@@ -117,37 +107,58 @@ class KubeApiServer:
         self._ended = True
         self._stop_listening()
 
-    def _listen(self, port: int, before: Callable[[], None] = lambda: None) -> None:
+    def _listen(self, port: int) -> None:
         class Bound(_Handler):
             owner = self
 
         with self.lock:
-            before()
             if self._ended:
                 return
-            self._server = LoopbackServer(port, Bound, tls_context=self._accept)
+            self._server = LoopbackServer(port, Bound, tls_context=self._accept, keeps_port=True)
             self.closing = False
-        self._server.start()
+            # Before another request can stop the server again.
+            self._server.start()
 
     def _accept(self) -> ssl.SSLContext:
         """Return the TLS context of a new connection; raises PacketDropped."""
         self._admit()
         return certificate_authority().context
 
-    def _stop_listening(self) -> None:
+    def _stop_listening(self) -> bool:
+        """Stop unless it does not listen; returns whether it did."""
         with self.changed:
+            if self.closing:
+                return False
             self.closing = True
             self.changed.notify_all()
         self._server.stop()
+        return True
 
     def restart(self, seconds: float) -> None:
-        """Refuse connections for some real seconds; open connections are dropped."""
-        port = self._server.server_port
-        self._stop_listening()
-        held = hold_port(port)
-        timer = threading.Timer(seconds, self._listen, (port, held.close))
+        """Refuse connections for some real seconds; open connections are dropped.
+
+        An outage that begins during another one ends with it.
+        """
+        held = self._recorded("hold its port", lambda: hold_port(self._server.server_port))
+        if not self._stop_listening():
+            held.close()
+            return
+        timer = threading.Timer(seconds, self._listen_again, (held,))
         timer.daemon = True
         timer.start()
+
+    def _listen_again(self, held: socket.socket) -> None:
+        with held:
+            self._recorded("listen again", lambda: self._listen(held.getsockname()[1]))
+
+    def _recorded(self, what: str, act: Callable[[], T]) -> T:
+        """Return what `act` returns; its error is recorded: it would end only a thread."""
+        try:
+            return act()
+        except OSError as error:
+            LOG.exception("the emulated API server cannot %s", what)
+            self.internal_errors.append(f"{what}: {error!r}")
+            raise
 
     def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> KubeObject:
         """Return a kubeconfig for this server."""
@@ -331,19 +342,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _record(self, status: int) -> None:
         self.owner.requests.append((self.command, self.path, status))
-
-
-def kubeconfig_document(url: str, ca_pem: str, *, token: str, namespace: str) -> KubeObject:
-    """Return a kubeconfig with one context and a bearer token."""
-    ca = base64.b64encode(ca_pem.encode()).decode()
-    context = {"cluster": "rehearsal", "user": "rehearsal", "namespace": namespace}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [
-            {"name": "rehearsal", "cluster": {"server": url, "certificate-authority-data": ca}}
-        ],
-        "users": [{"name": "rehearsal", "user": {"token": token}}],
-        "contexts": [{"name": "rehearsal", "context": context}],
-        "current-context": "rehearsal",
-    }
