@@ -55,10 +55,12 @@ def hold_port(port: int) -> socket.socket:
 def _share(unbound: socket.socket) -> None:
     """Let a socket bind a port that another socket of this user has, both with this option.
 
-    socket(7): with SO_REUSEADDR alone a port that has a listening socket cannot be bound.
+    socket(7): with SO_REUSEADDR alone a port that has a listening socket cannot be bound. Windows
+    has that option only, and with it every port can be.
     """
     unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if hasattr(socket, "SO_REUSEPORT"):
+        unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 _serving: weakref.WeakSet[LoopbackServer] = weakref.WeakSet()
