@@ -25,10 +25,10 @@ from aws_setup.config.openwhisk import OpenWhisk
 from aws_setup.config.vms import Vms
 from aws_setup.rehearsal.demo.helm import CHART
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer, serve
+from aws_setup.rehearsal.openwhisk.server import PUBLIC_ROUTES, OpenWhiskServer, serve
 from tests.pause.deployment import SMALL
 from tests.support.aws import client
-from tests.support.cluster import CONFIG, NODES, ConfiguredLab, Lab, resolve_load_balancers
+from tests.support.cluster import CONFIG, ConfiguredLab, Lab, resolve_load_balancers
 from tests.support.copies import SHARED, shared_cloud
 from tests.support.kube import tool
 from tests.support.scripts import NO_SOFTWARE, register_key
@@ -129,7 +129,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredLab]:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         hooks = stack.enter_context(EksApiServers(cloud))
         patch.setattr(socket, "getaddrinfo", resolve_load_balancers)
-        whisk = OpenWhiskServer(healthy=NODES)
+        whisk = OpenWhiskServer()
+        patch.setitem(PUBLIC_ROUTES, "/invokers/healthy/count", lambda _: invokers_of(hooks))
         url = stack.enter_context(serve(whisk))
         programs = folder / "bin"
         programs.mkdir()
@@ -144,6 +145,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredLab]:
         made.api = hooks.apis["zoo"]
         made.run("configure")
         yield ConfiguredLab(cloud, folder, made, Path(os.environ["HOME"]))
+
+
+def invokers_of(hooks: EksApiServers) -> int:
+    """Return how many invokers are ready in the cluster, however many the last change made."""
+    held = hooks.apis["zoo"].state.get("statefulsets", "owdev-invoker", "openwhisk")
+    return int((held or {}).get("status", {}).get("readyReplicas") or 0)
 
 
 def other_values(key: str) -> list[Any]:

@@ -41,7 +41,7 @@ FAST_HELM = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
 """helm runs for a second, a third of which collecting garbage takes: only above a limit."""
 
 LONGEST = 280
-"""Seconds after which a copy that has not ended has failed; pytest's time-outs do not reach it."""
+"""Seconds after which a copy that has not ended has failed; pytest's time-outs end it earlier."""
 
 
 @dataclass(frozen=True)
@@ -134,14 +134,19 @@ def in_a_copy(world: World, act: Callable[[], object]) -> None:
     answer = world.folder.with_name(f"{world.folder.name}.answer")
     shutil.copytree(world.folder, kept, symlinks=True)
     here = Path.cwd()
-    with loopback.paused(), world.cloud.lock:
-        child = os.fork()
-        if child == 0:
-            _be_the_copy(world, act, answer)
-        os.waitpid(child, 0)
-    shutil.rmtree(world.folder)
-    kept.rename(world.folder)
-    os.chdir(here)  # which may be the folder that was replaced
+    try:
+        with loopback.paused(), world.cloud.lock:
+            child = os.fork()
+            if child == 0:
+                _be_the_copy(world, act, answer)
+            _await_end(child)
+    except BaseException:
+        answer.unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(world.folder)
+        kept.rename(world.folder)
+        os.chdir(here)  # which may be the folder that was replaced
     if not answer.exists():
         pytest.fail("the copy of the world ended without an answer", pytrace=False)
     outcome, _, text = answer.read_text(encoding="utf-8").partition("\n")
@@ -150,6 +155,16 @@ def in_a_copy(world: World, act: Callable[[], object]) -> None:
         pytest.skip(text)
     if outcome == "failed":
         pytest.fail(text, pytrace=False)
+
+
+def _await_end(child: int) -> None:
+    """Wait for a copy; end it when the wait is interrupted, as by the test's time-out."""
+    try:
+        os.waitpid(child, 0)
+    except BaseException:
+        os.kill(child, signal.SIGKILL)  # not reaped yet: its id is its own
+        os.waitpid(child, 0)
+        raise
 
 
 def _be_the_copy(world: World, act: Callable[[], object], answer: Path) -> NoReturn:
