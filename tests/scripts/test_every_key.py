@@ -168,7 +168,8 @@ def other_values(key: str) -> list[Any]:
 
 def scripts_of(key: str) -> Sequence[str]:
     """Return the scripts that have steps for a key: those of its section of the configuration."""
-    if key in {*Network.model_fields, *Vms.model_fields}:
+    # From an address that the cluster does not admit configure cannot be run, as on AWS.
+    if key in {*Network.model_fields, *Vms.model_fields, "user_public_ip"}:
         return ("create",)
     return ("configure",) if key in OpenWhisk.model_fields else ("create", "configure")
 
