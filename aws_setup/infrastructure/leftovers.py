@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from aws_setup.aws.advice import advice
@@ -92,8 +93,16 @@ def _of_cluster(ctx: Context) -> list[Leftover]:
     nothing: tuple[list[Any], list[Any]] = ([], [])
     disks, doubtful_disks = find_volumes(ctx)
     disks = [it for it in disks if it["State"] == UNATTACHED or not tag_of(it, DEPLOYMENT_TAG)]
-    balancers = advice(lambda: find_load_balancers(ctx), lambda _: nothing)
-    machines = nothing if ctx.config.create_vpc else advice(lambda: _nodes(ctx), lambda _: nothing)
+
+    def unknown(what: str, why: str) -> tuple[list[Any], list[Any]]:
+        hint = "run the same command again, or look for them in the EC2 console"
+        ctx.warn(Problem(f"{what} of the cluster could not be looked for", why, hint))
+        return nothing
+
+    balancers = advice(lambda: find_load_balancers(ctx), partial(unknown, "load balancers"))
+    machines = nothing
+    if not ctx.config.create_vpc:
+        machines = advice(lambda: _nodes(ctx), partial(unknown, "instances"))
     certain, doubtful = (
         [*map(_balancer, balancers[side]), *map(_node, machines[side])] for side in (0, 1)
     )

@@ -220,3 +220,14 @@ def test_one_that_is_deleted_while_its_tags_are_read_disturbs_nothing(world: Wor
     world.cloud.faults.add(gone)
     assert world.destroy()["leftovers"] == []
     assert later() == ({"users"}, {"users"})
+
+
+@adopted
+def test_what_could_not_be_looked_for_is_said(world: World) -> None:
+    """Else a destroy that was told nothing would say that nothing is left."""
+    ingress(world, "ours", CONTROLLER)
+    fault = {"fault": "fail", "action": "elbv2.DescribeLoadBalancers", "code": "ValidationError"}
+    world.cloud.faults.add(fault)
+    ended = run(SCRIPT, world.folder, "destroy", "--yes", "--json")
+    (warning,) = warnings(ended.document, "load balancers of the cluster could not be looked for")
+    assert "ValidationError" in warning["why"]
