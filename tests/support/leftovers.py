@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -40,8 +39,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _left: list[str] = []
 """What the workers that have ended left."""
 
-_first_seen: WeakKeyDictionary[threading.Thread, str] = WeakKeyDictionary()
-"""After which test each thread was seen first: most have no name of their own."""
+_first_seen: dict[str, str] = {}
+"""After which test each running thread was seen first, by its name: a server that was paused for a
+fork goes on in another thread of the same name."""
 
 _untracked: set[str] = set()
 """Files of the checkout that git does not know, before the session."""
@@ -87,8 +87,10 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Note the threads that are there after a test."""
     answer = yield
-    for thread in threading.enumerate():
-        _first_seen.setdefault(thread, item.nodeid)
+    running = [thread.name for thread in threading.enumerate()]
+    seen = {name: _first_seen.get(name, item.nodeid) for name in running}
+    _first_seen.clear()
+    _first_seen.update(seen)
     return answer
 
 
@@ -180,7 +182,7 @@ def threads() -> list[str]:
     ours = (threading.main_thread(), threading.current_thread())
     alive = [thread for thread in threading.enumerate() if thread not in ours]
     others = [thread for thread in alive if not thread.name.startswith(OWN_THREADS)]
-    return [f"thread {thread.name}, since {_first_seen.get(thread, '?')}" for thread in others]
+    return [f"thread {thread.name}, since {_first_seen.get(thread.name, '?')}" for thread in others]
 
 
 def processes() -> list[str]:

@@ -140,7 +140,8 @@ class LoopbackServer(ThreadingHTTPServer):
     def start(self) -> None:
         """Serve in a separate thread until `stop`."""
         stopped, self._stop = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve, args=(stopped,), daemon=True)
+        name = f"server of port {self.server_port}"
+        self._thread = threading.Thread(target=self._serve, args=(stopped,), name=name, daemon=True)
         self._thread.start()
         _serving.add(self)
 

@@ -176,8 +176,9 @@ def test_a_server_that_nobody_stops_is_noticed() -> None:
     before = leftovers.in_this_process()
     with KubeApiServer() as api:
         found = without(before)
-    assert f"port {api.url.rpartition(':')[2]}" in found
-    assert any("(_serve)" in what for what in found)
+    port = api.url.rpartition(":")[2]
+    assert f"port {port}" in found
+    assert any(what.startswith(f"thread server of port {port}, since ") for what in found)
 
 
 def without(before: Sequence[str]) -> list[str]:
