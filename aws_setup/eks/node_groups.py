@@ -113,7 +113,7 @@ class NodeGroup(Tagged, Step):
         if capacity != self.nodes.capacity:
             wants = f"{self.nodes.capacity} (its nodes are deleted, then new ones created)"
             return (Drift("capacity type", capacity, wants, key=CAPACITY_TYPE, replaces=group),)
-        return (*conflicts(ctx.config, self.nodes, group), *self._changes(ctx, group))
+        return (*conflicts(ctx, self.nodes, group), *self._changes(ctx, group))
 
     def _changes(self, ctx: Context, group: Item) -> Sequence[Drift]:
         """Return the drift that is corrected in place."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.errors import SetupError
@@ -14,14 +17,9 @@ def node_subnets(ctx: Context) -> list[str]:
     Raises:
         SetupError: the cluster has no subnet of that kind.
     """
-    cluster = cluster_of(ctx) or {}
-    ids = cluster.get("resourcesVpcConfig", {}).get("subnetIds", [])
-    subnets = ctx.aws.ec2.describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
-    tables = route_tables(ctx, subnets[0]["VpcId"]) if subnets else []
     public = ctx.config.eks_nodes_public
-    matching = [
-        item["SubnetId"] for item in subnets if is_public(item["SubnetId"], tables) == public
-    ]
+    ids = _network(ctx).get("subnetIds", [])
+    matching = of_kind(ctx, ids, public=public)
     if not matching:
         raise SetupError(
             f"the cluster has no {'public' if public else 'private'} subnets",
@@ -29,3 +27,15 @@ def node_subnets(ctx: Context) -> list[str]:
             f"set eks_nodes_public: {not public}",
         )
     return sorted(matching)
+
+
+def of_kind(ctx: Context, ids: Iterable[str], *, public: bool) -> list[str]:
+    """Return those of some subnets of the cluster's VPC that are public, or that are private."""
+    vpc = _network(ctx).get("vpcId")
+    tables = route_tables(ctx, vpc) if vpc else []
+    return [subnet for subnet in ids if vpc and is_public(subnet, tables) == public]
+
+
+def _network(ctx: Context) -> Any:
+    """Return the cluster's network settings (VpcConfigResponse), {} without a cluster."""
+    return (cluster_of(ctx) or {}).get("resourcesVpcConfig", {})

@@ -161,12 +161,9 @@ def with_subnets(
     monkeypatch: pytest.MonkeyPatch, subnets: list[dict[str, Any]], tables: list[dict[str, Any]]
 ) -> Any:
     ids = [item["SubnetId"] for item in subnets]
-    cluster = {"resourcesVpcConfig": {"subnetIds": ids}}
+    cluster = {"resourcesVpcConfig": {"subnetIds": ids, "vpcId": "vpc-1"}}
     monkeypatch.setattr("aws_setup.eks.node_subnets.cluster_of", lambda _: cluster)
-    ec2 = SimpleNamespace(
-        describe_subnets=lambda **_: {"Subnets": subnets},
-        describe_route_tables=lambda **_: {"RouteTables": tables},
-    )
+    ec2 = SimpleNamespace(describe_route_tables=lambda **_: {"RouteTables": tables})
     return context(aws=SimpleNamespace(ec2=ec2))
 
 

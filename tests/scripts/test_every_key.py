@@ -112,8 +112,8 @@ REFUSED: Mapping[str, frozenset[str]] = {
     ),
     "configure": frozenset(
         {"deployment_name", "eks_cluster_name", "eks_node_role_name", "kubernetes_version",
-         "openwhisk_release", "openwhisk_namespace", "openwhisk_core_instance_type",
-         "openwhisk_invoker_instance_type"}
+         "eks_nodes_public", "openwhisk_release", "openwhisk_namespace",
+         "openwhisk_core_instance_type", "openwhisk_invoker_instance_type"}
     ),
 }  # fmt: skip
 """Script -> the keys whose change it has to refuse: it would lose or double something."""
