@@ -20,6 +20,7 @@ from aws_setup.ssh.jump_host import (
     ended_with_jump_host,
     naming_jump_host,
     open_through,
+    refuse_circle,
 )
 from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
@@ -149,14 +150,19 @@ def _lower_to_debug(record: logging.LogRecord) -> bool:
 log.addFilter(_lower_to_debug)
 
 
-def _socket(context: SshContext, route: SshRoute, *, timeout: float) -> Any:
-    """Return the connection's transport: a TCP socket, a ProxyCommand, or a jump host's channel."""
+def _socket(
+    context: SshContext, route: SshRoute, *, timeout: float, through: Sequence[str] = ()
+) -> Any:
+    """Return the connection's transport: a TCP socket, a ProxyCommand, or a jump host's channel.
+
+    `through` has the hosts to which this one is the way.
+    """
     if route.proxy_command:
         from aws_setup.ssh.proxy_command import open_proxy  # it imports paramiko
 
         return open_proxy(route)
     if route.jumps:
-        return _via_jump_host(context, route, timeout=timeout)
+        return _via_jump_host(context, route, timeout=timeout, through=(*through, route.address))
     return _open_socket(route, timeout=timeout)
 
 
@@ -212,30 +218,26 @@ def _limit_silence(sock: socket.socket) -> None:
 
 
 def _via_jump_host(
-    context: SshContext, route: SshRoute, *, timeout: float
-) -> socket.socket | JumpSocket:
-    """Return the way through the hops of a ProxyJump; each ends with the next."""
-    way = _Way()
-    hops = [context.settings().jump(text) for text in route.jumps]
-    for hop, names in [(hop, _hop_keys(context, hop)) for hop in hops]:
-        with naming_jump_host(route, hop.address):
-            sock = way.open(hop, timeout=timeout)
-            way = _Way(_log_in(context, sock, hop, names, timeout=timeout), hop.address)
-    return way.open(route, timeout=timeout)
+    context: SshContext, route: SshRoute, *, timeout: float, through: Sequence[str]
+) -> JumpSocket:
+    """Return the way through the hops of a ProxyJump; each ends with the next.
 
-
-@dataclass(frozen=True)
-class _Way:
-    """The way so far: the connection to the last jump host, None at the beginning."""
-
-    carrier: paramiko.Transport | None = None
-    hop: str = ""
-
-    def open(self, route: SshRoute, *, timeout: float) -> socket.socket | JumpSocket:
-        """Return a connection to the next host."""
-        if self.carrier is None:
-            return _open_socket(route, timeout=timeout)
-        return open_through(self.carrier, self.hop, route, timeout=timeout)
+    As in ssh(1), the first hop is reached by the proxies that the user has set for it, and the
+    others through the one before.
+    """
+    routes = [context.settings().jump(text) for text in route.jumps]
+    refuse_circle([*through, routes[0].address])
+    first, *others = [(hop, _hop_keys(context, hop)) for hop in routes]
+    hop, names = first
+    with naming_jump_host(route, hop.address):
+        sock = _socket(context, hop, timeout=timeout, through=through)
+        carrier = _log_in(context, sock, hop, names, timeout=timeout)
+    for following, names in others:
+        with naming_jump_host(route, following.address):
+            sock = open_through(carrier, hop.address, following, timeout=timeout)
+            carrier = _log_in(context, sock, following, names, timeout=timeout)
+        hop = following
+    return open_through(carrier, hop.address, route, timeout=timeout)
 
 
 def _hop_keys(context: SshContext, hop: SshRoute) -> _HostKeyNames:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,13 @@ else:
     from aws_setup.ssh import library as paramiko
 
 OWN_HINTS = frozenset(
-    {ConnectStage.ADDRESS, ConnectStage.ROUTE, ConnectStage.HOST_KEY, ConnectStage.KEY}
+    {
+        ConnectStage.ADDRESS,
+        ConnectStage.ROUTE,
+        ConnectStage.HOST_KEY,
+        ConnectStage.KEY,
+        ConnectStage.PROXY,
+    }
 )
 """Stages whose hints fit a jump host as well; those of the others are about machines in EC2."""
 
@@ -82,6 +88,26 @@ def ended_with_jump_host(transport: paramiko.Transport, route: SshRoute) -> Unre
     """Return the error of a connection that ended because its jump host's did; else None."""
     sock: Any = transport.sock
     return sock.failure(route) if isinstance(sock, JumpSocket) else None
+
+
+def refuse_circle(hosts: Sequence[str]) -> None:
+    """Refuse jump hosts that lead back to one of them, as ssh does ("jumphost loop").
+
+    Args:
+        hosts: the machine, its jump host, that one's own jump host, and so on.
+
+    Raises:
+        Unreachable: the last of them is one of those before.
+    """
+    *before, last = hosts
+    if last in before:
+        raise Unreachable(
+            before[0],
+            ConnectStage.PROXY,
+            f"its jump hosts lead in a circle: {' → '.join(before[before.index(last) :])} → {last}",
+            f"set `ProxyJump none` for {last} in your OpenSSH configuration",
+            transient=False,
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import glob
 import re
 import shlex
@@ -74,7 +75,9 @@ class SshSettings:
             raise self._unusable(f"the port of {address}: {given!r} is none from 1 to {MAX_PORT}")
         return port
 
-    def route(self, address: str, *, user: str = "", port: int = 0) -> SshRoute:
+    def route(
+        self, address: str, *, user: str = "", port: int = 0, default_user: str = USER
+    ) -> SshRoute:
         """Return the route to an address; `user` and `port` override the file."""
         try:
             found = self._config.lookup(address) if self._config else {}
@@ -87,7 +90,7 @@ class SshSettings:
             address=address,
             host=found.get("hostname", address),
             port=port or own_port,
-            user=user or found.get("user", USER),
+            user=user or found.get("user", default_user),
             identity_files=tuple(expanded(name) for name in found.get("identityfile", ())),
             proxy_command="" if proxy.lower() == "none" else proxy,
             host_key_alias=found.get("hostkeyalias", ""),
@@ -97,7 +100,10 @@ class SshSettings:
         )
 
     def jump(self, text: str) -> SshRoute:
-        """Return the route to one hop of a ProxyJump: [user@]host[:port]."""
+        """Return the route to one hop of a ProxyJump: [user@]host[:port].
+
+        The default user is the one of this computer, as in ssh_config(5): it is no machine of λFS.
+        """
         match = _JUMP.match(text.strip())
         if not match:
             raise SetupError(
@@ -106,9 +112,17 @@ class SshSettings:
                 "write it as user@host:port",
             )
         port = self._port(match["port"], match["host"]) if match["port"] else 0
-        return replace(
-            self.route(match["host"], user=match["user"] or "", port=port), is_jump_host=True
-        )
+        user = match["user"] or ""
+        found = self.route(match["host"], user=user, port=port, default_user=_own_name())
+        return replace(found, is_jump_host=True)
+
+
+def _own_name() -> str:
+    """Return the user's name on this computer; USER where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (ImportError, LookupError, OSError):
+        return USER
 
 
 def _known_hosts_files(found: Mapping[str, str]) -> list[str]:

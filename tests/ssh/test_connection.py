@@ -17,10 +17,12 @@ from aws_setup.ssh.known_hosts import KnownHosts
 from aws_setup.ssh.ssh_config import SshRoute, SshSettings
 
 
-def failure(folder: Path, *, timeout: float = 5, **route: object) -> Unreachable:
+def failure(
+    folder: Path, *, timeout: float = 5, config: Path | None = None, **route: object
+) -> Unreachable:
     """Return the error of a connection to a route."""
     context = SshContext(
-        settings=lambda: SshSettings(folder / "none"),
+        settings=lambda: SshSettings(config or folder / "none"),
         key_ring=KeyRing(folder / "key"),
         known_hosts=KnownHosts(folder / "known"),
         on_first_use=lambda _alias, _key: pytest.fail("no host key was received"),
@@ -167,6 +169,22 @@ def test_a_jump_host_with_a_closed_port(tmp_path: Path) -> None:
     assert problem.what == "10.0.0.1 cannot be reached (proxy)", "not the jump host"
     assert "its jump host 127.0.0.1 cannot be reached (port): port" in problem.why
     assert "EC2" not in problem.hint, "it may be anywhere"
+
+
+@pytest.mark.parametrize(
+    ("text", "circle"),
+    [
+        ("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n", "a → b → a"),
+        ("Host *\n  ProxyJump a\n", "a → a"),
+    ],
+)
+def test_jump_hosts_in_a_circle(tmp_path: Path, text: str, circle: str) -> None:
+    (tmp_path / "config").write_text(text)
+    error = failure(tmp_path, jumps=("a",), config=tmp_path / "config")
+    assert not error.transient
+    (problem,) = error.problems
+    assert circle in problem.why
+    assert problem.hint == "set `ProxyJump none` for a in your OpenSSH configuration"
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")

@@ -301,3 +301,22 @@ def test_a_proxy_command_that_says_much_does_not_stop(
     machine = pool.machine("i-1", "203.0.113.11")
     assert machine.run(["hostname"]).stdout == "ip-10-0-4-113\n"
     pool.close()
+
+
+@pytest.mark.parametrize(
+    "first", ["HostName 127.0.0.1\n  Port {port}", "ProxyCommand {carry} {port}"]
+)
+def test_a_jump_host_behind_another_one(shared: VmEnvironment, tmp_path: Path, first: str) -> None:
+    """The proxies of a jump host are its own; from the inner one alone 127.0.0.1 is the inner."""
+    port = shared.vm_pool.port("i-0")
+    outer = f"Host outer\n  User ubuntu\n  {first.format(port=port, carry=CARRY)}\n"
+    inner = f"Host inner\n  HostName {ADDRESSES[1]}\n  User ubuntu\n  ProxyJump outer\n"
+    inside = "Host 203.0.113.11\n  HostName 127.0.0.1\n  User ubuntu\n  ProxyJump inner\n"
+    (tmp_path / "config").write_text(outer + inner + inside)
+    pool = replace(shared, folder=tmp_path).pool(ssh_config_path=str(tmp_path / "config"))
+    machine = pool.machine("i-1", "203.0.113.11")
+    try:
+        said = machine.run(["hostname"]).stdout
+    finally:
+        pool.close()
+    assert said == f"ip-{ADDRESSES[1].replace('.', '-')}\n"

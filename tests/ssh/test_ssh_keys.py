@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 from pathlib import Path
 
@@ -148,6 +149,7 @@ def test_a_route_honours_the_users_configuration(tmp_path: Path) -> None:
     assert (jumped.user, jumped.jumps) == ("alice", ("bob@gate:2222", "inner"))
     gate = settings.jump("bob@gate:2222")
     assert (gate.user, gate.host, gate.port) == ("bob", "gate", 2222)
+    assert settings.jump("inner").user == getpass.getuser(), "as in ssh_config(5)"
     named = settings.route("10.2.0.1")
     assert (named.host, named.port, named.user) == ("real.example", 2200, "ubuntu")
     assert named.identity_files == (Path("~/other").expanduser(),)
