@@ -104,7 +104,7 @@ class OneCluster:
             install_addon(self.api, addon)
 
     def deleted(self, *, name: str, region: str) -> None:
-        self.api.closing = True
+        self.api.__exit__()
 
 
 _GETADDRINFO = socket.getaddrinfo
