@@ -198,6 +198,22 @@ def test_a_data_node_that_hangs_is_named_at_the_deadline(
     assert "ndb-datanode-type2-0 starting" in caught.value.problems[0].why
 
 
+def test_a_management_server_that_does_not_answer_is_waited_for_and_not_started_twice(
+    ndb: NdbEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(ndb)
+    images.set_faults(ndb.disk(0), "ndb_mgmd hangs")
+    monkeypatch.setattr("aws_setup.software.ndb.management_server.TIMEOUT", 2.0)
+    with pytest.raises(SetupError) as caught:
+        create(ndb)
+    (problem,) = caught.value.problems
+    assert problem.what.startswith("ndb_mgmd on ndb-manager-node answers: not within 2 s")
+    assert "check /var/lib/mysql-cluster/ndb_1_cluster.log" in problem.hint
+    images.set_faults(ndb.disk(0))
+    assert {row.action for row in create(ndb).values()} == {Action.EXISTS}
+    assert len([line for line in ndb.started(0) if line.startswith("ndb_mgmd")]) == 1
+
+
 def test_a_cluster_set_up_otherwise_is_adopted_by_empty_markers(ndb: NdbEnvironment) -> None:
     for index in (1, 2):
         ndb.disk(index).write(f"/usr/local/mysql/data/ndb_{index + 1}_fs/generation", "precious")

@@ -53,9 +53,13 @@ def daemonise(pid_file: Path) -> None:
 
 
 def is_running(pid_file: Path, name: str) -> bool:
-    """Return whether the process of a PID file runs and has this name."""
+    """Return whether another process than this one has the number in a PID file, and this name.
+
+    After a VM has booted again, numbers begin anew: its program may get the number of its last run.
+    """
     try:
         pid = pid_file.read_text(encoding="utf-8").strip()
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
+        name_of_it = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
     except OSError:
         return False
+    return pid != str(os.getpid()) and name_of_it == name

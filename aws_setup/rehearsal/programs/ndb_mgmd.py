@@ -15,12 +15,11 @@ from typing import Any
 from aws_setup.rehearsal.programs.common import (
     MANAGER_DATA,
     daemonise,
-    is_running,
+    has_fault,
     record_start,
 )
 from aws_setup.rehearsal.programs.manager_client import (
     MANAGEMENT_PORT,
-    NAME,
     fail,
     print_line,
     send,
@@ -168,11 +167,12 @@ def main() -> None:
     if not config.exists():
         fail(f"Error opening '{config}', error: 2, No such file or directory")
     sections = parse(config.read_text(encoding="utf-8"))
-    if is_running(MANAGER_DATA / "ndb_1.pid", NAME):
-        fail(f"ERROR: Unable to setup management server port: {MANAGEMENT_PORT}!")
     if sum(name == "ndbd" for name, _ in sections) % 2:
         fail("Error line 1: The number of data nodes must be a multiple of NoOfReplicas")
-    listener = socket.create_server(("", MANAGEMENT_PORT), backlog=64)
+    try:
+        listener = socket.create_server(("", MANAGEMENT_PORT), backlog=64)
+    except OSError:
+        fail(f"ERROR: Unable to setup management server port: {MANAGEMENT_PORT}!")
     print_line(f"MySQL Cluster Management Server {VERSION}")
     daemonise(MANAGER_DATA / "ndb_1.pid")
     management = ManagementServer(sections)
@@ -189,6 +189,8 @@ def serve(management: ManagementServer, connection: socket.socket, host: str) ->
         request = json.loads(text or "{}")
         if request.get("op") == "join":
             keep_node_connected(management, connection, request | {"host": host})
+        elif request.get("op") == "show" and has_fault("ndb_mgmd hangs"):
+            send(connection, {"error": "The cluster configuration is not confirmed yet"})
         elif request.get("op") == "show":
             send(connection, {"text": management.show()})
         elif request.get("op") == "nodes":

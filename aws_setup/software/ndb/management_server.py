@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
@@ -35,6 +36,9 @@ from aws_setup.software.ndb.initial_start import (
     stage_of,
 )
 from aws_setup.ssh.pool import MachinePool
+
+TIMEOUT = 60.0
+"""Seconds in which the server answers after its start, or ends after its stop."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,11 @@ class ManagementServer(Step):
         changed = _write_files(cluster, stage)
         if marker is None:
             _write_marker(cluster, stage, evidence)
-        running = cluster.status() is not None
+        # One that does not answer, as after its start, has the port all the same.
+        running = cluster.manager_runs()
         if running and changed:
             cluster.manager.run([NDB_MGM, "-e", f"{MANAGER_ID} stop"], timeout=120)
-            _wait_for(ctx, cluster, running=False)
+            _wait_until(ctx, cluster, "stops", lambda: not cluster.manager_runs())
         if changed or not running:
             how = "--initial" if stage is InitStage.NEW else "--reload"
             command = [NDB_MGMD, how, "--skip-config-cache", "-f", CONFIG_INI]
@@ -101,18 +106,15 @@ class ManagementServer(Step):
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the server answers."""
         cluster = NdbCluster(ctx, self.pool)
-        _wait_for(ctx, cluster, running=True)
+        _wait_until(ctx, cluster, "answers", lambda: cluster.status() is not None)
         return Found(found.id, "running", found.facts)
 
 
-def _wait_for(ctx: Context, cluster: NdbCluster, *, running: bool) -> None:
+def _wait_until(ctx: Context, cluster: NdbCluster, what: str, holds: Callable[[], bool]) -> None:
     ctx.wait_until(
-        f"ndb_mgmd on {cluster.manager.name} {'answers' if running else 'stops'}",
-        lambda: (
-            (cluster.status() is not None) is running
-            or Pending("not running" if running else "running")
-        ),
-        deadline=60,
+        f"ndb_mgmd on {cluster.manager.name} {what}",
+        lambda: holds() or Pending("not yet"),
+        deadline=TIMEOUT,
         pause=2,
         hint=f"check {MANAGER_LOG} on the NDB manager, then run the same command again",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from aws_setup.rehearsal.programs.common import is_running
 from aws_setup.rehearsal.programs.manager_client import connect_string
 from aws_setup.rehearsal.programs.mysql import with_innodb
 from aws_setup.rehearsal.programs.ndb_mgmd import ManagementServer, restart
@@ -33,6 +35,19 @@ def test_the_manager_is_the_one_of_its_section(tmp_path: Path, text: str, addres
     file = tmp_path / "my.cnf"
     file.write_text(text)
     assert connect_string(str(file)) == address
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="the VMs' programs need /proc")
+def test_a_program_is_not_taken_for_its_last_run_whose_number_it_got(tmp_path: Path) -> None:
+    """A VM that boots again counts its processes anew; it keeps the PID file."""
+    file, own = tmp_path / "ndb_1.pid", os.getpid()
+    for number, runs in ((own, False), (os.getppid(), True), (2**22 + 1, False)):
+        file.write_text(f"{number}\n")
+        comm = Path(f"/proc/{number}/comm")
+        name = comm.read_text().strip() if comm.exists() else "ndb_mgmd"
+        assert is_running(file, name) is runs
+    file.unlink()
+    assert not is_running(file, "ndb_mgmd")
 
 
 def test_without_my_cnf_no_manager_is_known(tmp_path: Path) -> None:
