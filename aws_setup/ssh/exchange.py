@@ -91,15 +91,23 @@ class Exchange:
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
     """Send all input; a command that ends before it has read it closes the channel meanwhile."""
     view = memoryview(stdin)
-    with contextlib.suppress(OSError):
+    with _until_it_ends():
         while view:
             with contextlib.suppress(TimeoutError):
                 view = view[channel.send(bytes(view[:65536])) :]
         channel.shutdown_write()
 
 
+def _until_it_ends() -> contextlib.AbstractContextManager[None]:
+    """Suppress the errors of a connection that has ended, which the reader of the output raises.
+
+    paramiko's channels raise EOFError, too, where the connection ends while they write (5.1).
+    """
+    return contextlib.suppress(OSError, EOFError, paramiko.SSHException)
+
+
 def _drain_stderr(channel: paramiko.Channel, on_stderr: OutputListener) -> None:
-    with contextlib.suppress(OSError):
+    with _until_it_ends():
         while True:
             with contextlib.suppress(TimeoutError):
                 data = channel.recv_stderr(65536)

@@ -55,6 +55,25 @@ def test_a_command_ends_at_its_deadline_whatever_it_prints(machine: Machine, com
 
 @needs_machines
 @pytest.mark.parametrize("error", [EOFError(), OSError("broken pipe"), SSHException("closed")])
+def test_a_connection_that_breaks_while_it_sends_shows_no_traceback(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The input is sent in a thread, whose traceback would be on the user's screen."""
+    seen: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", seen.append)
+
+    def broken(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(Channel, "send", broken)
+    monkeypatch.setattr(Channel, "recv_stderr", broken)
+    with pytest.raises(RemoteError):
+        machine.run("cat", stdin=b"x", timeout=1)
+    assert not seen
+
+
+@needs_machines
+@pytest.mark.parametrize("error", [EOFError(), OSError("broken pipe"), SSHException("closed")])
 def test_a_connection_that_breaks_when_all_is_read_takes_nothing_from_the_result(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
