@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from aws_setup.preflight.iam_policy import (
     actions_for,
 )
 from aws_setup.preflight.permissions import findings_of
-from aws_setup.preflight.policy_document import deadline_policy, policy
+from aws_setup.preflight.policy_document import LONGEST, deadline_policy, policy
 from aws_setup.preflight.results import Severity
 from aws_setup.rehearsal.core.dispatch import CallLogEntry
 from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
@@ -219,3 +220,23 @@ def test_the_printed_policy_is_of_the_configuration_and_of_the_account(operator:
     config = CONFIG.model_copy(update={"deployment_name": "mine"})
     assert printed == policy(config, account=ACCOUNT, region="us-east-1")
     assert {call.action for call in operator.cloud.calls[before:]} == {"GetCallerIdentity"}
+
+
+@pytest.mark.kind("C2")
+def test_a_policy_too_long_for_iam_comes_with_the_commands_that_make_two_of_it(
+    operator: Operator,
+) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/{'b' * 100}"
+    names = {"deployment_name": "x" * 32, "eks_cluster_name": "x" * 100}
+    printed = operator.run("--print-iam-policy", **names, permissions_boundary=boundary)
+    (warning,) = printed["warnings"]
+    document = printed["iam_policy"]
+    assert warning["why"].endswith(f"and IAM allows {LONGEST:,}")
+    first, second = re.findall(
+        r"jq '\.Statement \|= \.\[(\d*):(\d*)\]' policy\.json", warning["hint"]
+    )
+    assert first == ("", second[0])
+    at, statements = int(second[0]), document["Statement"]
+    for half in (statements[:at], statements[at:]):
+        assert len(json.dumps({**document, "Statement": half}, separators=(",", ":"))) <= LONGEST
+    assert operator.run("--print-iam-policy", deployment_name="mine")["warnings"] == []
