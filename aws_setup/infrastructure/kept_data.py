@@ -62,8 +62,8 @@ def _group(ctx: Context, group: Item) -> Problem:
 def _snapshots(ctx: Context) -> list[Problem]:
     """Return the warning about the snapshots that the cluster made for users' VolumeSnapshots.
 
-    The EBS CSI driver tags a snapshot as it does a volume: CreateSnapshot in
-    github.com/kubernetes-sigs/aws-ebs-csi-driver (pkg/driver/controller.go).
+    The EBS CSI driver tags volumes and snapshots with the cluster's name:
+    https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/tagging.md
     """
     filters: Any = [{"Name": f"tag:{cluster_tag(ctx.config)}", "Values": ["owned"]}]
     found = pages(

@@ -29,6 +29,8 @@ def refuse_renamed(ctx: Context) -> None:
     if inventory.all("eks cluster") or (config.create_vpc and not inventory.all("vpcs")):
         return
     for name in advice(lambda: [*_owned(ctx)], lambda _: []):
+        if name == config.eks_cluster_name:
+            continue  # Another run has created it since the inventory was read.
         raise Refused(
             f"the deployment's EKS cluster is {name}",
             f"eks_cluster_name is {config.eks_cluster_name}; {name} would not be stopped, changed "

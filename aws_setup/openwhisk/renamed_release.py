@@ -37,6 +37,8 @@ def refuse_renamed_release(ctx: Context, client: KubeClient) -> None:
         if not name.endswith(SUFFIX) or metadata.get("deletionTimestamp"):
             continue
         release = name.removesuffix(SUFFIX)
+        if (release, namespace) == (config.openwhisk_release, config.openwhisk_namespace):
+            continue  # Another run has created it since this one looked.
         raise Refused(
             f"the deployment's OpenWhisk is release {release} in namespace {namespace}",
             f"the configuration names {config.openwhisk_release} in {config.openwhisk_namespace}: "
