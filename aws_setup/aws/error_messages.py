@@ -37,7 +37,7 @@ BUSY = ErrorMessage(
 )
 CAPACITY = ErrorMessage(
     "AWS has no capacity for this instance type in the zone at present",
-    "wait and run the same command again, or set another instance type or other availability_zones",
+    "wait and run the same command again, or set another instance type",
 )
 KEY = ErrorMessage(
     "a KMS key cannot be used, for example the account's default key of EBS volumes: {message}",
@@ -86,10 +86,11 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
     ),
     "Unsupported": ErrorMessage(
         "this instance type is not offered in the zone: {message}",
-        "set another instance type, or other availability_zones",
+        "set another instance type",
     ),
     "UnsupportedAvailabilityZoneException": ErrorMessage(
-        "EKS cannot use one of the zones: {message}", "set other availability_zones"
+        "EKS cannot use one of the zones: {message}",
+        "run destroy, set other availability_zones, then run create",
     ),
     "InvalidKeyPair.NotFound": ErrorMessage(
         "the key pair is not registered in this region",

@@ -11,11 +11,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import paused_drift
-from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, known_fix, update_errors
+from aws_setup.aws.reasons import health_issues, hint_of_reason, update_errors
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
@@ -23,9 +22,16 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
-from aws_setup.eks.node_group_conflicts import conflicts
+from aws_setup.eks.node_group_problems import (
+    HINT_RERUN,
+    capacity_hint,
+    conflicts,
+    failure_of,
+    lacks_capacity,
+    reasons_of,
+)
 from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
-from aws_setup.eks.node_subnets import node_subnets
+from aws_setup.eks.node_subnets import subnets_for
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
@@ -33,9 +39,6 @@ from aws_setup.infrastructure.eks_cluster import write_eks_tags
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"
 """EKS no longer publishes AMIs with Amazon Linux 2 (EKS user guide)."""
-
-CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesNot")
-"""Codes of EKS and EC2 of a failure that another zone or instance type avoids."""
 
 DEGRADED_LOOKS = 5
 """Polls, 6 seconds apart, after which a node group that stays DEGRADED is a failure: EKS shows it
@@ -104,7 +107,7 @@ class NodeGroup(Tagged, Step):
             fix = f"delete the node group {group['nodegroupName']} in the EKS console"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
         if group["status"] in ("CREATE_FAILED", "DELETING"):
-            state = f"{group['status']} {_reasons(group)}".strip()
+            state = f"{group['status']} {reasons_of(group)}".strip()
             return (Drift("status", state, "ACTIVE", key=DriftKey.STATUS, replaces=group),)
         paused = paused_drift([group])
         if paused:
@@ -135,13 +138,19 @@ class NodeGroup(Tagged, Step):
         return drift
 
     def create(self, ctx: Context) -> Found:
+        """Create the node group."""
+        return self._create(ctx)
+
+    def _create(self, ctx: Context, *, failed: Item | None = None) -> Found:
         """Create the node group; repeated while its new role is not visible to EKS yet.
+
+        A single node is not launched where the `failed` group found no capacity for it.
 
         The name is unique within the cluster, so that a repeat creates no second one. A constant
         client token would, after a destroy, return the deleted group; botocore's is new for each
         call.
         """
-        request = self._request(ctx)
+        request = self._request(ctx, failed)
 
         def probe() -> Any:
             try:
@@ -159,14 +168,14 @@ class NodeGroup(Tagged, Step):
         group = ctx.wait_until(what, probe, deadline=120, pause=3)
         return self._found(ctx, group)
 
-    def _request(self, ctx: Context) -> Any:
+    def _request(self, ctx: Context, failed: Item | None) -> Any:
         template = ctx.of(f"{self.name} template")
+        without = failed.get("subnets", ()) if failed and lacks_capacity(reasons_of(failed)) else ()
         return {
             "clusterName": ctx.config.eks_cluster_name,
             "nodegroupName": self.nodes.group,
             "scalingConfig": self.nodes.scaling,
-            # A volume stays in its zone, and so must the only node that can attach it.
-            "subnets": node_subnets(ctx)[: max(1, self.nodes.count)],
+            "subnets": subnets_for(ctx, max(1, self.nodes.count), without=without),
             "instanceTypes": self._types(ctx),
             "amiType": AMI_TYPE,
             "nodeRole": ctx.of("node role").id,
@@ -189,7 +198,9 @@ class NodeGroup(Tagged, Step):
         keys = {drift.key for drift in found.drift}
         if keys & {DriftKey.STATUS, CAPACITY_TYPE}:
             self.delete(ctx, found)
-            return self.create(ctx)
+            return self._create(
+                ctx, failed=next((it.replaces for it in found.drift if it.replaces), None)
+            )
         if CONFIG in keys:
             self._update_config(ctx)
         if VERSION in keys:
@@ -246,7 +257,7 @@ class NodeGroup(Tagged, Step):
                 raise SetupError(f"{self.name} no longer exists", why, HINT_RERUN)
             if group["status"] in ("CREATE_FAILED", "DELETE_FAILED"):
                 raise failure_of(self.nodes, group)
-            reasons = _reasons(group)
+            reasons = reasons_of(group)
             if group["status"] == "DEGRADED" and next(degraded) >= DEGRADED_LOOKS:
                 raise failure_of(self.nodes, group)
             state = f"{group['status']}: {reasons}" if reasons else str(group["status"])
@@ -259,7 +270,7 @@ class NodeGroup(Tagged, Step):
             pause=6,
             usual=MEDIANS["node group active"],
             since=found.since,
-            hint=_capacity_hint(self.nodes),
+            hint=capacity_hint(self.nodes),
         )
 
     def delete(self, ctx: Context, found: Found) -> None:
@@ -315,30 +326,3 @@ def describe(ctx: Context, group: str) -> Item | None:
         return None
     found: Item = answer["nodegroup"]
     return found
-
-
-def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
-    """Return why a node group failed, with the fix for that cause."""
-    why = _reasons(group)
-    again = HINT_RERUN if group["status"] == "DEGRADED" else _RECREATE
-    capacity = any(code in why for code in CAPACITY) or known_fix(why) == NO_CAPACITY.hint
-    return SetupError(
-        f"the node group is {group['status']}",
-        why or "EKS gives no reason",
-        _capacity_hint(nodes) if capacity else fix_then(why, again),
-    )
-
-
-_RECREATE = "run configure again: it re-creates the node group"
-HINT_RERUN = "run the same command again"
-
-
-def _capacity_hint(nodes: NodeGroupSpec) -> str:
-    return (
-        f"set another openwhisk_{nodes.role}_instance_type or other availability_zones, "
-        "and run configure again: it re-creates the node group"
-    )
-
-
-def _reasons(group: Item) -> str:
-    return "; ".join(health_issues(group))

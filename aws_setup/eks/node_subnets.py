@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import tag_of
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.cleanup import PVC_NAME_TAG
+from aws_setup.infrastructure.cluster_parts import volumes
 from aws_setup.infrastructure.subnet_routes import is_public, route_tables
 
 
@@ -27,6 +30,33 @@ def node_subnets(ctx: Context) -> list[str]:
             f"set eks_nodes_public: {not public}",
         )
     return sorted(matching)
+
+
+def subnets_for(ctx: Context, count: int, *, without: Collection[str] = ()) -> list[str]:
+    """Return the subnets of a new node group with so many nodes.
+
+    A volume stays in its zone, and so must the only node that can attach it: a single node gets one
+    subnet, that of the volumes which the cluster's programs have, else none of `without`, if there
+    is another one.
+
+    Raises:
+        SetupError: the cluster has no subnet for nodes.
+    """
+    found = node_subnets(ctx)
+    if count > 1 or len(found) == 1:
+        return found[:count]
+    in_zone = _in_zones_of_volumes(ctx, found)
+    elsewhere = [subnet for subnet in found if subnet not in without]
+    return (in_zone or elsewhere or found)[:1]
+
+
+def _in_zones_of_volumes(ctx: Context, ids: list[str]) -> list[str]:
+    """Return those of some subnets that are in a zone in which the cluster's volumes are."""
+    zones = {it["AvailabilityZone"] for it in volumes(ctx) if tag_of(it, PVC_NAME_TAG)}
+    if not zones:
+        return []
+    listed = ctx.aws.ec2.describe_subnets(SubnetIds=ids)["Subnets"]
+    return sorted(it["SubnetId"] for it in listed if it["AvailabilityZone"] in zones)
 
 
 def of_kind(ctx: Context, ids: Iterable[str], *, public: bool) -> list[str]:

@@ -197,7 +197,7 @@ def _translate_error(group: VmGroup, error: ClientError) -> Exception:
     return SetupError(
         f"AWS has no {group.instance_type} for {group.step} in this zone now",
         str(error.response["Error"].get("Message", "")),
-        f"run the same command later, or set another {group.type_key} or other availability_zones",
+        f"run the same command later, or set another {group.type_key}",
     )
 
 

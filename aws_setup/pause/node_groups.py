@@ -21,7 +21,8 @@ from aws_setup.aws.paused import (
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
-from aws_setup.eks.node_groups import describe, failure_of, group_facts
+from aws_setup.eks.node_group_problems import failure_of
+from aws_setup.eks.node_groups import describe, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending

@@ -12,7 +12,8 @@ from aws_setup.config import Config
 from aws_setup.eks.active_cluster import endpoint_problem
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.addons import addon_step
-from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup, failure_of
+from aws_setup.eks.node_group_problems import failure_of
+from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup
 from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
 from aws_setup.eks.node_subnets import node_subnets
 from aws_setup.engine.step import Drift, DriftKey, Found
@@ -20,6 +21,12 @@ from aws_setup.errors import SetupError
 
 SPEC = NodeGroupSpec("core-nodes", "core", "r5.xlarge", 3)
 STEP = NodeGroup(SPEC)
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no EKS to ask; `with_subnets` sets the cluster of a test of subnets."""
+    monkeypatch.setattr("aws_setup.eks.node_subnets.cluster_of", lambda _: None)
 
 
 def context(**more: Any) -> Any:

@@ -185,7 +185,7 @@ CASES = (
     ),
     Case(
         "no capacity in any zone",
-        r"AsgInstanceLaunchFailures[\s\S]*_instance_type or other availability_zones",
+        r"AsgInstanceLaunchFailures[\s\S]*set another openwhisk_core_instance_type",
         begin=_faults(
             {"fault": "no-capacity", "zone": "us-east-1a"},
             {"fault": "no-capacity", "zone": "us-east-1b"},

@@ -1,0 +1,75 @@
+"""What is wrong with a node group, and what helps: failures, and what no update of EKS changes."""
+
+from __future__ import annotations
+
+from aws_setup.aws.context import Context
+from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
+from aws_setup.aws.inventory import Item
+from aws_setup.aws.reasons import fix_then, health_issues, known_fix
+from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.eks.node_subnets import of_kind
+from aws_setup.engine.step import Drift
+from aws_setup.errors import SetupError
+from aws_setup.infrastructure.iam import node_role_name
+
+CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesNot")
+"""Codes of EKS and EC2 of a failure that another zone or instance type avoids."""
+
+HINT_RERUN = "run the same command again"
+
+RECREATE = "run configure again: it re-creates the node group"
+
+
+def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
+    """Return why a node group failed, with the fix for that cause."""
+    why = reasons_of(group)
+    again = HINT_RERUN if group["status"] == "DEGRADED" else RECREATE
+    return SetupError(
+        f"the node group is {group['status']}",
+        why or "EKS gives no reason",
+        capacity_hint(nodes) if lacks_capacity(why) else fix_then(why, again),
+    )
+
+
+def lacks_capacity(why: str) -> bool:
+    """Tell whether another zone or instance type avoids a failure."""
+    return any(code in why for code in CAPACITY) or known_fix(why) == NO_CAPACITY.hint
+
+
+def capacity_hint(nodes: NodeGroupSpec) -> str:
+    """Return what helps where AWS has no machines; the network keeps its zones."""
+    other = f"set another openwhisk_{nodes.role}_instance_type"
+    if nodes.count > 1:
+        return f"{other}, and {RECREATE}"
+    return f"{RECREATE}, in another zone unless volumes are in this one; or {other} before"
+
+
+def reasons_of(group: Item) -> str:
+    """Return the health issues of a node group as text, '' without any."""
+    return "; ".join(health_issues(group))
+
+
+def conflicts(ctx: Context, nodes: NodeGroupSpec, group: Item) -> list[Drift]:
+    """Return the conflicts of instance type, role and subnets.
+
+    UpdateNodegroupConfig has neither instanceTypes nor nodeRole nor subnets.
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
+    """
+    drift, again = [], _created_again(nodes)
+    types = group.get("instanceTypes") or []
+    if (types[:1] if nodes.spot else types) != [nodes.instance_type]:
+        drift.append(Drift("instance type", ", ".join(types) or "none", nodes.instance_type, again))
+    role, wants = str(group["nodeRole"]).rpartition("/")[2], node_role_name(ctx.config)
+    if role != wants:
+        drift.append(Drift("role", role, wants, f"set eks_node_role_name: {role}"))
+    public = ctx.config.eks_nodes_public
+    if of_kind(ctx, group.get("subnets") or [], public=not public):
+        has, wants = ("private", "public") if public else ("public", "private")
+        drift.append(
+            Drift("subnets", has, wants, f"set eks_nodes_public: {not public}, or {again}")
+        )
+    return drift
+
+
+def _created_again(nodes: NodeGroupSpec) -> str:
+    return f"delete the node group {nodes.group} in the EKS console and run configure again"
