@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,22 @@ def aws_client(cloud: RehearsalCloud, service: str, *, key: str = KEY) -> Any:
     if (service, key) not in made:
         made[service, key] = _new_client(cloud, service, key)
     return made[service, key]
+
+
+class DirectClient:
+    """Calls of the operator's account by boto3's names, answered without requests and permissions.
+
+    What a call returns may be the emulated service's own: it must not be changed.
+    """
+
+    def __init__(self, cloud: RehearsalCloud, service: str) -> None:
+        """Take the names of the calls from a client."""
+        self._cloud, self._service = cloud, service
+        self._actions = aws_client(cloud, service).meta.method_to_api_mapping
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return a call."""
+        return partial(self._cloud.call, self._service, self._actions[name])
 
 
 def _new_client(cloud: RehearsalCloud, service: str, key: str) -> Any:

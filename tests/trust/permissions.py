@@ -118,28 +118,26 @@ def simulated_failure(action: str) -> str:
 
 
 def real_failure(action: str) -> str:
-    """Return what is wrong with create and destroy that lack an action, without a simulator."""
+    """Return what is wrong with create and destroy that lack an action, without a simulator.
+
+    Each runs without the action, and again with it.
+    """
+    denied = False
     with operator() as user:
-        user.cloud.settings.deny = [DeniedPermission(action=name) for name in (action, SIMULATE)]
         for verb in ("create", "destroy"):
+            before = len(user.cloud.calls)
+            user.cloud.settings.deny = [DeniedPermission(action=it) for it in (action, SIMULATE)]
             ended = user.run(verb, "--yes")
             if ended["exit_code"] == 2 and len(user.cloud.calls.writes()) > user.writes_before:
                 return f"{verb}: refused after a write"
             if ended["exit_code"] and (why := _unnamed(action, ended)):
                 return f"{verb}: {why}"
-        return _allowed_failure(user, action, "create", "destroy")
-
-
-def _allowed_failure(user: Operator, action: str, *verbs: str) -> str:
-    """Return what is wrong when the action, which has been denied, is allowed again."""
-    if not _was_denied(user.cloud, action):
-        return "nothing was denied"
-    user.cloud.settings.deny = []
-    for verb in verbs:
-        ended = user.run(verb, "--yes")
-        if ended["exit_code"]:
-            return f"{verb} with the permission: {ended['problems']}"
-    return ""
+            denied = denied or _was_denied(user.cloud, action, since=before)
+            user.cloud.settings.deny = []
+            ended = user.run(verb, "--yes")
+            if ended["exit_code"]:
+                return f"{verb} with the permission: {ended['problems']}"
+    return "" if denied else "nothing was denied"
 
 
 def _was_denied(cloud: RehearsalCloud, action: str, *, since: int = 0) -> bool:
