@@ -42,7 +42,7 @@ from tests.support.hostile_http import server_of_tomorrow
         ("OptInRequired", "AWS's message", "sign-up"),
         ("VcpuLimitExceeded", "quota", "Service Quotas"),
         ("AddressLimitExceeded", "quota", "Service Quotas"),
-        ("InsufficientInstanceCapacity", "no capacity", "availability_zones"),
+        ("InsufficientInstanceCapacity", "no capacity", "instance type"),
         ("Unsupported", "not offered in the zone", "instance type"),
         ("InvalidKeyPair.NotFound", "not registered in this region", "ssh_keypair_name"),
         ("InvalidAMIID.NotFound", "does not exist in this region", "*_ami"),
@@ -207,7 +207,7 @@ def test_the_fix_of_a_dead_machine_follows_its_cause(code: str, message: str, hi
         ("There are not enough free addresses in subnet 'subnet-1'.", "larger subnet"),
         (
             "Your requested instance type (x) is not supported in your requested Availability",
-            "zone",
+            "instance type",
         ),
         ("You are not subscribed to this service.", "sign-up"),
         ("Could not launch On-Demand Instances. Unsupported - Your requested", "instance type"),
