@@ -1,4 +1,4 @@
-"""The zone of a single node: another one where AWS has no machine in it, and always its volumes'."""
+"""The zone of a single node: another one where AWS has no machine, else that of its volumes."""
 
 from __future__ import annotations
 
