@@ -49,6 +49,6 @@ def _too_long(document: dict[str, Any], length: int) -> Problem:
     first, second = (f"`jq '.Statement |= .[{part}]' policy.json`" for part in (f":{at}", f"{at}:"))
     return Problem(
         "the policy is too long for one managed policy",
-        f"it has {length:,} characters, and IAM allows {LONGEST:,}",
+        f"its length is {length:,}, and IAM allows {LONGEST:,}",
         f"make two policies of it, {first} and {second}, and attach both",
     )

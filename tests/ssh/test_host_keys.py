@@ -173,7 +173,8 @@ def test_a_hop_is_looked_up_in_the_users_own_known_hosts(
     env: VmEnvironment, receipts: dict[str, Any], tmp_path: Path
 ) -> None:
     port, own = env.vm_pool.port("i-0"), tmp_path / "own"
-    lines = f"Host jump\n  HostName 127.0.0.1\n  Port {port}\n  UserKnownHostsFile {own}\n"
+    lines = f"Host jump\n  HostName 127.0.0.1\n  Port {port}\n  User ubuntu\n"
+    lines += f"  UserKnownHostsFile {own}\n"
     lines += "Host 203.0.113.10\n  HostName 10.0.8.233\n  ProxyJump jump\n"
     settings = tmp_path / "config"
     settings.write_text(lines)
