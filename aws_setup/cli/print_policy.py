@@ -27,7 +27,9 @@ def print_policy(config: Config, result: Result, report: Report) -> None:
         aws.close()
     result.more["iam_policy"] = found
     if (length := _length(found)) > LONGEST:
-        result.warnings.append(_too_long(found, length))
+        warning = _too_long(found, length)
+        result.warnings.append(warning)
+        report.problems([warning], warning=True)
     for line in json.dumps(found, indent=2).splitlines():
         report.result(line)
 

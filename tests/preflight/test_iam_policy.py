@@ -11,8 +11,10 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore import xform_name
+from click.testing import CliRunner
 
 from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.cli.app import script_command
 from aws_setup.config import Config
 from aws_setup.preflight.iam_policy import (
     CHANGES,
@@ -32,6 +34,7 @@ from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import Call
 from aws_setup.tables.infrastructure import infrastructure_steps
+from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.preflight import Operator
 
@@ -230,6 +233,11 @@ def test_a_policy_too_long_for_iam_comes_with_the_commands_that_make_two_of_it(
     names = {"deployment_name": "x" * 32, "eks_cluster_name": "x" * 100}
     printed = operator.run("--print-iam-policy", **names, permissions_boundary=boundary)
     (warning,) = printed["warnings"]
+    config = str(operator.folder / "config_aws.yaml")
+    command = script_command(SCRIPT, folder=operator.folder)
+    shown = CliRunner().invoke(command, ["--print-iam-policy", "-y", config])
+    assert json.loads(shown.stdout) == printed["iam_policy"], "what `> policy.json` gets"
+    assert "Fix: make two policies of it" in shown.stderr
     document = printed["iam_policy"]
     assert warning["why"].endswith(f"and IAM allows {LONGEST:,}")
     first, second = re.findall(
