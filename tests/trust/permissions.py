@@ -95,15 +95,19 @@ def operator() -> Iterator[Watched]:
 
 
 def called() -> list[str]:
-    """Return the actions that create and destroy call, in their order, and that can be denied."""
+    """Return the actions that create and destroy call, and that can be denied.
+
+    They are sorted: each process takes its share of the list, and calls come in another order each
+    time.
+    """
     with operator() as user:
         before = len(user.cloud.calls)
         for verb in ("create", "destroy"):
             ended = user.run(verb, "--yes")
             assert ended["exit_code"] == 0, ended
         calls = [call for call in user.cloud.calls[before:] if call.client != "rehearsal"]
-        keys = dict.fromkeys((call.service, call.action) for call in calls)
-        return [iam_action(Call(*key, {}, "", "")) for key in keys if key not in ALWAYS_ALLOWED]
+        keys = {(call.service, call.action) for call in calls} - ALWAYS_ALLOWED
+        return sorted({iam_action(Call(*key, {}, "", "")) for key in keys})
 
 
 def simulated_failure(action: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.support.script_runs import Zygote
+from tests.trust.groups import Plan
 from tests.trust.permissions import SIMULATED, called, in_story, real_failure, simulated_failure
 from tests.trust.world import world
 
@@ -32,6 +34,16 @@ def test_what_is_taken_out_is_what_the_runs_call_and_can_be_denied() -> None:
     actions = called()
     assert {"ec2:RunInstances", "ssm:DeleteParameters"} <= set(actions)
     assert not {"sts:GetCallerIdentity", "ec2:ImportKeyPair"} & set(actions)
+    assert actions == sorted(actions), "calls come in another order each time"
+
+
+def test_of_lists_that_differ_every_action_is_tried_once() -> None:
+    """Each process makes its own list from a run of its own."""
+    lists = [["a", "b", "d", "e", "f"], ["b", "a", "d", "f", "e"], ["a", "b", "c", "d", "e", "f"]]
+    shares = [Plan(shard=at, shards=3).share(each) for at, each in enumerate(lists)]
+    tried = Counter(action for share in shares for action in share)
+    assert set(tried) >= {"a", "b", "d", "e", "f"}
+    assert set(tried.values()) == {1}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its world")
