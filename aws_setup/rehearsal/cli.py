@@ -18,7 +18,7 @@ from aws_setup.engine.file_errors import file_problem
 from aws_setup.engine.output_stream import OutputStream
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.core.admin_api import validation_message
-from aws_setup.rehearsal.core.cleanup import Cleanup, stop_event
+from aws_setup.rehearsal.core.cleanup import Cleanup, stop_flag
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.demo import scenario
@@ -132,7 +132,7 @@ def serve_until_stopped(options: argparse.Namespace) -> int:
     if 0 < settings.speed < MIN_SPEED:
         raise InvalidInput(f"--speed {settings.speed:g}: must be 0, or at least {MIN_SPEED}")
     check_port(options.port)
-    with stop_event() as stop, Cleanup() as cleanup, ExitStack() as stack:
+    with stop_flag() as stop, Cleanup() as cleanup, ExitStack() as stack:
         disks = options.machines or cleanup.folder / "machines"
         try:
             environment = run_environment(

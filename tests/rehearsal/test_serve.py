@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.engine.flag import Flag
 from aws_setup.rehearsal import cli
 from aws_setup.rehearsal.cli import main
 from aws_setup.rehearsal.core.settings import Settings
@@ -48,9 +48,9 @@ def server(state: Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `serve` end at once, as after a Ctrl-C."""
-    event = threading.Event()
-    event.set()
-    monkeypatch.setattr(cli, "stop_event", lambda: nullcontext(event))
+    flag = Flag()
+    flag.set()
+    monkeypatch.setattr(cli, "stop_flag", lambda: nullcontext(flag))
 
 
 def test_serves_on_loopback_until_ctrl_c(

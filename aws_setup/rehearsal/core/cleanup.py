@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aws_setup.engine.flag import Flag
 from aws_setup.rehearsal.core import reaper
 
 
@@ -50,9 +50,12 @@ class Cleanup:
 
 
 @contextmanager
-def stop_event() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into an event that is checked between steps."""
-    stop = threading.Event()
+def stop_flag() -> Iterator[Flag]:
+    """Turn Ctrl-C, SIGTERM and a closed terminal into a flag that is checked between steps.
+
+    A second signal may arrive while the handler is at work for the first one.
+    """
+    stop = Flag()
     names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, n)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in names}
     for name in names:

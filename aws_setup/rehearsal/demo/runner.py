@@ -6,14 +6,14 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aws_setup.rehearsal.core.cleanup import Cleanup, stop_event
+from aws_setup.engine.flag import Flag
+from aws_setup.rehearsal.core.cleanup import Cleanup, stop_flag
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.demo.audit import (
     Audit,
@@ -51,7 +51,7 @@ def run_demo(options: DemoOptions) -> int:
     """
     helm = find_helm()
     output = Output()
-    with stop_event() as stop:
+    with stop_flag() as stop:
         try:
             return _run_steps(options, helm, output, stop)
         except DemoStopped:
@@ -59,7 +59,7 @@ def run_demo(options: DemoOptions) -> int:
             return INTERRUPTED
 
 
-def _run_steps(options: DemoOptions, helm: Path, output: Output, stop: threading.Event) -> int:
+def _run_steps(options: DemoOptions, helm: Path, output: Output, stop: Flag) -> int:
     with (
         Cleanup(keep=options.keep) as cleanup,
         _start_environment(cleanup.folder, options) as environment,
@@ -189,7 +189,7 @@ class ScriptRunner:
 
     cleanup: Cleanup
     environment: Mapping[str, str]
-    stop: threading.Event
+    stop: Flag
 
     def run(self, step: DemoStep) -> int:
         """Run a step's command to its end and return its exit code.

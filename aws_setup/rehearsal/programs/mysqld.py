@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def main() -> None:
     def stop(*_: Any) -> None:
         if database:
             database.terminate()
-            database.wait()
+            # Popen.wait has a lock, which the signal may have found taken, in `poll` below.
+            with suppress(ChildProcessError):
+                os.waitpid(database.pid, 0)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, stop)

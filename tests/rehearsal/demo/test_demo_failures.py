@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aws_setup.engine.flag import Flag
 from aws_setup.rehearsal.core.cleanup import Cleanup
 from aws_setup.rehearsal.demo import runner
 from aws_setup.rehearsal.demo.scenario import CREATE_SCRIPT, DemoOptions, DemoStep
@@ -93,7 +93,7 @@ def test_a_script_that_ctrl_c_ends_before_the_demo_asks_once_is_no_failure(
             super().__init__(*words, **options)
             self.wait()
 
-    stop = threading.Event()
+    stop = Flag()
     stop.set()
     with Cleanup() as cleanup:
         monkeypatch.setattr("subprocess.Popen", Ended)
