@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from aws_setup.engine.wait import Clock
-from aws_setup.ssh.exchange import CommandTimeout
+from aws_setup.ssh.exchange import CommandTimeout, until_it_ends
 
 if TYPE_CHECKING:
     import paramiko
@@ -68,7 +67,7 @@ def end_prefetch_quietly(file: paramiko.SFTPFile) -> None:
     ask: Callable[..., None] = file._prefetch_thread  # type: ignore[attr-defined]
 
     def ask_while_connected(*arguments: object) -> None:
-        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+        with until_it_ends():
             ask(*arguments)
 
     vars(file)["_prefetch_thread"] = ask_while_connected

@@ -54,6 +54,7 @@ class Exchange:
 
         Raises:
             CommandTimeout: the deadline passed, whatever still comes.
+            paramiko.SSHException, EOFError: the connection was lost while it was read.
         """
         self._channel.settimeout(_STOP_CHECK_INTERVAL)
         errors = threading.Thread(target=_drain_stderr, args=(self._channel, on_stderr))
@@ -91,23 +92,24 @@ class Exchange:
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
     """Send all input; a command that ends before it has read it closes the channel meanwhile."""
     view = memoryview(stdin)
-    with _until_it_ends():
+    with until_it_ends():
         while view:
             with contextlib.suppress(TimeoutError):
                 view = view[channel.send(bytes(view[:65536])) :]
         channel.shutdown_write()
 
 
-def _until_it_ends() -> contextlib.AbstractContextManager[None]:
-    """Suppress the errors of a connection that has ended, which the reader of the output raises.
+def until_it_ends() -> contextlib.AbstractContextManager[None]:
+    """Suppress the errors of a connection that has ended, where another place reports it.
 
-    paramiko's channels raise EOFError, too, where the connection ends while they write (5.1).
+    Every method of paramiko's channels that sends a message raises EOFError then: send, shutdown
+    and close, and recv, which enlarges the window (5.1, Packetizer.write_all).
     """
     return contextlib.suppress(OSError, EOFError, paramiko.SSHException)
 
 
 def _drain_stderr(channel: paramiko.Channel, on_stderr: OutputListener) -> None:
-    with _until_it_ends():
+    with until_it_ends():
         while True:
             with contextlib.suppress(TimeoutError):
                 data = channel.recv_stderr(65536)
@@ -138,5 +140,5 @@ def closing_channel(channel: paramiko.Channel | paramiko.SFTPClient) -> Iterator
     try:
         yield
     finally:
-        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+        with until_it_ends():
             channel.close()

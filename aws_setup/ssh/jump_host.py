@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
+from aws_setup.ssh.exchange import until_it_ends
 from aws_setup.ssh.port_forward import PortState, open_from
 from aws_setup.ssh.ssh_config import SshRoute
 
@@ -41,7 +42,7 @@ class JumpSocket:
         """Close the channel, and the connection that it is one of."""
         self._note_end()
         self._closing = True
-        with suppress(paramiko.SSHException, EOFError, OSError):
+        with until_it_ends():
             self._channel.close()
         self._carrier.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -37,9 +36,6 @@ SESSIONS = 8
 
 _CHANNEL_TIMEOUT = 20.0
 """Timeout of opening a channel, in seconds; longer than one keep-alive interval."""
-
-ANSWER_LIMIT = 64 * 1024
-"""Bytes that are read of an answer to a query of a port."""
 
 BANNER_LIMIT = 200
 """Characters that are shown of what a machine says before a login."""
@@ -169,8 +165,8 @@ class Machine:
         opened = self._open_port(host, port, timeout=timeout)
         if isinstance(opened, PortState):
             return opened
-        opened.close()
-        return PortState.OPEN
+        with closing_channel(opened):
+            return PortState.OPEN
 
     def query_port(
         self, port: int, request: bytes, *, host: str = "127.0.0.1", timeout: float = 5
@@ -182,6 +178,7 @@ class Machine:
 
         Raises:
             RemoteError: the machine's sshd forbids such connections.
+            ConnectionLost: the SSH connection was lost meanwhile.
         """
         channel = self._open_port(host, port, timeout=_CHANNEL_TIMEOUT)
         if channel is PortState.FORBIDDEN:
@@ -190,18 +187,10 @@ class Machine:
         if isinstance(channel, PortState):
             return None
         with closing_channel(channel):
-            until = time.monotonic() + remaining(timeout)
-            answer = b""
-            with contextlib.suppress(OSError):
-                channel.settimeout(timeout)
-                channel.sendall(request)
-                while len(answer) < ANSWER_LIMIT and (left := until - time.monotonic()) > 0:
-                    channel.settimeout(left)
-                    data = channel.recv(4096)
-                    if not data:
-                        break
-                    answer += data
-            return answer
+            try:
+                return port_forward.answer_to(request, channel, timeout=remaining(timeout))
+            except (paramiko.SSHException, EOFError):
+                raise ConnectionLost(str(self), f"query port {port}") from None
 
     def _open_port(self, host: str, port: int, *, timeout: float) -> paramiko.Channel | PortState:
         try:
@@ -321,6 +310,8 @@ class Machine:
             code = exchange.run(stdin, output or out.add, output or err.add)
         except CommandTimeout:
             raise self._too_slow(shown, timeout, output=out.text() or err.text()) from None
+        except (paramiko.SSHException, EOFError):
+            raise ConnectionLost(str(self), shown) from None
         transport = channel.get_transport()
         if code == -1 and not (transport and transport.is_active() and channel.exit_status_ready()):
             raise ConnectionLost(str(self), shown)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from aws_setup.errors import SetupError
+from aws_setup.ssh.exchange import closing_channel, until_it_ends
 
 if TYPE_CHECKING:
     import paramiko
@@ -21,6 +23,10 @@ OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED = 1
 
 CONNECT_TIMEOUT = 10.0
 """Seconds after which a connection that a machine opens counts as timed out."""
+
+
+ANSWER_LIMIT = 64 * 1024
+"""Bytes that are read of an answer to a query of a port."""
 
 
 class PortState(StrEnum):
@@ -55,6 +61,26 @@ def open_from(
         if not transport.is_active():
             raise
         return PortState.TIMED_OUT
+
+
+def answer_to(request: bytes, channel: paramiko.Channel, *, timeout: float) -> bytes:
+    """Return what a server answers within `timeout` seconds, at most `ANSWER_LIMIT` bytes.
+
+    Raises:
+        paramiko.SSHException, EOFError: the SSH connection was lost.
+    """
+    until = time.monotonic() + timeout
+    answer = b""
+    with contextlib.suppress(OSError):
+        channel.settimeout(timeout)
+        channel.sendall(request)
+        while len(answer) < ANSWER_LIMIT and (left := until - time.monotonic()) > 0:
+            channel.settimeout(left)
+            data = channel.recv(4096)
+            if not data:
+                break
+            answer += data
+    return answer
 
 
 class _ForwardEnd(Protocol):
@@ -95,17 +121,16 @@ def _accept(
 
 
 def _relay(local: socket.socket, channel: paramiko.Channel) -> None:
-    reverse = threading.Thread(target=_copy, args=(channel, local), daemon=True)
-    reverse.start()
-    _copy(local, channel)
-    reverse.join()
-    local.close()
-    channel.close()
+    with local, closing_channel(channel):
+        reverse = threading.Thread(target=_copy, args=(channel, local), daemon=True)
+        reverse.start()
+        _copy(local, channel)
+        reverse.join()
 
 
 def _copy(source: _ForwardEnd, target: _ForwardEnd) -> None:
-    with contextlib.suppress(OSError, EOFError):
+    with until_it_ends():
         while data := source.recv(65536):
             target.sendall(data)
-    with contextlib.suppress(OSError, EOFError):
+    with until_it_ends():
         target.shutdown(socket.SHUT_WR)

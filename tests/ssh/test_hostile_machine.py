@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ from paramiko import Channel, SSHException
 from aws_setup.engine.deadline import within
 from aws_setup.engine.kept_output import KeptOutput
 from aws_setup.ssh.download import BoundedFile
-from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.errors import ConnectionLost, RemoteError
 from aws_setup.ssh.exchange import CommandTimeout, label_of
 from aws_setup.ssh.machine import Machine
+from aws_setup.ssh.port_forward import PortState
 from tests.support.clock import RecordingClock
 from tests.support.machines import VmEnvironment, needs_machines, vm_environment
 
@@ -54,16 +56,16 @@ def test_a_command_ends_at_its_deadline_whatever_it_prints(machine: Machine, com
 
 
 @needs_machines
-@pytest.mark.parametrize("error", [EOFError(), OSError("broken pipe"), SSHException("closed")])
+@pytest.mark.parametrize("error", [EOFError, OSError, SSHException])
 def test_a_connection_that_breaks_while_it_sends_shows_no_traceback(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     """The input is sent in a thread, whose traceback would be on the user's screen."""
     seen: list[object] = []
     monkeypatch.setattr(threading, "excepthook", seen.append)
 
     def broken(*_: object) -> int:
-        raise error
+        raise error("broken")
 
     monkeypatch.setattr(Channel, "send", broken)
     monkeypatch.setattr(Channel, "recv_stderr", broken)
@@ -73,12 +75,66 @@ def test_a_connection_that_breaks_while_it_sends_shows_no_traceback(
 
 
 @needs_machines
-@pytest.mark.parametrize("error", [EOFError(), OSError("broken pipe"), SSHException("closed")])
+@pytest.mark.parametrize("error", [EOFError, SSHException])
+def test_a_connection_that_breaks_while_it_is_read_is_lost(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """A channel that reads sends, too: how much more it takes (RFC 4254, section 5.2)."""
+
+    def broken(*_: object) -> bytes:
+        raise error("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Channel, "recv", broken)
+        with pytest.raises(ConnectionLost, match="the connection was lost"):
+            machine.run("true")
+        with pytest.raises(ConnectionLost, match="query port 22"):
+            machine.query_port(22, b"srvr")
+        patch.setattr(Channel, "sendall", broken)
+        with pytest.raises(ConnectionLost, match="query port 22"):
+            machine.query_port(22, b"srvr")
+        patch.setattr(Channel, "close", broken)
+        assert machine.port_state("127.0.0.1", 22) is PortState.OPEN
+    assert machine.run("echo alive").stdout == "alive\n"
+
+
+@needs_machines
+@pytest.mark.parametrize("error", [EOFError, OSError, SSHException])
+def test_a_forwarded_connection_that_breaks_is_closed_and_shows_no_traceback(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    seen: list[object] = []
+    closed = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", seen.append)
+
+    def broken(*_: object) -> bytes:
+        raise error("broken")
+
+    def close(_: Channel) -> None:
+        closed.set()
+        raise error("broken")
+
+    with monkeypatch.context() as patch, machine.forward("127.0.0.1", 22) as port:
+        for method in ("recv", "sendall", "shutdown"):
+            patch.setattr(Channel, method, broken)
+        patch.setattr(Channel, "close", close)
+        with socket.create_connection(("127.0.0.1", port), timeout=240) as client:
+            client.sendall(b"request")
+            assert client.recv(100) == b""
+        assert closed.wait(240)
+        for thread in threading.enumerate():
+            if "_relay" in thread.name:
+                thread.join(240)
+    assert not seen
+
+
+@needs_machines
+@pytest.mark.parametrize("error", [EOFError, OSError, SSHException])
 def test_a_connection_that_breaks_when_all_is_read_takes_nothing_from_the_result(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     def close(_: Channel) -> None:
-        raise error
+        raise error("broken")
 
     with monkeypatch.context() as patch:
         patch.setattr(Channel, "close", close)

@@ -19,6 +19,7 @@ from typing import cast
 import paramiko
 
 from aws_setup.rehearsal.vms.vm_init import BALANCERS, GATEWAY, INTERNAL, copy_stream
+from aws_setup.ssh.exchange import until_it_ends
 
 INTERNAL_HOST = next(host for host, balancer in BALANCERS.items() if balancer == INTERNAL)
 """The address of the internal load balancer."""
@@ -76,8 +77,7 @@ class Gateway:
 def relay(outside: socket.socket, inside: socket.socket | paramiko.Channel) -> None:
     """Copy in both directions until both ends are closed."""
     end = cast("socket.socket", inside)  # a channel has the methods of a socket that copying needs
-    # paramiko raises EOFError where the other end has ended.
-    with contextlib.suppress(EOFError), end, outside:
+    with until_it_ends(), end, outside:
         answers = threading.Thread(target=copy_stream, args=(outside, end), daemon=True)
         answers.start()
         copy_stream(end, outside)

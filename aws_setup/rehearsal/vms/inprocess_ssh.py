@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
@@ -20,6 +19,7 @@ from paramiko.common import (
 )
 
 from aws_setup.rehearsal.vms.fake_shell import CommandResult, FakeShell
+from aws_setup.ssh.exchange import until_it_ends
 
 BANNER = "This VM is imitated: it has ZooKeeper, but neither MySQL NDB nor Hadoop"
 """What the server says at each login, so that a failure for this reason can be recognized."""
@@ -156,15 +156,15 @@ def _execute(
     silent: bool = False,
 ) -> None:
     stdin = bytearray()
-    while data := channel.recv(65536):
-        stdin += data
+    with until_it_ends():
+        while data := channel.recv(65536):
+            stdin += data
     if seconds:
         time.sleep(seconds)
     answer = work(command, bytes(stdin))
     if silent:
         return
-    # paramiko raises EOFError where the client has ended.
-    with contextlib.suppress(OSError, EOFError):
+    with until_it_ends():
         channel.sendall(answer.out)
         channel.sendall_stderr(answer.err)
         channel.send_exit_status(answer.code)

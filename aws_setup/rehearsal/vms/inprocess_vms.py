@@ -24,6 +24,7 @@ from aws_setup.rehearsal.vms.packet_filter import InboundFilter
 from aws_setup.rehearsal.vms.ssh_config import SshConfigFile, SshHostEntry
 from aws_setup.rehearsal.vms.vm_init import parse_broken_connections
 from aws_setup.software.zookeeper import config as zk
+from aws_setup.ssh.exchange import until_it_ends
 
 SSH_PORT = 22
 
@@ -229,7 +230,7 @@ class InProcessVmPool(ClosedAtEnd):
 
 def _answer(answer: bytes, channel: paramiko.Channel) -> None:
     """Answer a request of ZooKeeper's four letters."""
-    with channel, contextlib.suppress(OSError):
+    with until_it_ends(), channel:
         if answer:
             channel.recv(4)
             channel.sendall(answer)

@@ -84,13 +84,13 @@ def copy_stream(
     Returns:
         Whether the limit was reached.
     """
-    with contextlib.suppress(OSError):
+    # A channel of paramiko raises EOFError when its connection has ended.
+    with contextlib.suppress(OSError, EOFError):
         while data := source.recv(min(65536, int(min(allowed, 65536)))):
             target.sendall(data)
             allowed -= len(data)
             if allowed <= 0:
                 return True
-    # A channel of paramiko raises EOFError when its connection has ended.
     with contextlib.suppress(OSError, EOFError):
         target.shutdown(socket.SHUT_WR)
     return False
