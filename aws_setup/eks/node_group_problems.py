@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from aws_setup.aws.context import Context
 from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.reasons import fix_then, health_issues, known_fix
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import of_kind
-from aws_setup.engine.step import Drift
+from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.iam import node_role_name
 
@@ -27,11 +29,18 @@ def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
     return SetupError(
         f"the node group is {group['status']}",
         why or "EKS gives no reason",
-        capacity_hint(nodes) if lacks_capacity(why) else fix_then(why, again),
+        capacity_hint(nodes) if _lacks_capacity(why) else fix_then(why, again),
     )
 
 
-def lacks_capacity(why: str) -> bool:
+def subnets_without_capacity(found: Found) -> Collection[str]:
+    """Return the subnets of a group that is replaced because AWS had no machines for it there."""
+    groups = [drift.replaces for drift in found.drift if drift.replaces]
+    lacking = [group for group in groups if _lacks_capacity(reasons_of(group))]
+    return [subnet for group in lacking for subnet in group.get("subnets", ())]
+
+
+def _lacks_capacity(why: str) -> bool:
     """Tell whether another zone or instance type avoids a failure."""
     return any(code in why for code in CAPACITY) or known_fix(why) == NO_CAPACITY.hint
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,8 +27,8 @@ from aws_setup.eks.node_group_problems import (
     capacity_hint,
     conflicts,
     failure_of,
-    lacks_capacity,
     reasons_of,
+    subnets_without_capacity,
 )
 from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
 from aws_setup.eks.node_subnets import subnets_for
@@ -141,16 +141,16 @@ class NodeGroup(Tagged, Step):
         """Create the node group."""
         return self._create(ctx)
 
-    def _create(self, ctx: Context, *, failed: Item | None = None) -> Found:
+    def _create(self, ctx: Context, *, without: Collection[str] = ()) -> Found:
         """Create the node group; repeated while its new role is not visible to EKS yet.
 
-        A single node is not launched where the `failed` group found no capacity for it.
+        A single node is not launched in the subnets of `without`, if there is another one.
 
         The name is unique within the cluster, so that a repeat creates no second one. A constant
         client token would, after a destroy, return the deleted group; botocore's is new for each
         call.
         """
-        request = self._request(ctx, failed)
+        request = self._request(ctx, without)
 
         def probe() -> Any:
             try:
@@ -168,9 +168,8 @@ class NodeGroup(Tagged, Step):
         group = ctx.wait_until(what, probe, deadline=120, pause=3)
         return self._found(ctx, group)
 
-    def _request(self, ctx: Context, failed: Item | None) -> Any:
+    def _request(self, ctx: Context, without: Collection[str]) -> Any:
         template = ctx.of(f"{self.name} template")
-        without = failed.get("subnets", ()) if failed and lacks_capacity(reasons_of(failed)) else ()
         return {
             "clusterName": ctx.config.eks_cluster_name,
             "nodegroupName": self.nodes.group,
@@ -198,9 +197,7 @@ class NodeGroup(Tagged, Step):
         keys = {drift.key for drift in found.drift}
         if keys & {DriftKey.STATUS, CAPACITY_TYPE}:
             self.delete(ctx, found)
-            return self._create(
-                ctx, failed=next((it.replaces for it in found.drift if it.replaces), None)
-            )
+            return self._create(ctx, without=subnets_without_capacity(found))
         if CONFIG in keys:
             self._update_config(ctx)
         if VERSION in keys:

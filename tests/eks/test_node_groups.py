@@ -164,6 +164,22 @@ def test_a_cluster_without_subnets_of_the_kind_is_an_error(monkeypatch: pytest.M
     assert caught.value.problems[0].hint == "set eks_nodes_public: True"
 
 
+@pytest.mark.parametrize(
+    ("used", "public", "has"),
+    [("private", True, "private"), ("public", False, "public"), ("private", False, "")],
+)
+def test_nodes_in_subnets_of_the_other_kind_are_a_conflict_with_two_fixes(
+    monkeypatch: pytest.MonkeyPatch, used: str, public: bool, has: str
+) -> None:
+    tables = [table("igw-1", "public"), table("nat-1", "private")]
+    ctx = with_subnets(monkeypatch, [subnet("public"), subnet("private")], tables)
+    ctx.config = ctx.config.model_copy(update={"eks_nodes_public": public})
+    drift = STEP._drift(ctx, group(subnets=[used]))
+    assert [(one.what, one.has) for one in drift] == ([("subnets", has)] if has else [])
+    if has:
+        assert f"set eks_nodes_public: {not public}, or delete the node group" in drift[0].fix
+
+
 def with_subnets(
     monkeypatch: pytest.MonkeyPatch, subnets: list[dict[str, Any]], tables: list[dict[str, Any]]
 ) -> Any:
