@@ -74,13 +74,12 @@ def described(cloud: RehearsalCloud, key: str = KEY) -> Iterator[tuple[str, Mapp
 
 def aws_lines(cloud: RehearsalCloud) -> Iterator[str]:
     """Yield a line for each resource of AWS but those of EKS."""
-    with all_allowed(cloud):
-        for name, item in described(cloud):
-            if not _gone(item):
-                yield line(f"aws {name.removeprefix('describe_')}", item)
-        yield from _roles(cloud)
-        yield from _schedules(cloud)
-        yield from _parameters(cloud)
+    for name, item in described(cloud):
+        if not _gone(item):
+            yield line(f"aws {name.removeprefix('describe_')}", item)
+    yield from _roles(cloud)
+    yield from _schedules(cloud)
+    yield from _parameters(cloud)
 
 
 def _roles(cloud: RehearsalCloud) -> Iterator[str]:
