@@ -43,11 +43,17 @@ TEXTS = frozenset(
         "updateRevision", "volumeName",
     }
 )  # fmt: skip
-STRING_MAPS = frozenset({"annotations", "data", "labels", "matchLabels", "nodeSelector"})
+STRING_MAPS = frozenset({"annotations", "data", "labels"})
 """Objects whose keys are free and whose values are texts."""
 
-FREE = frozenset({"binaryData", "parameters", "managedFields", "openAPIV3Schema", "capacity"})
-"""Fields whose contents are not looked at."""
+READ_INSIDE = OBJECTS | LISTS | {"state", "status"}
+"""Fields whose own fields are read. In others the same names mean other things: `uid` is a number
+in the `user` of a container's status, `failed` a list in a job's `uncountedTerminatedPods`, and a
+Service may select by a label `env`.
+"""
+
+OF_OTHER_KINDS = frozenset({("volumes", "image")})
+"""Fields that are not read, and have the name of one that is: (the field around it, its name)."""
 
 MAX_DEPTH = 64
 
@@ -94,9 +100,9 @@ def _check(value: Any, path: str, depth: int) -> None:
 
 
 def _check_field(key: str, value: Any, path: str, depth: int) -> None:
-    if value is None or key in FREE:
-        if value is None and key == "metadata":
-            raise _wrong(path, "an object")
+    if value is None and key == "metadata":
+        raise _wrong(path, "an object")
+    if value is None or tuple(path.rsplit(".", 2)[-2:]) in OF_OTHER_KINDS:
         return
     if key in STRING_MAPS:
         if not isinstance(value, dict) or not all(
@@ -114,7 +120,8 @@ def _check_field(key: str, value: Any, path: str, depth: int) -> None:
         isinstance(value, list) and all(isinstance(item, dict) for item in value)
     ):
         raise _wrong(path, "a list of objects")
-    _check(value, path, depth + 1)
+    if key in READ_INSIDE:
+        _check(value, path, depth + 1)
 
 
 def _wrong(path: str, expected: str) -> Undecodable:

@@ -18,6 +18,9 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 
 ENDED = {"Succeeded", "Failed"}
 
+ROOT_USER: KubeObject = {"uid": 0, "gid": 0, "supplementalGroups": [0]}
+"""Whom a container runs as (KEP-3619): numbers, unlike the uid of an object."""
+
 
 def reconcile_pods(context: ControllerContext) -> None:
     """Reconcile every pod."""
@@ -248,6 +251,8 @@ def _set(
             "restartCount": 3 if crashing else 0,
             "state": container,
             "lastState": {"terminated": terminated} if crashing else {},
+            # Of a container that has started; containerd tells it since 2.0.
+            **({} if "waiting" in container else {"user": {"linux": ROOT_USER}}),
         }
         for item in spec["containers"]
     ]
