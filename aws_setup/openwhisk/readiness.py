@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
@@ -14,35 +13,29 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client
-from aws_setup.kube.objects import CLAIM, DAEMON_SET, DEPLOYMENT, JOB, POD, STATEFUL_SET
+from aws_setup.kube.objects import JOB, POD
 from aws_setup.kube.rollout import unready
 from aws_setup.openwhisk import one_time_jobs
 from aws_setup.openwhisk.addresses import load_balancer_host
+from aws_setup.openwhisk.one_time_jobs import may_recreate
 from aws_setup.openwhisk.release import apply_release, desired_release, release_id
+from aws_setup.openwhisk.release_objects import (
+    Object,
+    ReleaseStatus,
+    is_replaced,
+    name_of,
+    phase_of,
+    release_status,
+    uid_of,
+    unready_reason,
+)
 from aws_setup.openwhisk.secrets import read_secrets
-
-Object = Mapping[str, Any]
 
 ORDER = ("couchdb", "zookeeper", "kafka", "redis", "controller", "nginx", "invoker")
 """Parts of OpenWhisk: each needs those before it."""
 
-WAITING = frozenset({"ContainerCreating", "PodInitializing", ""})
-"""Reasons of a waiting container that pass by themselves."""
-
 LONGEST_LINE = 200
 """Characters of a log line that are shown."""
-
-
-@dataclass(frozen=True)
-class ReleaseStatus:
-    """The objects of a release, as Kubernetes lists them."""
-
-    claims: Sequence[Object] = ()
-    pods: Sequence[Object] = ()
-    jobs: Sequence[Object] = ()
-    sets: Sequence[Object] = ()
-    deployments: Sequence[Object] = ()
-    daemons: Sequence[Object] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ class OpenWhiskReady(Step):
             one_time_jobs.protect(ctx)
             return Found(found.id, "ready")
         if blocker.failed:
-            _recreate(ctx, blocker.name)
+            _recreate(ctx, blocker)
         return Found(found.id, "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
@@ -106,7 +99,7 @@ class OpenWhiskReady(Step):
                 raise SetupError(
                     f"OpenWhisk's {blocker.kind} {blocker.name} {blocker.state}",
                     text,
-                    "run `configure` again to re-create the job",
+                    f"run `configure` again to re-create the {blocker.kind}",
                 )
             probed = ctx.failed.get(StorageProbe.name)
             if blocker.kind == "claim" and isinstance(probed, NotBound):
@@ -137,16 +130,18 @@ def _unprotected(ctx: Context) -> tuple[Drift, ...]:
     return (Drift("database", "initialised", "protected from another initialisation"),)
 
 
-def _recreate(ctx: Context, name: str) -> None:
-    """Delete a failed job and let helm create it again, unless that would delete data."""
+def _recreate(ctx: Context, blocker: Blocker) -> None:
+    """Delete a failed job or pod and let helm create it again, unless that would delete data."""
+    name = blocker.name
     if not _destroys(ctx, name):
-        ctx.note(f"job {name} failed; re-creating it")
+        ctx.note(f"{blocker.kind} {name} failed; re-creating it")
     elif why := one_time_jobs.find_initialised(ctx):
         ctx.note(f"job {name} failed and is not repeated, because it would delete data: {why}")
     else:
         ctx.note(f"job {name} failed; repeating the first initialisation")
         one_time_jobs.mark_failed(ctx)
-    kube_client(ctx).delete(JOB, name, ctx.config.openwhisk_namespace)
+    kind = POD if blocker.kind == "pod" else JOB
+    kube_client(ctx).delete(kind, name, ctx.config.openwhisk_namespace)
     keys = read_secrets(ctx)
     if keys:
         apply_release(ctx, desired_release(ctx, keys, host=load_balancer_host(ctx)))
@@ -154,18 +149,8 @@ def _recreate(ctx: Context, name: str) -> None:
 
 def find_blocker(ctx: Context) -> Blocker | None:
     """Return what OpenWhisk waits for; None when every part is ready."""
-    client, config = kube_client(ctx), ctx.config
-    namespace = config.openwhisk_namespace
-    status = ReleaseStatus(
-        claims=client.list(CLAIM, namespace),
-        pods=_release_pods(ctx),
-        jobs=client.list(JOB, namespace),
-        sets=client.list(STATEFUL_SET, namespace),
-        deployments=client.list(DEPLOYMENT, namespace),
-        daemons=client.list(DAEMON_SET, namespace),
-    )
-    release = config.openwhisk_release
-    blocker = first_blocker(status, release=release)
+    release = ctx.config.openwhisk_release
+    blocker = first_blocker(release_status(ctx), release=release)
     if blocker and not blocker.failed and (name := one_time_jobs.deleted_failed_job(ctx)):
         return Blocker("job", name, "failed and was deleted", failed=True)
     # A finished job may be deleted; before its first end the database is not marked.
@@ -176,17 +161,9 @@ def find_blocker(ctx: Context) -> Blocker | None:
 
 def unready_pods(ctx: Context) -> list[str]:
     """Return the pods of OpenWhisk that are not ready, each with the reason, for `status`."""
-    reasons = [(_name(pod), unready_reason(pod)) for pod in _release_pods(ctx)]
+    pods = [pod for pod in release_status(ctx).pods if not is_replaced(pod)]
+    reasons = [(name_of(pod), unready_reason(pod)) for pod in pods]
     return [f"pod {name}: {reason}" for name, reason in reasons if reason]
-
-
-def _release_pods(ctx: Context) -> list[dict[str, Any]]:
-    """Return the pods of the namespace without those that OpenWhisk starts for actions."""
-    return [
-        pod
-        for pod in kube_client(ctx).list(POD, ctx.config.openwhisk_namespace)
-        if "user-action-pod" not in str(_labels(pod).values()) and not _name(pod).startswith("wsk")
-    ]
 
 
 def describe(ctx: Context, blocker: Blocker) -> str:
@@ -206,7 +183,7 @@ def _last_log_line(ctx: Context, blocker: Blocker) -> str:
         return client.last_line(blocker.name, namespace)
     labels = f"job-name={blocker.name}"
     pods = [pod for pod in client.list(POD, namespace, labels=labels) if _is_of(pod, blocker.uid)]
-    return client.last_line(_name(pods[-1]), namespace) if pods else ""
+    return client.last_line(name_of(pods[-1]), namespace) if pods else ""
 
 
 def first_blocker(status: ReleaseStatus, *, release: str) -> Blocker | None:
@@ -218,21 +195,21 @@ def first_blocker(status: ReleaseStatus, *, release: str) -> Blocker | None:
         blocker = _job_blocker(job, status.pods)
         if blocker and blocker.failed:
             return blocker
-    for claim in sorted(status.claims, key=_name):
+    for claim in sorted(status.claims, key=name_of):
         phase = claim.get("status", {}).get("phase", "Pending")
         if phase != "Bound":
-            return Blocker("claim", _name(claim), f"volume {phase}", uid=_uid(claim))
-    for pod in sorted(status.pods, key=lambda pod: (_rank(_name(pod)), _name(pod))):
+            return Blocker("claim", name_of(claim), f"volume {phase}", uid=uid_of(claim))
+    for pod in sorted(status.pods, key=lambda pod: (_rank(name_of(pod)), name_of(pod))):
         reason = unready_reason(pod)
-        # A pod that is being deleted is replaced: its workload says when by a ready one.
-        if reason and not _of_job(pod) and "deletionTimestamp" not in pod["metadata"]:
-            return Blocker("pod", _name(pod), reason, uid=_uid(pod))
-    for job in sorted(status.jobs, key=lambda job: _name(job).endswith("install-packages")):
+        if reason and not _of_job(pod) and not is_replaced(pod):
+            failed = phase_of(pod) == "Failed" and may_recreate("Pod", name_of(pod), release)
+            return Blocker("pod", name_of(pod), reason, failed=failed, uid=uid_of(pod))
+    for job in sorted(status.jobs, key=lambda job: name_of(job).endswith("install-packages")):
         blocker = _job_blocker(job, status.pods)
         if blocker:
             return blocker
     last = missing_last_job(release)
-    exists = any(_name(job) == last.name for job in status.jobs)
+    exists = any(name_of(job) == last.name for job in status.jobs)
     return _rolling_out(status) or (None if exists else last)
 
 
@@ -243,10 +220,10 @@ def _rolling_out(status: ReleaseStatus) -> Blocker | None:
         ("Deployment", status.deployments),
         ("DaemonSet", status.daemons),
     ):
-        for item in sorted(objects, key=lambda item: _rank(_name(item))):
+        for item in sorted(objects, key=lambda item: _rank(name_of(item))):
             state = unready(kind, item)
             if state:
-                return Blocker(kind, _name(item), state, uid=_uid(item))
+                return Blocker(kind, name_of(item), state, uid=uid_of(item))
     return None
 
 
@@ -256,43 +233,17 @@ def missing_last_job(release: str) -> Blocker:
 
 
 def _job_blocker(job: Object, pods: Sequence[Object]) -> Blocker | None:
-    name, state = _name(job), unready("Job", job)
+    name, state = name_of(job), unready("Job", job)
     if state.startswith("failed"):
-        return Blocker("job", name, state, failed=True, uid=_uid(job))
+        return Blocker("job", name, state, failed=True, uid=uid_of(job))
     if not state:
         return None
     job_pods = [
-        pod for pod in pods if _labels(pod).get("job-name") == name and _is_of(pod, _uid(job))
+        pod for pod in pods if _labels(pod).get("job-name") == name and _is_of(pod, uid_of(job))
     ]
     reasons = [reason for pod in job_pods if (reason := unready_reason(pod))]
     shown = f"{state} {reasons[-1]}".strip() if reasons else state
-    return Blocker("job", name, shown, uid=_uid(job))
-
-
-def unready_reason(pod: Object) -> str:
-    """Return why a pod is not ready, '' when it is."""
-    status = pod.get("status", {})
-    phase = status.get("phase", "Pending")
-    if phase == "Succeeded":
-        return ""
-    for container in [
-        *(status.get("initContainerStatuses") or []),
-        *(status.get("containerStatuses") or []),
-    ]:
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason", "") not in WAITING:
-            return f"{waiting['reason']} {waiting.get('message', '')}".strip()
-    if phase != "Running":
-        return _unscheduled(status) or str(phase)
-    ready = {c["type"]: c["status"] for c in status.get("conditions") or []}.get("Ready", "True")
-    return "" if ready == "True" else "not ready"
-
-
-def _unscheduled(status: Object) -> str:
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"{condition.get('reason', '')} {condition.get('message', '')}".strip()
-    return ""
+    return Blocker("job", name, shown, uid=uid_of(job))
 
 
 def _rank(name: str) -> int:
@@ -307,14 +258,6 @@ def _is_of(pod: Object, uid: str) -> bool:
 
 def _of_job(pod: Object) -> bool:
     return "job-name" in _labels(pod)
-
-
-def _name(item: Object) -> str:
-    return str(item["metadata"]["name"])
-
-
-def _uid(item: Object) -> str:
-    return str(item["metadata"].get("uid", ""))
 
 
 def _labels(item: Object) -> Mapping[str, str]:

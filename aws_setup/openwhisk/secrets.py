@@ -260,10 +260,15 @@ this one."""
 def _of_others(ctx: Context, item: Mapping[str, Any]) -> bool:
     """Whether something is neither the release's nor the deployment's, nor ends already."""
     metadata, release = item["metadata"], ctx.config.openwhisk_release
+    ours = owner_labels(ctx.config).items() <= (metadata.get("labels") or {}).items()
+    return not (ours or is_of_chart(item, release) or metadata.get("deletionTimestamp"))
+
+
+def is_of_chart(item: Mapping[str, Any], release: str) -> bool:
+    """Say whether an object carries the chart's label or helm's annotation of a release."""
+    metadata = item["metadata"]
     labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    ours = owner_labels(ctx.config).items() <= labels.items()
-    of_chart = release in (labels.get("release"), notes.get(RELEASE_ANNOTATION))
-    return not (ours or of_chart or metadata.get("deletionTimestamp"))
+    return release in (labels.get("release"), notes.get(RELEASE_ANNOTATION))
 
 
 def _owns_namespace(ctx: Context) -> bool:

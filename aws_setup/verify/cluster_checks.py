@@ -21,7 +21,8 @@ from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import TransientError
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.openwhisk import certificate
-from aws_setup.openwhisk.readiness import describe, find_blocker, unready_reason
+from aws_setup.openwhisk.readiness import describe, find_blocker
+from aws_setup.openwhisk.release_objects import unready_reason
 from aws_setup.verify.chain import CONFIGURE, CREATE, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.client_checks import PING_SECONDS, connection

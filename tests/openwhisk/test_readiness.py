@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aws_setup.openwhisk.readiness import Blocker, ReleaseStatus, first_blocker, unready_reason
+from aws_setup.openwhisk.readiness import Blocker, first_blocker
+from aws_setup.openwhisk.release_objects import ReleaseStatus, unready_reason
 
 
 def pod(name: str, *, phase: str = "Running", waiting: str = "", job: str = "") -> dict[str, Any]:
