@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 
 from aws_setup.config.model import Config
+from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.errors import Problem
 
 RESERVED_FIRST = 4
@@ -262,7 +263,7 @@ def _skipped_ndb(config: Config) -> list[Problem]:
         if not config.format_filesystem:
             what = "ndb tables are skipped"
         why = "ndb_sql_scripts_dir, the folder with the SQL scripts of HopsFS and λFS, is not set"
-        return [Problem(what, why, "")]
+        return [Problem(what, why, SQL_SCRIPTS)]
     return []
 
 

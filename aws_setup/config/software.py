@@ -10,6 +10,13 @@ from pydantic import Field, SecretStr, StringConstraints
 from aws_setup.config.base import LocalPath, Section
 
 Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[MG]$")]
+SQL_SCRIPTS = (
+    "git clone --depth 1 https://github.com/ds2-lab/LambdaFS, and set ndb_sql_scripts_dir to its "
+    "folder aws-setup/sql_scripts"
+)
+"""How to get HopsFS's and λFS's SQL scripts; what that folder lacks is in the same repository's
+hops-metadata-dal-impl-ndb/schema."""
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
 
 
@@ -57,7 +64,8 @@ class Software(Section):
     """SharedGlobalMemory of each data node; if omitted, a 256th of the instance type's memory."""
 
     ndb_sql_scripts_dir: LocalPath | None = Field(default=None, examples=["./sql"])
-    """Folder with the SQL scripts of HopsFS and λFS; required for the tables and for formatting."""
+    """Folder with the SQL scripts of HopsFS and λFS: aws-setup/sql_scripts of
+    https://github.com/ds2-lab/LambdaFS. Without it there are no tables, and λFS does not work."""
 
     ndb_database: Identifier | None = Field(default=None, examples=["vanilla_hopsfs"])
     """Database of HopsFS and λFS in MySQL NDB; if omitted, that of the λFS client's image."""

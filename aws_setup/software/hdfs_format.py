@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import format_log_path
+from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.engine.private_files import open_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wording import count_of
@@ -106,7 +107,9 @@ class FormatFileSystem(Step):
             raise SetupError(
                 f"{self.name}: there is no table hdfs_inodes in {database}",
                 "the tables must exist before the file system is formatted",
-                "set ndb_sql_scripts_dir and populate_mysql_ndb_tables: True",
+                "set populate_mysql_ndb_tables: True"
+                if ctx.config.ndb_sql_scripts_dir
+                else SQL_SCRIPTS,
             )
         return self._format(ctx, root)
 

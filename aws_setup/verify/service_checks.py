@@ -7,6 +7,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.engine.wording import count_of
 from aws_setup.software.clients.desired import LAMBDA_FS
@@ -208,7 +209,9 @@ def check_tables(chain: Chain) -> str:
         raise Broken(
             f"{len(missing)} of {count_of(len(needed), 'table does', 'tables do')} not exist in "
             f"{chain.settings.login.database} ({missing[0]})",
-            f"set ndb_sql_scripts_dir and populate_mysql_ndb_tables: True, and {CREATE}",
+            f"set populate_mysql_ndb_tables: True, and {CREATE}"
+            if chain.ctx.config.ndb_sql_scripts_dir
+            else f"{SQL_SCRIPTS}, and {CREATE}",
         )
     return f"{count_of(len(needed), 'table')} in {chain.settings.login.database}"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.config.regular_files import read_file
+from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import (
@@ -76,7 +77,7 @@ def load(folder: str) -> list[SqlScript]:
         raise Refused(
             f"ndb_sql_scripts_dir: the folder {root} does not exist",
             "HopsFS's and λFS's SQL scripts are read from it",
-            "set it to the folder that contains schema.sql, or remove the key",
+            SQL_SCRIPTS,
         )
     names = [*([CREATE_USER] if (root / CREATE_USER).exists() else []), *ORDER]
     problems, scripts = [], []
@@ -87,7 +88,9 @@ def load(folder: str) -> list[SqlScript]:
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
             problems.append(
-                Problem(f"{root / name} cannot be read", why, "add the script to the folder")
+                Problem(
+                    f"{root / name} cannot be read", why, f"add it to the folder ({SQL_SCRIPTS})"
+                )
             )
             continue
         scripts.append(SqlScript(root / name, tuple(split(text))))
