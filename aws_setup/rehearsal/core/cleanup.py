@@ -22,7 +22,11 @@ class Cleanup:
         """Create the folder, which is kept with `keep`, and start the reaper."""
         self.folder = Path(tempfile.mkdtemp(prefix="lambda-fs-rehearsal-")).resolve()
         command = [sys.executable, "-I", reaper.__file__, *([] if keep else [str(self.folder)])]
-        self._reaper = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1)
+        # In a session of its own: a signal to the whole process group, as of Ctrl-C, may come
+        # before the reaper can ignore it, and SIGKILL cannot be ignored.
+        self._reaper = subprocess.Popen(
+            command, stdin=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
+        )
 
     def __enter__(self) -> Cleanup:
         return self

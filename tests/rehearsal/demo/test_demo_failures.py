@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +162,15 @@ def test_a_signal_to_the_demo_ends_the_script_too(tmp_path: Path, number: int, m
 
 
 @linux
-def test_kill_9_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["process", "process group"])
+def test_kill_9_leaves_no_process_and_no_folder(
+    tmp_path: Path, kill: Callable[[int, int], None]
+) -> None:
     with started(tmp_path / "tmp", "--speed", "200") as run:
         run.until("ssh: created")
         folder = next(run.tmp.iterdir())
         assert (folder / "machines").is_dir()
-        run.process.kill()
+        kill(run.process.pid, signal.SIGKILL)
         run.rest()
         assert run.gone(within=60), run.alive()
 
