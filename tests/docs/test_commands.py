@@ -38,6 +38,7 @@ ELSEWHERE: Mapping[str, str] = {
     "python3": "installs into an environment; .ci/run does the same",
     "pip": "installs into an environment; .ci/run does the same, and a test compares them",
     ".": "activates an environment",
+    "git": "from GitHub, where no test goes",
     "chmod": "of a key file that was just downloaded",
     "pytest": "runs the tests",
     "cd": "on a VM",

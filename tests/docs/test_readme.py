@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from click import Command
 from click.testing import CliRunner
 
 import configure_eks_cluster
 import create_aws_infrastructure
+import whisk_helper
 from aws_setup.cli.app import script_command
 from aws_setup.cli.script import Script
 from aws_setup.config import Config
@@ -25,11 +27,22 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", [create_aws_infrastructure.SCRIPT, configure_eks_cluster.SCRIPT])
-def test_the_documentation_shows_the_help(script: Script) -> None:
-    command = script_command(script, folder=ROOT)
+def command_of(script: Script) -> tuple[str, Command]:
+    """Return a script's file name and its command."""
+    return script.name, script_command(script, folder=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        command_of(create_aws_infrastructure.SCRIPT),
+        command_of(configure_eks_cluster.SCRIPT),
+        ("whisk_helper.py", whisk_helper.main),
+    ],
+)
+def test_the_documentation_shows_the_help(name: str, command: Command) -> None:
     shown = CliRunner().invoke(command, ["--help"], terminal_width=80).stdout
-    begin = f"<!-- help of {script.name} -->\n```\n"
+    begin = f"<!-- help of {name} -->\n```\n"
     block = COMMANDS.split(begin)[1].split("```\n<!-- end of help -->")[0]
     assert block == shown
     assert max(map(len, shown.splitlines())) <= 80

@@ -274,7 +274,7 @@ def others(plan: Plan, results: Path) -> int:
 
 
 def hostile(plan: Plan, results: Path) -> int:
-    """Run commands in hostile worlds: a full disk, a wrong clock, no home, and so on."""
+    """Run commands in hostile environments: a full disk, a wrong clock, no home, and so on."""
     done, failures = _done(results), 0
     with open_world() as made:
         from tests.trust.hostile import CASES, run_cases

@@ -1,4 +1,4 @@
-"""Hostile worlds: each is disturbed for one run, which ends well or says why not.
+"""Hostile environments: each is disturbed for one run, which ends well or says why not.
 
 The next run, in a world that is whole again, ends as one that was never disturbed.
 """

@@ -23,7 +23,7 @@ SHOWN = {
     "cliffs": "writes, killed or failing at each",
     "pairs": "two commands at once, by seed",
     "others": "other people's resources",
-    "hostile": "hostile worlds",
+    "hostile": "hostile environments",
     "permissions": "permissions, one missing",
     "fuzz": "damaged inputs",
 }
@@ -187,10 +187,13 @@ def summary(results: Sequence[Result]) -> str:
 def line(results: Sequence[Result]) -> str:
     """Return all results in a sentence and a table, for the README."""
     tried = [result for result in results if result.reached and result.group != "fuzz"]
-    head = f"In tests {_share(tried)} disturbed runs [ended well](docs/trust.md)"
+    head = (
+        f"In tests a deployment recovered from {_share(tried)} disturbances on the emulated cloud: "
+        "the same command\ncompleted it, or the error named the cause ([how](docs/trust.md))"
+    )
     rest = "Not all writes of all commands were tried: [of how many](docs/trust.md#results)."
     partial = any(len(rows) < rows[0].of for rows in _by_command(results))
-    shown = f"{head}, on the emulated cloud:\n\n{summary(results)}"
+    shown = f"{head}:\n\n{summary(results)}"
     return f"{shown}\n\n{rest}" if partial else shown
 
 

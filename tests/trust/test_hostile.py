@@ -1,4 +1,4 @@
-"""A sample of hostile worlds; `python -m tests.trust --hostile` tries all of them."""
+"""A sample of hostile environments; `python -m tests.trust --hostile` tries all of them."""
 
 from __future__ import annotations
 

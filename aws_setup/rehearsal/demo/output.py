@@ -18,7 +18,7 @@ from aws_setup.rehearsal.demo.scenario import DemoStep
 from aws_setup.report.timeline import critical_path, text_timeline, worth_drawing
 
 ESTIMATE_NOTE = """\
-Waits for AWS take its published medians; work on machines, helm and polling
+Waits for AWS take its measured medians; work on machines, helm and polling
 take the time measured here; uploading a real NameNode jar takes longer.
 Prices: on demand, us-east-1, without traffic and taxes."""
 
