@@ -73,7 +73,7 @@ READINESS = (
     "client to ZooKeeper",
     "client to NDB manager",
     "client to followers",
-    "database login",
+    "file system",
     "NameNode actions",
 )
 """The checks with which every run ends, with those that they need: whether λFS can be used."""

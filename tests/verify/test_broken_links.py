@@ -25,7 +25,7 @@ from aws_setup.software.clients import desired
 from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.hadoop_xml import HadoopXml
 from tests.support.machines import needs_machines
-from tests.verify.breaks import SERVICES
+from tests.verify.breaks import SERVICES, not_formatted
 from tests.verify.link_breaks import (
     Break,
     Story,
@@ -176,6 +176,14 @@ def test_a_run_ends_with_ready(story: Story) -> None:
     last = printed.splitlines()[-1]
     assert last.startswith("λFS is ready: 20 NameNodes at https://127.0.0.2:"), "the internal one"
     assert "Next:" not in printed
+
+
+def test_a_run_ends_with_what_is_missing_where_there_is_no_file_system(story: Story) -> None:
+    """As without ndb_sql_scripts_dir: the connections all work, and λFS does not."""
+    with not_formatted(story):
+        printed = story.run("configure_eks_cluster.py", "configure", "--yes")
+    assert "λFS is not ready: file system: the file system is not formatted" in printed
+    assert "  Fix: set format_filesystem: True, and run" in printed
 
 
 def test_whisk_helper_brings_the_client_to_its_number_and_continues_after_a_failure(

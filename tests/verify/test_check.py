@@ -84,7 +84,7 @@ def test_quick_leaves_out_what_starts_containers() -> None:
     assert len(left) == 9
 
 
-def test_every_run_ends_with_the_connections_of_the_client_only() -> None:
+def test_every_run_ends_with_the_connections_of_the_client_and_its_file_system() -> None:
     names = [check.name for check in select(CHECKS, names=READINESS)]
     assert names == [
         "client",
@@ -94,6 +94,8 @@ def test_every_run_ends_with_the_connections_of_the_client_only() -> None:
         "client to mysqld",
         "client to followers",
         "database login",
+        "tables",
+        "file system",
         "client to OpenWhisk",
         "NameNode actions",
     ]
