@@ -14,7 +14,7 @@ from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
 from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.download import BoundedFile, end_prefetch_quietly, open_sftp
-from aws_setup.ssh.errors import ConnectionLost, RemoteError
+from aws_setup.ssh.errors import ConnectionLost, ConnectStage, RemoteError, Unreachable
 from aws_setup.ssh.exchange import (
     CommandResult,
     CommandTimeout,
@@ -63,7 +63,9 @@ class Machine:
         self.clock = clock
         self._connect, self._on_change = connect, on_change
         self._transport: paramiko.Transport | None = None
-        self._lock = threading.Lock()
+        self._closed = False
+        # The one is held for minutes, while a machine boots; the other one never for long.
+        self._connecting, self._lock = threading.Lock(), threading.Lock()
         self._sessions = threading.BoundedSemaphore(SESSIONS)
 
     def __str__(self) -> str:
@@ -74,10 +76,32 @@ class Machine:
 
         After a lost connection the machine may be rebooting: this waits until it answers again.
         """
-        with self._lock:
-            if self._transport is None or not self._transport.is_active():
-                self._transport = self._connect(self, self._transport is not None)
-            return self._transport
+        with self._connecting:
+            with self._lock:
+                before, self._closed = self._transport, False
+            if before and before.is_active():
+                return before
+            transport = self._connect(self, before is not None)
+            with self._lock:
+                if not self._closed:
+                    self._transport = transport
+                    return transport
+        transport.close()
+        raise self._unwanted()
+
+    def check_wanted(self) -> None:
+        """Raise Unreachable where the machine was closed since the present `connect` began."""
+        if self._closed:
+            raise self._unwanted()
+
+    def _unwanted(self) -> Unreachable:
+        return Unreachable(
+            self.name,
+            ConnectStage.ROUTE,
+            "its connection was closed meanwhile",
+            "run the same command again: it resumes from here",
+            transient=False,
+        )
 
     @property
     def banner(self) -> str:
@@ -85,15 +109,19 @@ class Machine:
 
         It is that of the present connection; without one it is ''.
         """
-        said = self._transport.get_banner() if self._transport else None
+        transport = self._transport
+        said = transport.get_banner() if transport else None
         return shorten((said or b"").decode(errors="replace").strip(), BANNER_LIMIT)
 
     def close(self) -> None:
-        """Close the connection; the next use opens a new one."""
+        """Close the connection, and end a wait for one; the next use opens a new one.
+
+        It waits for no other thread, of which one may need what the caller holds.
+        """
         with self._lock:
-            if self._transport:
-                self._transport.close()
-            self._transport = None
+            transport, self._transport, self._closed = self._transport, None, True
+        if transport:
+            transport.close()
 
     def run(
         self,

@@ -87,7 +87,8 @@ class MachinePool:
             self._note_first_use,
             config.require_host_keys,
         )
-        self._lock = threading.Lock()
+        # Neither is held while another is waited for: a connection needs the settings.
+        self._lock, self._settings_lock = threading.Lock(), threading.Lock()
 
     def use(self, *, clock: Clock, console: Callable[[str], str | None] | None) -> None:
         """Use the clock and the console outputs of the run from now on."""
@@ -98,21 +99,21 @@ class MachinePool:
     ) -> Machine:
         """Return the machine with this id; its address may have changed after a stop."""
         with self._lock:
-            machine = self._machines.get(instance_id)
-            if machine is None or machine.address != address:
-                if machine:
-                    machine.close()
-                machine = Machine(
-                    instance_id,
-                    address,
-                    connect=self._connect,
-                    clock=self.clock,
-                    name=name,
-                    private_ip=private_ip,
-                    on_change=self._forget,
-                )
-                self._machines[instance_id] = machine
-            return machine
+            known = self._machines.get(instance_id)
+            if known and known.address == address:
+                return known
+            machine = self._machines[instance_id] = Machine(
+                instance_id,
+                address,
+                connect=self._connect,
+                clock=self.clock,
+                name=name,
+                private_ip=private_ip,
+                on_change=self._forget,
+            )
+        if known:
+            known.close()
+        return machine
 
     def _forget(self) -> None:
         """Believe nothing that was read before: something is changed on a machine."""
@@ -120,10 +121,11 @@ class MachinePool:
         self._silent.forget()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and end every wait for one."""
         with self._lock:
-            for machine in self._machines.values():
-                machine.close()
+            machines = list(self._machines.values())
+        for machine in machines:
+            machine.close()
 
     def check(self) -> None:
         """Load key and OpenSSH configuration, so that errors and passphrase prompts come early."""
@@ -261,6 +263,7 @@ class MachinePool:
         return self._connect_once(machine)
 
     def _connect_once(self, machine: Machine) -> paramiko.Transport:
+        machine.check_wanted()
         self._silent.check(machine.id, now=self.clock.now())
         if not machine.address:
             raise Unreachable(
@@ -289,7 +292,7 @@ class MachinePool:
         """Return the OpenSSH configuration; reads it again when the file has changed since."""
         path = expanded(self.config.ssh_config_path)
         changed = path.stat().st_mtime_ns if path.exists() else 0
-        with self._lock:
+        with self._settings_lock:
             if self._cached_settings is None or self._cached_settings[0] != changed:
                 self._cached_settings = (changed, SshSettings(path))
             return self._cached_settings[1]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from aws_setup.errors import SetupError
+from aws_setup.errors import Interrupted, SetupError
 from aws_setup.ssh.exchange import closing_channel, until_it_ends
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _accept(
             channel = connect().open_channel(
                 "direct-tcpip", (host, port), peer[:2], timeout=CONNECT_TIMEOUT
             )
-        except (paramiko.SSHException, SetupError, EOFError, OSError):
+        except (paramiko.SSHException, SetupError, Interrupted, EOFError, OSError):
             local.close()
             continue
         threading.Thread(target=_relay, args=(local, channel), daemon=True).start()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from aws_setup.config import Config
@@ -16,7 +19,9 @@ from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms.inprocess_ssh import ConcurrencyGauge
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import steps
-from aws_setup.ssh.errors import RemoteError
+from aws_setup.ssh.connection import connect
+from aws_setup.ssh.errors import RemoteError, Unreachable
+from aws_setup.ssh.known_hosts import HostKey
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from aws_setup.tables import software as tables
@@ -135,3 +140,77 @@ def test_a_wait_says_what_a_machine_lacks(config: Config) -> None:
     with pytest.raises(SetupError, match="answers SSH: not within"):
         pool.wait_for_ssh([pool.machine("i-0", "")], deadline=5, note=notes.append)
     assert notes[0] == "i-0: cannot be reached yet (address)"
+
+
+class Waiting:
+    """A tunnel whose machine has gone, while a thread waits until it answers again."""
+
+    def __init__(self, vms: InProcessVmPool, config: Config) -> None:
+        vms.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
+        self.clock, self.polls = SystemClock(pace=0.1), threading.Semaphore(0)
+        self.pool = MachinePool(config, self.clock)
+        self.machine = self.pool.machine("i-0", public_ip(0))
+        transport = self.machine.connect()
+        vms.power_off("i-0")
+        for served in vms.transports:
+            served.close()
+        while transport.is_active():
+            time.sleep(0.01)
+
+    def ends_after(self, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
+        """Return whether a use of the tunnel ends, and `act`, which is called during the wait."""
+        known = self.pool.known_hosts
+        keys = known.keys
+
+        def counted(alias: str) -> list[HostKey]:
+            self.polls.release()
+            return keys(alias)
+
+        monkeypatch.setattr(known, "keys", counted)
+        acting = threading.Thread(target=act, daemon=True)
+        with (
+            self.machine.forward("10.0.4.113", 22) as port,
+            socket.create_connection(("127.0.0.1", port), timeout=30) as client,
+        ):
+            assert self.polls.acquire(timeout=60)
+            acting.start()
+            acting.join(30)
+            return not acting.is_alive() and client.recv(1) == b""
+
+
+@pytest.mark.parametrize("end", ["close", "another address", "Ctrl-C"])
+def test_a_tunnel_that_waits_for_its_machine_does_not_keep_the_run_from_its_end(
+    vms: InProcessVmPool, config: Config, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", shown.append)
+    waiting = Waiting(vms, config)
+    acts: dict[str, Callable[[], object]] = {
+        "close": waiting.pool.close,
+        "another address": lambda: waiting.pool.machine("i-0", public_ip(1)),
+        "Ctrl-C": waiting.clock.stop,
+    }
+    assert waiting.ends_after(acts[end], monkeypatch)
+    assert not shown, "a traceback is on the screen"
+
+
+def test_a_connection_that_opens_while_its_machine_is_closed_is_not_kept(
+    vms: InProcessVmPool, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vms.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
+    pool = MachinePool(config)
+    machine = pool.machine("i-0", public_ip(0))
+    opened: list[paramiko.Transport] = []
+
+    def opening(*arguments: object, **options: object) -> paramiko.Transport:
+        opened.append(connect(*arguments, **options))  # type: ignore[arg-type] # as it was called
+        machine.close()
+        return opened[-1]
+
+    monkeypatch.setattr("aws_setup.ssh.pool.connect", opening)
+    with pytest.raises(Unreachable, match="closed meanwhile"):
+        machine.connect()
+    assert not opened[0].is_active()
+    monkeypatch.undo()
+    assert machine.run(["echo", "again"]).stdout == "again\n"
+    pool.close()
