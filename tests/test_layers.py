@@ -178,7 +178,7 @@ LOCKED_IN_PYTHON = re.compile(
 HANDING_OVER = {
     "engine/graph.py": "ThreadPoolExecutor",
     "ssh/pool.py": "ThreadPoolExecutor",
-    "ssh/machine.py": "threading.BoundedSemaphore",
+    "ssh/sessions.py": "threading.BoundedSemaphore",
     "kube/answers.py": "Future",
 }
 """Module -> what it may use all the same: pools to which another thread hands the jobs over, and

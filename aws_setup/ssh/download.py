@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aws_setup.engine.wait import Clock
+from aws_setup.ssh.errors import ConnectionLost, RemoteError, too_slow
 from aws_setup.ssh.exchange import CommandTimeout, until_it_ends
 
 if TYPE_CHECKING:
@@ -14,17 +17,66 @@ else:
     from aws_setup.ssh import library as paramiko
 
 
-def open_sftp(transport: paramiko.Transport, *, timeout: float) -> paramiko.SFTPClient:
-    """Return a client of the server's file system; no answer takes longer than `timeout` seconds.
+ANSWER_TIMEOUT = 20.0
+"""Seconds that an answer of SFTP may take."""
 
-    By itself paramiko waits for a channel for an hour, and for an answer for ever (5.1,
-    Transport.channel_timeout and BaseSFTP._read_all).
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a download may take: `limit` bytes, and `timeout` seconds by `clock`."""
+
+    clock: Clock
+    limit: int
+    timeout: float
+
+
+@contextlib.contextmanager
+def downloading(
+    channel: paramiko.Channel, path: str, *, machine: str, bounds: Bounds
+) -> Iterator[BoundedFile]:
+    """Open a file over SFTP; it is downloaded while it is read.
+
+    Args:
+        channel: a session in which nothing has been started.
+        path: the file on the machine.
+        machine: what errors call the machine.
+        bounds: the limits.
 
     Raises:
-        paramiko.SSHException: there is no such channel; EOFError and OSError: its end.
+        RemoteError: the file does not exist or is not readable, or the time is over.
+        ConnectionLost: the connection broke.
     """
-    channel = transport.open_session(timeout=timeout)
-    channel.settimeout(timeout)
+    file = _opened(channel, path, machine=machine)
+    shown = f"download {path}"
+    with file:
+        end_prefetch_quietly(file)
+        try:
+            file.prefetch(min(file.stat().st_size or 0, bounds.limit))
+            yield BoundedFile(cast(BinaryIO, file), bounds)
+        except CommandTimeout:
+            raise too_slow(machine, shown, timeout=bounds.timeout) from None
+        except (paramiko.SSHException, EOFError, TimeoutError):
+            raise ConnectionLost(machine, shown) from None
+
+
+def _opened(channel: paramiko.Channel, path: str, *, machine: str) -> paramiko.SFTPFile:
+    shown = f"open {path}"
+    try:
+        return _sftp(channel).open(path, "rb")
+    except (paramiko.SSHException, EOFError, TimeoutError):
+        raise ConnectionLost(machine, shown) from None
+    except OSError as error:
+        if channel.closed:
+            raise ConnectionLost(machine, shown) from None
+        raise RemoteError(machine, shown, code=1, output=str(error)) from None
+
+
+def _sftp(channel: paramiko.Channel) -> paramiko.SFTPClient:
+    """Return a client of the server's file system.
+
+    By itself paramiko waits for an answer for ever (5.1, BaseSFTP._read_all).
+    """
+    channel.settimeout(ANSWER_TIMEOUT)
     channel.invoke_subsystem("sftp")
     return paramiko.SFTPClient(channel)
 
@@ -32,9 +84,9 @@ def open_sftp(transport: paramiko.Transport, *, timeout: float) -> paramiko.SFTP
 class BoundedFile:
     """A file that is read over the network: at most so many bytes, and before a deadline."""
 
-    def __init__(self, file: BinaryIO, clock: Clock, *, limit: int, timeout: float) -> None:
-        self._file, self._clock, self._left = file, clock, limit
-        self._until = clock.now() + timeout
+    def __init__(self, file: BinaryIO, bounds: Bounds) -> None:
+        self._file, self._clock, self._left = file, bounds.clock, bounds.limit
+        self._until = self._clock.now() + bounds.timeout
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, by default all; b'' at the end, or behind `limit` bytes.

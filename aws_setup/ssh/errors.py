@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
+from aws_setup.engine.wait import format_duration
 from aws_setup.errors import Problem, SetupError
 
 SHOWN_LINES = 5
@@ -74,13 +75,33 @@ class RemoteError(SetupError):
     """A command on a machine failed: an exit code other than 0, or it exceeded its timeout."""
 
     def __init__(
-        self, machine: str, command: str, *, code: int, output: str, why: str = ""
+        self, machine: str, command: str, *, code: int, output: str, why: str = "", hint: str = ""
     ) -> None:
+        """Store what failed.
+
+        Args:
+            machine: its name.
+            command: what an error calls it.
+            code: its exit code; -1 without one.
+            output: what it has printed; its last lines are shown.
+            why: the cause where it is no exit code.
+            hint: the fix where `output` does not say it.
+        """
         self.command, self.code = command, code
         self.lines = last_lines(output, SHOWN_LINES)
+        printed = " | ".join(self.lines) or ("" if why else "it printed nothing")
         cause = why or f"exit code {code}"
-        shown_output = " | ".join(self.lines) or "it printed nothing"
-        super().__init__(f"{machine}: {command}", f"{cause}: {shown_output}", _fix(output))
+        super().__init__(
+            f"{machine}: {command}",
+            f"{cause}: {printed}" if printed else cause,
+            hint or _fix(output),
+        )
+
+
+def too_slow(machine: str, command: str, *, timeout: float, output: str = "") -> RemoteError:
+    """Return the error of a command or a download that exceeded its time limit, in seconds."""
+    why = f"it did not end within {format_duration(timeout)}"
+    return RemoteError(machine, command, code=-1, output=output, why=why)
 
 
 def why_ended(error: Exception) -> str:

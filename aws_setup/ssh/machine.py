@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.kept_output import KeptOutput
 from aws_setup.engine.safe_text import shorten
-from aws_setup.engine.wait import Clock, format_duration
+from aws_setup.engine.wait import Clock
 from aws_setup.engine.write_guard import before_write
 from aws_setup.ssh import files, port_forward
-from aws_setup.ssh.download import BoundedFile, end_prefetch_quietly, open_sftp
-from aws_setup.ssh.errors import ConnectionLost, ConnectStage, RemoteError, Unreachable
+from aws_setup.ssh.download import BoundedFile, Bounds, downloading
+from aws_setup.ssh.errors import ConnectionLost, ConnectStage, RemoteError, Unreachable, too_slow
 from aws_setup.ssh.exchange import (
     CommandResult,
     CommandTimeout,
@@ -25,17 +25,12 @@ from aws_setup.ssh.exchange import (
     label_of,
 )
 from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, PortState
+from aws_setup.ssh.sessions import CHANNEL_TIMEOUT, Sessions
 
 if TYPE_CHECKING:
     import paramiko
 else:
     from aws_setup.ssh import library as paramiko
-
-SESSIONS = 8
-"""Concurrent commands on one machine; sshd allows 10 (MaxSessions)."""
-
-_CHANNEL_TIMEOUT = 20.0
-"""Timeout of opening a channel, in seconds; longer than one keep-alive interval."""
 
 BANNER_LIMIT = 200
 """Characters that are shown of what a machine says before a login."""
@@ -66,7 +61,7 @@ class Machine:
         self._closed = False
         # The one is held for minutes, while a machine boots; the other one never for long.
         self._connecting, self._lock = threading.Lock(), threading.Lock()
-        self._sessions = threading.BoundedSemaphore(SESSIONS)
+        self._sessions = Sessions(str(self), self.connect, clock=clock)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.address or 'no address'})"
@@ -208,7 +203,7 @@ class Machine:
             RemoteError: the machine's sshd forbids such connections.
             ConnectionLost: the SSH connection was lost meanwhile.
         """
-        channel = self._open_port(host, port, timeout=_CHANNEL_TIMEOUT)
+        channel = self._open_port(host, port, timeout=CHANNEL_TIMEOUT)
         if channel is PortState.FORBIDDEN:
             why = "its sshd forbids TCP forwarding (AllowTcpForwarding in sshd_config)"
             raise RemoteError(str(self), f"query port {port}", code=1, output="", why=why)
@@ -276,31 +271,12 @@ class Machine:
             RemoteError: the file does not exist or is not readable, or the time is over.
             ConnectionLost: the connection broke.
         """
-        lost = ConnectionLost(str(self), f"open {path}")
-        try:
-            sftp = open_sftp(self.connect(), timeout=_CHANNEL_TIMEOUT)
-        except (paramiko.SSHException, EOFError, OSError):
-            raise lost from None
-        with closing_channel(sftp):
-            try:
-                file = sftp.open(path, "rb")
-            except (paramiko.SSHException, EOFError, TimeoutError):
-                raise lost from None
-            except OSError as error:
-                if (channel := sftp.get_channel()) is None or channel.closed:
-                    raise lost from None
-                raise RemoteError(str(self), f"open {path}", code=1, output=str(error)) from None
-            with file:
-                end_prefetch_quietly(file)
-                try:
-                    file.prefetch(min(file.stat().st_size or 0, limit))
-                    yield BoundedFile(
-                        cast(BinaryIO, file), self.clock, limit=limit, timeout=timeout
-                    )
-                except CommandTimeout:
-                    raise self._too_slow(f"download {path}", timeout) from None
-                except (paramiko.SSHException, EOFError, TimeoutError):
-                    raise ConnectionLost(str(self), f"download {path}") from None
+        bounds = Bounds(self.clock, limit, timeout)
+        with (
+            self._sessions.open(f"open {path}") as channel,
+            downloading(channel, path, machine=str(self), bounds=bounds) as file,
+        ):
+            yield file
 
     @contextlib.contextmanager
     def forward(self, host: str, port: int) -> Iterator[int]:
@@ -312,16 +288,14 @@ class Machine:
         self, line: str, shown: str, *, stdin: bytes, timeout: float, output: OutputListener | None
     ) -> CommandResult:
         before_write()
-        with self._sessions:
+        with self._sessions.open(shown) as channel:
             try:
-                channel = self._channel()
                 channel.settimeout(timeout)
                 # The callers quote what they put into a command.
                 channel.exec_command(line)  # nosec B601
             except (paramiko.SSHException, EOFError, OSError):
                 raise ConnectionLost(str(self), shown) from None
-            with closing_channel(channel):
-                return self._exchange(channel, shown, stdin=stdin, timeout=timeout, output=output)
+            return self._exchange(channel, shown, stdin=stdin, timeout=timeout, output=output)
 
     def _exchange(
         self,
@@ -337,7 +311,8 @@ class Machine:
         try:
             code = exchange.run(stdin, output or out.add, output or err.add)
         except CommandTimeout:
-            raise self._too_slow(shown, timeout, output=out.text() or err.text()) from None
+            output_so_far = out.text() or err.text()
+            raise too_slow(str(self), shown, timeout=timeout, output=output_so_far) from None
         except (paramiko.SSHException, EOFError):
             raise ConnectionLost(str(self), shown) from None
         transport = channel.get_transport()
@@ -348,16 +323,3 @@ class Machine:
             why = f"it printed {(out.dropped + err.dropped) // 1024} KB more than are read"
             raise RemoteError(str(self), shown, code=0, output=result.stdout, why=why)
         return result
-
-    def _too_slow(self, shown: str, timeout: float, *, output: str = "") -> RemoteError:
-        why = f"it did not end within {format_duration(timeout)}"
-        return RemoteError(str(self), shown, code=-1, output=output, why=why)
-
-    def _channel(self) -> paramiko.Channel:
-        """Return a channel; opens a new connection when the present one is broken."""
-        transport = self.connect()
-        try:
-            return transport.open_session(timeout=_CHANNEL_TIMEOUT)
-        except (paramiko.SSHException, EOFError, OSError):
-            transport.close()
-            return self.connect().open_session(timeout=_CHANNEL_TIMEOUT)

@@ -12,7 +12,7 @@ from paramiko import Channel, SSHException
 
 from aws_setup.engine.deadline import within
 from aws_setup.engine.kept_output import KeptOutput
-from aws_setup.ssh.download import BoundedFile
+from aws_setup.ssh.download import BoundedFile, Bounds
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
 from aws_setup.ssh.exchange import CommandTimeout, label_of
 from aws_setup.ssh.machine import Machine
@@ -205,7 +205,7 @@ def test_a_file_of_a_byte_a_second_ends_at_the_deadline(tmp_path: Path) -> None:
     path, clock, got = tmp_path / "x", RecordingClock(), b""
     path.write_bytes(b"x" * 1000)
     with path.open("rb") as source:
-        file = BoundedFile(source, clock, limit=1000, timeout=30)
+        file = BoundedFile(source, Bounds(clock, 1000, 30))
         with pytest.raises(CommandTimeout):
             while data := file.read(1):
                 got += data

@@ -219,7 +219,7 @@ def test_a_key_that_cannot_sign_ends_the_wait(
 def test_a_server_that_says_nothing_after_the_login_is_a_lost_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aws_setup.ssh.machine._CHANNEL_TIMEOUT", 0.5)
+    monkeypatch.setattr("aws_setup.ssh.download.ANSWER_TIMEOUT", 0.5)
     with (
         sshd([accept]) as port,
         machine(tmp_path, port) as (_, found),

@@ -6,8 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from aws_setup.engine.wait import SystemClock
@@ -138,17 +140,63 @@ def test_querying_a_closed_port_is_no_error(machine: Machine) -> None:
 
 
 def test_a_forbidden_tunnel_is_not_taken_for_a_closed_port(env: VmEnvironment) -> None:
-    settings = env.vm_pool.disk("i-1").path("/etc/ssh/sshd_config")
-    before = settings.read_text()
-    settings.write_text(before + "AllowTcpForwarding no\n")
-    env.vm_pool.reboot("i-1")
-    pool = env.pool()
-    machine = pool.machine("i-1", public_ip(1))
-    pool.wait_for_ssh([machine])
-    with pytest.raises(RemoteError, match="forbids TCP forwarding"):
+    with (
+        with_sshd_config(env, "AllowTcpForwarding no") as machine,
+        pytest.raises(RemoteError, match="forbids TCP forwarding"),
+    ):
         machine.query_port(23, b"hello")
-    settings.write_text(before)
-    env.vm_pool.reboot("i-1")
+
+
+def test_a_second_command_waits_where_sshd_allows_one_session(env: VmEnvironment) -> None:
+    """And does not end the connection, with which the first one would end."""
+    with with_sshd_config(env, "MaxSessions 1") as machine:
+        began = env.vm_pool.disk("i-1").path("/home/ubuntu/began")
+        first: list[str] = []
+        job = "touch began; while [ ! -e asked ]; do sleep 0.1; done; sleep 3; echo complete"
+        long = threading.Thread(target=lambda: first.append(machine.run(job).stdout))
+        long.start()
+        wait_for(began)
+        (began.parent / "asked").touch()
+        assert machine.run(["echo", "second"]).stdout == "second\n"
+        long.join()
+        assert first == ["complete\n"]
+        with machine.fetch("/home/ubuntu/began", limit=10) as file:
+            assert file.read() == b""
+
+
+def test_a_session_that_nothing_answers_ends_no_other_command(
+    env: VmEnvironment, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without another one a new connection is opened: the present one may have died silently."""
+    home = env.vm_pool.disk("i-0").path("/home/ubuntu")
+    first: list[str] = []
+    job = "touch running; while [ ! -e go ]; do sleep 0.1; done; echo complete"
+    long = threading.Thread(target=lambda: first.append(machine.run(job).stdout))
+    long.start()
+    wait_for(home / "running")
+    old = machine.connect()
+
+    def unanswered(**_: object) -> None:
+        raise paramiko.SSHException("Timeout opening channel.")
+
+    monkeypatch.setattr(old, "open_session", unanswered)
+    with pytest.raises(ConnectionLost, match="it was running: echo second"):
+        machine.run(["echo", "second"])
+    (home / "go").touch()
+    long.join()
+    assert first == ["complete\n"]
+    assert machine.run(["echo", "third"]).stdout == "third\n"
+    assert not old.is_active()
+
+
+def test_a_machine_without_sessions_names_the_setting(env: VmEnvironment) -> None:
+    """As one that is hardened to be a way to others only (sshd_config(5): MaxSessions 0)."""
+    with (
+        with_sshd_config(env, "MaxSessions 0") as machine,
+        pytest.raises(RemoteError, match=r"its sshd allows no further session$") as caught,
+    ):
+        machine.run(["true"])
+    assert "MaxSessions 10" in caught.value.problems[0].hint
 
 
 def test_ctrl_c_ends_the_wait_for_a_long_command(env: VmEnvironment) -> None:
@@ -197,10 +245,32 @@ def test_a_command_under_way_at_a_reboot_is_not_repeated_unless_repeatable(
         assert machine.read("/home/ubuntu/count") == "x\n" * runs
 
 
+@contextmanager
+def with_sshd_config(env: VmEnvironment, line: str) -> Iterator[Machine]:
+    """Yield a machine whose sshd has a further setting."""
+    settings = env.vm_pool.disk("i-1").path("/etc/ssh/sshd_config")
+    before = settings.read_text()
+    settings.write_text(f"{before}{line}\n")
+    env.vm_pool.reboot("i-1")
+    pool = env.pool()
+    machine = pool.machine("i-1", public_ip(1))
+    try:
+        pool.wait_for_ssh([machine])
+        yield machine
+    finally:
+        pool.close()
+        settings.write_text(before)
+        env.vm_pool.reboot("i-1")
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.02)
+
+
 def _when_exists(path: Path, act: Callable[[], None]) -> threading.Thread:
     def watch() -> None:
-        while not path.exists():
-            time.sleep(0.02)
+        wait_for(path)
         act()
 
     thread = threading.Thread(target=watch)
