@@ -31,6 +31,14 @@ CAPACITY_CODES = frozenset(
 
 TERMINATED_STATES = frozenset({"shutting-down", "terminated"})
 
+TOKEN_ENDED = "IdempotentInstanceTerminated"
+"""Error code for the client token of an instance that has been terminated.
+
+AWS lists the instance for about an hour, and knows its token for at least 24 hours more.
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html
+"""
+
 MAX_TOKEN_GENERATIONS = 50
 """Most replacements of one group's instances within the lifetime of a client token."""
 
@@ -91,8 +99,9 @@ def launch_instances(
 ) -> list[Item]:
     """Launch a machine and return it as RunInstances answers, as a list of one.
 
-    `terminated` is the number of terminated instances of its name. It is part of the token: for
-    the token of an instance that has been terminated since, AWS would answer with that again.
+    `terminated` is the number of terminated instances of its name. It is part of the token: the
+    token of an instance that has been terminated launches no other one. Where AWS lists that
+    instance no longer, it refuses its token or answers with it, and the next token is tried.
     Another run, before this one or beside it, sends the same token for the same machine.
 
     Raises:
@@ -110,6 +119,8 @@ def launch_instances(
         except ClientError as error:
             if not is_retryable(error):
                 ctx.launches.discard(token)
+            if error_code(error) == TOKEN_ENDED:
+                continue
             raise _translate_error(group, error) from error
         if not any(item["State"]["Name"] in TERMINATED_STATES for item in instances):
             return instances

@@ -14,6 +14,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission, Image
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
+from tests.support.clock import CallClock, advance_by_calls
 from tests.support.scripts import prepare, run, write_config
 from tests.support.users_vpc import users_vpc
 
@@ -295,6 +296,35 @@ def test_machines_that_were_all_terminated_by_hand_are_replaced(
         again = run(SCRIPT, folder, "--yes", "--json", "--only", "zookeeper")
         assert again.exit_code == 0, again.document["problems"]
         assert of_deployment(cloud, "lambda-fs")["instance", "zookeeper"] == 3
+
+
+def test_a_machine_whose_end_aws_lists_no_longer_is_replaced(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    only = ("--yes", "--json", "--only", "lambda-fs client")
+    assert run(SCRIPT, folder, *only).exit_code == 0
+    ec2 = client("ec2")
+    advance_by_calls(cloud, 5.0)
+    ended = []
+    for _ in range(2):
+        (machine,) = active(ec2)
+        ended.append(machine)
+        ec2.terminate_instances(InstanceIds=[machine])
+        assert isinstance(cloud.clock, CallClock)
+        cloud.clock.advance(2 * 3600)
+        ec2.describe_instances()
+        assert not ec2.describe_instances()["Reservations"], "AWS lists it for an hour"
+        again = run(SCRIPT, folder, *only)
+        assert again.exit_code == 0, again.document["problems"]
+    (machine,) = active(ec2)
+    assert machine not in ended
+
+
+def active(ec2: Any) -> list[str]:
+    """Return the ids of the instances that are not terminated."""
+    filters = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    groups = ec2.describe_instances(Filters=filters)["Reservations"]
+    return [machine["InstanceId"] for group in groups for machine in group["Instances"]]
 
 
 def tokens(cloud: RehearsalCloud, *, since: int) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from aws_setup.rehearsal.core.clock import ManualClock
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
 from tests.support.aws import IMAGE, client, network, refused, run, tagged
@@ -63,13 +64,20 @@ def test_same_token_same_answer(cloud: RehearsalCloud) -> None:
     assert run(ec2, net, ClientToken="twice")["InstanceId"] not in ids
 
 
-def test_a_token_is_kept_after_the_instance(cloud: RehearsalCloud) -> None:
-    # the same page: a token of a terminated instance answers with that instance
+def test_a_token_is_kept_after_the_instance(slow_cloud: RehearsalCloud) -> None:
+    # the same page; EC2 API reference, "Error codes": IdempotentInstanceTerminated
     ec2 = client("ec2")
     net = network(ec2)
     instance_id = run(ec2, net, ClientToken="once")["InstanceId"]
     ec2.terminate_instances(InstanceIds=[instance_id])
     assert run(ec2, net, ClientToken="once")["InstanceId"] == instance_id
+    assert isinstance(slow_cloud.clock, ManualClock)
+    for seconds in (300, 2 * 3600):
+        slow_cloud.clock.advance(seconds)
+        with pytest.raises(ClientError, match="IdempotentInstanceTerminated"):
+            run(ec2, net, ClientToken="once")
+    assert not ec2.describe_instances()["Reservations"]
+    assert run(ec2, net, ClientToken="twice")["InstanceId"] != instance_id
 
 
 def test_tokens_of_the_network(cloud: RehearsalCloud) -> None:

@@ -15,9 +15,11 @@ from aws_setup.rehearsal.aws.ec2 import describe
 from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
 from aws_setup.rehearsal.aws.ec2.launch import (
     CheckedLaunch,
+    LaunchTokens,
     check_run_instances,
     is_spot,
     private_address,
+    refuse_ended_token,
     requested_interfaces,
 )
 from aws_setup.rehearsal.aws.ec2.lookup import draw_addresses, ec2_backend, tags_for
@@ -84,7 +86,10 @@ def _run(cloud: CloudApi, call: Call) -> dict[str, Any]:
     draw_addresses(cloud, ec2, launch.subnet, launch.count)
     created = cloud.ask_action(call, "RunInstances", **_request(launch))
     ids = [item["InstanceId"] for item in created["Instances"]]
-    for instance in ec2.get_multi_instances_by_id(ids):
+    instances = ec2.get_multi_instances_by_id(ids)
+    if token := launch.params.get("ClientToken"):
+        cloud.store_of(LaunchTokens)[call.region, token] = list(instances)
+    for instance in instances:
         _complete_instance(instance, launch)
         cloud.schedule("instance running", _launch_instances(cloud, ec2, instance))
     return describe.describe_reservation(ec2, ec2.reservations[created["ReservationId"]])
@@ -292,6 +297,8 @@ def _check_ids(cloud: CloudApi, call: Call) -> None:
         message = f"The instance ID '{names}' does not exist"
         raise AwsError("InvalidInstanceID.NotFound", message)
 
+
+check_call = refuse_ended_token
 
 INSTANCE_ANSWERS = {
     ("ec2", "RunInstances"): _run,

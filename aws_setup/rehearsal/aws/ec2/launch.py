@@ -27,6 +27,25 @@ USER_DATA_LIMIT = 16 * 1024
 TAGGABLE = {"instance", "volume", "network-interface", "spot-instances-request", "elastic-gpu"}
 
 
+class LaunchTokens(dict[tuple[str, str], list[Any]]):
+    """The instances of each region and client token; AWS keeps it when it lists them no more."""
+
+
+def refuse_ended_token(cloud: CloudApi, call: Call) -> None:
+    """Reject the client token of instances that have been terminated.
+
+    EC2 API reference, "Error codes": IdempotentInstanceTerminated. A token is valid for at least 24
+    hours after the termination ("Ensuring idempotency"); this cloud keeps it for ever.
+    """
+    if call.key != ("ec2", "RunInstances") or call.params.get("DryRun"):
+        return
+    token = str(call.params.get("ClientToken", ""))
+    launched = cloud.store_of(LaunchTokens).get((call.region, token), [])
+    if launched and all(instance.state == "terminated" for instance in launched):
+        message = f"The instances of the client token '{token}' have been terminated."
+        raise AwsError("IdempotentInstanceTerminated", message)
+
+
 @dataclass(frozen=True)
 class CheckedLaunch:
     """A launch that passed all checks."""
