@@ -37,7 +37,21 @@ from aws_setup.infrastructure.eks_cluster import write_eks_tags
 SELF_MANAGED = "self-managed"
 """Key of the drift of an add-on that is installed, but not managed by EKS."""
 
-FAILED = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
+UPDATE_AGAIN = "update again"
+"""Key of the drift of an add-on whose update failed: EKS accepts another one.
+
+https://github.com/aws-controllers-k8s/eks-controller/pull/166
+"""
+
+RE_CREATED = ("CREATE_FAILED", "DELETE_FAILED", "DELETING")
+"""States in which `configure` deletes an add-on, which EKS may have begun, and creates it again."""
+
+FAILED = {
+    "CREATE_FAILED": "run configure again: it re-creates the add-on",
+    "UPDATE_FAILED": "run configure again: it updates the add-on again",
+    "DELETE_FAILED": "run configure again: it deletes the add-on and re-creates it",
+}
+"""States that EKS does not leave by itself, and what the next run does about them."""
 
 
 def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:
@@ -104,11 +118,13 @@ class Addon(Tagged, Step):
         return [TaggedItem(found.facts["arn"], found.facts["tags"], wanted, write)]
 
     def _drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
-        if addon["status"] in ("CREATE_FAILED", "DELETING"):
+        if addon["status"] in RE_CREATED:
             return (Drift("status", _state(addon), "ACTIVE", key=DriftKey.STATUS, replaces=addon),)
         role = ctx.found.get(self.spec.role.name) if self.spec.role else None
         has = addon.get("serviceAccountRoleArn", "")
         drift = []
+        if addon["status"] == "UPDATE_FAILED":
+            drift.append(Drift("status", _state(addon), "ACTIVE", key=UPDATE_AGAIN))
         if role and has != role.id:
             drift.append(Drift("role", has or "none", role.id))
         version = self._version(ctx)
@@ -159,9 +175,10 @@ class Addon(Tagged, Step):
         return self._found(ctx, addon)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set role and version; an add-on whose creation failed is deleted and re-created.
+        """Set role and version; an add-on whose creation or deletion failed is re-created.
 
-        Its configuration values, which are the user's, stay.
+        After an update that failed the same request repeats it. The configuration values, which
+        are the user's, stay.
         """
         keys = {drift.key for drift in found.drift}
         if SELF_MANAGED in keys:
@@ -197,7 +214,7 @@ class Addon(Tagged, Step):
                 raise SetupError(
                     f"{self.name} is {addon['status']}",
                     _reasons(addon) or "EKS gives no reason",
-                    fix_then(_reasons(addon), "run configure again to re-create the add-on"),
+                    fix_then(_reasons(addon), FAILED[addon["status"]]),
                 )
             if _is_ready(addon):
                 return self._found(ctx, addon)

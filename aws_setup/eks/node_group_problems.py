@@ -21,16 +21,29 @@ HINT_RERUN = "run the same command again"
 
 RECREATE = "run configure again: it re-creates the node group"
 
+RE_CREATED = ("CREATE_FAILED", "DELETE_FAILED", "DELETING")
+"""States in which `configure` deletes a node group, which EKS may have begun, and creates it again.
+
+A deletion that failed may be asked for again: https://github.com/eksctl-io/eksctl/issues/4203
+"""
+
 
 def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
-    """Return why a node group failed, with the fix for that cause."""
-    why = reasons_of(group)
-    again = HINT_RERUN if group["status"] == "DEGRADED" else RECREATE
+    """Return why a node group failed, with the fix for that cause in its state."""
+    why, status = reasons_of(group), str(group["status"])
+    again = RECREATE if status in RE_CREATED else HINT_RERUN
+    lacks = _lacks_capacity(why)
     return SetupError(
-        f"the node group is {group['status']}",
+        f"the node group is {status}",
         why or "EKS gives no reason",
-        capacity_hint(nodes) if _lacks_capacity(why) else fix_then(why, again),
+        capacity_hint(nodes, status) if lacks else fix_then(why, again),
     )
+
+
+def pending_hint(nodes: NodeGroupSpec, group: Item) -> str:
+    """Return what helps when a node group is not ACTIVE in time; '' without a known cause."""
+    why = reasons_of(group)
+    return capacity_hint(nodes, str(group["status"])) if _lacks_capacity(why) else known_fix(why)
 
 
 def subnets_without_capacity(found: Found) -> Collection[str]:
@@ -45,9 +58,18 @@ def _lacks_capacity(why: str) -> bool:
     return any(code in why for code in CAPACITY) or known_fix(why) == NO_CAPACITY.hint
 
 
-def capacity_hint(nodes: NodeGroupSpec) -> str:
-    """Return what helps where AWS has no machines; the network keeps its zones."""
+def capacity_hint(nodes: NodeGroupSpec, status: str) -> str:
+    """Return what helps where AWS has no machines; the network keeps its zones.
+
+    Another type is a conflict of a node group that EKS has not given up: it goes on trying.
+    """
     other = f"set another openwhisk_{nodes.role}_instance_type"
+    if status == "CREATING":
+        given_up = "when EKS has given up, after about half an hour, it re-creates the node group"
+        return f"{HINT_RERUN}: it waits on; {given_up}, also with another type ({other})"
+    if status not in RE_CREATED:
+        waits = f"{HINT_RERUN} later: EKS launches them when there are some"
+        return f"{waits}; or {other}, then {_created_again(nodes)}"
     if nodes.count > 1:
         return f"{other}, and {RECREATE}"
     return f"{RECREATE}, in another zone unless volumes are in this one; or {other} before"

@@ -24,9 +24,10 @@ from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.node_group_problems import (
     HINT_RERUN,
-    capacity_hint,
+    RE_CREATED,
     conflicts,
     failure_of,
+    pending_hint,
     reasons_of,
     subnets_without_capacity,
 )
@@ -106,7 +107,7 @@ class NodeGroup(Tagged, Step):
             owner = tag_of(group, DEPLOYMENT_TAG) or "none"
             fix = f"delete the node group {group['nodegroupName']} in the EKS console"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
-        if group["status"] in ("CREATE_FAILED", "DELETING"):
+        if group["status"] in RE_CREATED:
             state = f"{group['status']} {reasons_of(group)}".strip()
             return (Drift("status", state, "ACTIVE", key=DriftKey.STATUS, replaces=group),)
         paused = paused_drift([group])
@@ -191,8 +192,8 @@ class NodeGroup(Tagged, Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Set size and labels, then the template's version: EKS accepts one update at a time.
 
-        A node group whose creation failed, or with another capacity type, is deleted and
-        re-created.
+        A node group whose creation or deletion failed, or with another capacity type, is deleted
+        and re-created.
         """
         keys = {drift.key for drift in found.drift}
         if keys & {DriftKey.STATUS, CAPACITY_TYPE}:
@@ -258,7 +259,9 @@ class NodeGroup(Tagged, Step):
             if group["status"] == "DEGRADED" and next(degraded) >= DEGRADED_LOOKS:
                 raise failure_of(self.nodes, group)
             state = f"{group['status']}: {reasons}" if reasons else str(group["status"])
-            return self._found(ctx, group) if group["status"] == "ACTIVE" else Pending(state)
+            if group["status"] == "ACTIVE":
+                return self._found(ctx, group)
+            return Pending(state, pending_hint(self.nodes, group))
 
         return ctx.wait_until(
             f"{self.name} become ACTIVE",
@@ -267,7 +270,6 @@ class NodeGroup(Tagged, Step):
             pause=6,
             usual=MEDIANS["node group active"],
             since=found.since,
-            hint=capacity_hint(self.nodes),
         )
 
     def delete(self, ctx: Context, found: Found) -> None:

@@ -22,6 +22,7 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list
 from aws_setup.eks.node_launch_template import every_node_group
+from aws_setup.errors import Problem
 from aws_setup.infrastructure.vm_groups import CLIENTS, vm_groups
 
 Write = Callable[[Context, Sequence[Item], dict[str, str]], None]
@@ -138,7 +139,9 @@ def _node_groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
         item = items.get(spec.group)
         if item is None or tag_of(item, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             continue
-        if item["status"] not in ("DELETING", "DELETE_FAILED"):
+        if item["status"] == "DELETE_FAILED":
+            ctx.warn(_not_deleted(spec.group))
+        if item["status"] != "DELETING":
             parameters = {
                 "ClusterName": ctx.config.eks_cluster_name,
                 "NodegroupName": spec.group,
@@ -146,6 +149,16 @@ def _node_groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
             }
             target = Target(spec.group, "eks:updateNodegroupConfig", parameters)
             yield Stoppable(target, (item,), _write_node_group)
+
+
+def _not_deleted(group: str) -> Problem:
+    """Return the warning of a node group that EKS changes no more, while its nodes may run."""
+    return Problem(
+        f"the deadline may not stop the node group {group}",
+        "its deletion failed (DELETE_FAILED), so that EKS may refuse to change its size; its nodes "
+        "may still run, and cost money",
+        "run `python configure_eks_cluster.py`, which re-creates it, or destroy",
+    )
 
 
 def _write_vms(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:

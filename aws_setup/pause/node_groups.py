@@ -21,9 +21,9 @@ from aws_setup.aws.paused import (
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
-from aws_setup.eks.node_group_problems import failure_of
+from aws_setup.eks.node_group_problems import RE_CREATED, failure_of
 from aws_setup.eks.node_groups import describe, group_facts
-from aws_setup.eks.node_launch_template import NodeGroupSpec
+from aws_setup.eks.node_launch_template import NodeGroupSpec, every_node_group
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
@@ -68,6 +68,8 @@ class _SizedNodeGroup(Step):
 
         def probe() -> Found | Pending:
             group = _described(ctx, self.name)
+            if group["status"] in RE_CREATED:
+                raise failure_of(self.nodes, group)
             if group["status"] not in ("ACTIVE", "DEGRADED"):
                 return Pending(str(group["status"]))
             desired = group["scalingConfig"]["desiredSize"]
@@ -162,8 +164,8 @@ def resize(ctx: Context, name: str, sizes: GroupSizes) -> None:
 
     def request() -> bool | Pending:
         group = _described(ctx, name)
-        if group["status"] in ("CREATE_FAILED", "DELETE_FAILED", "DELETING"):
-            raise failure_of(_spec(group), group)
+        if group["status"] in RE_CREATED:
+            raise failure_of(_spec(ctx, name), group)
         if group["scalingConfig"] == scaling:
             return True
         try:
@@ -181,6 +183,5 @@ def resize(ctx: Context, name: str, sizes: GroupSizes) -> None:
     )
 
 
-def _spec(group: Item) -> NodeGroupSpec:
-    kind = (group.get("instanceTypes") or [""])[0]
-    return NodeGroupSpec(group["nodegroupName"], "", kind, 0)
+def _spec(ctx: Context, name: str) -> NodeGroupSpec:
+    return next(spec for spec in every_node_group(ctx.config) if spec.group == name)

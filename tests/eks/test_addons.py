@@ -10,7 +10,7 @@ import pytest
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.eks import addons
 from aws_setup.eks.addon_specs import ADDONS
-from aws_setup.eks.addons import addon_step
+from aws_setup.eks.addons import UPDATE_AGAIN, addon_step
 from aws_setup.engine.step import DriftKey, Found
 
 SPECS = {spec.name: spec for spec in ADDONS}
@@ -60,7 +60,7 @@ def test_another_role_is_drift_and_unknown_before_the_role_exists(
     assert found.drift == ()
 
 
-@pytest.mark.parametrize("status", ["CREATE_FAILED", "DELETING"])
+@pytest.mark.parametrize("status", ["CREATE_FAILED", "DELETE_FAILED", "DELETING"])
 def test_an_add_on_to_re_create_has_the_drift_key_status(
     monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
@@ -71,6 +71,16 @@ def test_an_add_on_to_re_create_has_the_drift_key_status(
     assert found.drift[0].has == f"{status} AccessDenied: no permission"
     assert found.facts["notes"] == ["AccessDenied: no permission"]
     assert not found.ready
+
+
+def test_an_add_on_whose_update_failed_is_updated_with_all_that_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed = addon("UPDATE_FAILED", serviceAccountRoleArn="")
+    found = find(monkeypatch, failed, context())
+    assert found is not None
+    assert [item.what for item in found.drift] == ["status", "role"]
+    assert [item.key for item in found.drift] == [UPDATE_AGAIN, DriftKey.OTHER]
 
 
 @pytest.mark.parametrize("tags", [{}, {DEPLOYMENT_TAG: "other"}])

@@ -12,7 +12,7 @@ from aws_setup.config import Config
 from aws_setup.eks.active_cluster import endpoint_problem
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.addons import addon_step
-from aws_setup.eks.node_group_problems import failure_of
+from aws_setup.eks.node_group_problems import capacity_hint, failure_of
 from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup
 from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
 from aws_setup.eks.node_subnets import node_subnets
@@ -62,6 +62,7 @@ def group(**more: Any) -> dict[str, Any]:
         ({"labels": {}}, ["labels"], [CONFIG]),
         ({"launchTemplate": {"version": "1"}}, ["template version"], [VERSION]),
         ({"status": "CREATE_FAILED"}, ["status"], [DriftKey.STATUS]),
+        ({"status": "DELETE_FAILED"}, ["status"], [DriftKey.STATUS]),
         ({"status": "DELETING"}, ["status"], [DriftKey.STATUS]),
     ],
 )
@@ -118,6 +119,21 @@ def test_the_fix_of_a_failed_group_depends_on_the_reason(code: str, part: str) -
     assert problem.what == "the node group is CREATE_FAILED"
     assert problem.why == f"{code}: the reason"
     assert part in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "parts"),
+    [
+        ("CREATE_FAILED", ["re-creates the node group", "openwhisk_core_instance_type"]),
+        ("DELETE_FAILED", ["re-creates the node group", "openwhisk_core_instance_type"]),
+        ("CREATING", ["waits on", "when EKS has given up", "openwhisk_core_instance_type"]),
+        ("DEGRADED", ["same command again later", "delete the node group core-nodes"]),
+    ],
+)
+def test_the_fix_for_a_lack_of_machines_is_true_in_the_state(status: str, parts: list[str]) -> None:
+    hint = capacity_hint(SPEC, status)
+    assert not [part for part in parts if part not in hint]
+    assert ("re-creates" in hint) == (status != "DEGRADED")
 
 
 def subnet(name: str, **more: Any) -> dict[str, Any]:

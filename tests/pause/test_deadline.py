@@ -16,6 +16,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.pause.deployment import (
+    CLUSTER,
     SCRIPT,
     SMALL,
     act,
@@ -237,6 +238,24 @@ def test_machines_that_are_made_later_are_covered(
     act(folder, "resume")
     group = shape()["groups"]["lambda_fs_clients_ags"]
     assert group[2] == 2
+
+
+def test_a_node_group_that_was_not_deleted_keeps_its_deadline(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    why = {"code": "PodEvictionFailure", "message": "a pod was not evicted"}
+    deployed.faults.add({"fault": "resource-failure", "kind": "nodegroup-deletion", **why})
+    client("eks").delete_nodegroup(clusterName=CLUSTER, nodegroupName="core-nodes")
+    pass_time(deployed, clock, 1)
+    before = schedules(deployed)
+    document = act(folder, "create")
+    assert schedules(deployed) == before, "its nodes still run"
+    warned = [one["what"] for one in document["warnings"]]
+    assert "the deadline may not stop the node group core-nodes" in warned
+    problems = act(folder, "pause", code=1)["problems"]
+    (problem,) = [one for one in problems if "core-nodes" in one["what"]]
+    assert "a pod was not evicted" in problem["why"]
+    assert "run configure again: it re-creates the node group" in problem["hint"]
 
 
 def test_a_schedule_that_was_disabled_by_hand_is_made_again(

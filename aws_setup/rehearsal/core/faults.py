@@ -81,12 +81,24 @@ class LaunchFailure(StrictModel):
 
 
 class ResourceFailure(StrictModel):
-    """Resources that AWS accepts and that fail while it makes them, with AWS's code and message."""
+    """Resources that fail after AWS has accepted the request, with AWS's code and message.
+
+    A kind alone fails while it is made; a cluster whose deletion fails is ACTIVE again.
+    """
 
     fault: Literal["resource-failure"]
-    kind: Literal["addon", "cluster", "nat-gateway"]
+    kind: Literal[
+        "addon",
+        "addon-update",
+        "addon-deletion",
+        "cluster",
+        "cluster-deletion",
+        "nat-gateway",
+        "nodegroup-deletion",
+    ]
     name: str = "*"
-    """Name of the add-on or cluster, `*` and `?` allowed; a NAT gateway's is its subnet's id."""
+    """Name of the add-on, cluster or node group, `*` and `?` allowed; of a NAT gateway it is its
+    subnet's id."""
     code: str = "InternalFailure"
     message: str = "injected by the rehearsal cloud"
     times: int = 0
@@ -240,7 +252,7 @@ class FaultRules:
         return None
 
     def resource_failure(self, kind: str, name: str) -> tuple[str, str] | None:
-        """Return code and message with which a new resource fails; None: it becomes usable."""
+        """Return code and message with which a resource fails; None: the request succeeds."""
         for rule in self.rules:
             if not (isinstance(rule, ResourceFailure) and rule.kind == kind):
                 continue

@@ -22,12 +22,18 @@ from aws_setup.rehearsal.aws.eks.store import (
     cluster_hooks,
     current_time,
     eks_arn,
+    issue_of,
     region_store,
     response_copy,
 )
 from aws_setup.rehearsal.core.types import Call, CloudApi
 
 SETTLED_STATES = ("ACTIVE", "DEGRADED")
+UPDATABLE_STATES = (*SETTLED_STATES, "UPDATE_FAILED")
+"""EKS accepts the update of an add-on whose update failed.
+
+https://github.com/aws-controllers-k8s/eks-controller/pull/166
+"""
 UNCHECKED_HEALTH: Document = {"status": "ACTIVE", "health": {}}
 """The state of an add-on between a change and the next health check."""
 
@@ -51,14 +57,18 @@ def create_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
             return
         failure = cloud.faults.resource_failure("addon", name)
         if failure:
-            issue = {"code": failure[0], "message": failure[1], "resourceIds": []}
-            document.update(status="CREATE_FAILED", health={"issues": [issue]})
+            document.update(_failed("CREATE_FAILED", failure))
         else:
             document.update(UNCHECKED_HEALTH)
             refresh_addons(cloud, cluster)
 
     cloud.schedule("addon active", finish)
     return {"addon": response_copy(document)}
+
+
+def _failed(status: str, failure: tuple[str, str]) -> Document:
+    """Return what an add-on shows of a creation, update or deletion that failed."""
+    return {"status": status, "health": {"issues": [issue_of(failure)]}}
 
 
 def _document(cloud: CloudApi, call: Call, cluster: Cluster, addon: AddonInfo) -> Document:
@@ -202,9 +212,10 @@ def list_addons(cloud: CloudApi, call: Call) -> dict[str, Any]:
 def update_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer UpdateAddon: another version, role or configuration."""
     cluster, document = _find_addon(cloud, call)
-    if document["status"] not in SETTLED_STATES:
+    if document["status"] not in UPDATABLE_STATES:
         raise responses.in_use(
-            f"Addon {document['addonName']} is in state {document['status']}",
+            f"Addon {document['addonName']} cannot be updated as it is currently in "
+            f"{document['status']} state",
             clusterName=cluster.name,
             addonName=document["addonName"],
         )
@@ -214,8 +225,13 @@ def update_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
         cloud, cluster, "AddonUpdate", update_params, addon=document["addonName"]
     )
     document["status"] = "UPDATING"
+    failure = cloud.faults.resource_failure("addon-update", document["addonName"])
 
     def finish() -> None:
+        if failure:
+            document.update(_failed("UPDATE_FAILED", failure))
+            update.document["status"] = "Failed"
+            return
         document.update(changes, modifiedAt=current_time(cloud), **UNCHECKED_HEALTH)
         update.document["status"] = "Successful"
         refresh_addons(cloud, cluster)
@@ -244,6 +260,11 @@ def delete_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     cluster, document = _find_addon(cloud, call)
     if document["status"] != "DELETING":
         document["status"] = "DELETING"
+        failure = cloud.faults.resource_failure("addon-deletion", document["addonName"])
+        if failure:
+            failed = _failed("DELETE_FAILED", failure)
+            cloud.schedule("addon deleted", lambda: document.update(failed))
+            return {"addon": response_copy(document)}
         preserve = bool(call.params.get("preserve"))
         cloud.schedule("addon deleted", lambda: _remove_addon(cloud, cluster, document, preserve))
     return {"addon": response_copy(document)}

@@ -20,6 +20,7 @@ from aws_setup.rehearsal.aws.eks.store import (
     cluster_hooks,
     current_time,
     eks_arn,
+    issue_of,
     region_store,
     response_copy,
 )
@@ -195,7 +196,16 @@ def delete_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
         )
     if cluster.status != "DELETING":
         cluster.document["status"] = "DELETING"
-        cloud.schedule("cluster deleted", lambda: _remove_cluster(cloud, call, cluster))
+        failure = cloud.faults.resource_failure("cluster-deletion", cluster.name)
+        kept = {"status": "ACTIVE", "health": {"issues": [issue_of(failure)] if failure else []}}
+
+        def end() -> None:
+            if failure:
+                cluster.document.update(kept)
+            else:
+                _remove_cluster(cloud, call, cluster)
+
+        cloud.schedule("cluster deleted", end)
     return {"cluster": response_copy(cluster.document)}
 
 

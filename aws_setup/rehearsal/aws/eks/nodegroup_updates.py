@@ -10,6 +10,7 @@ from typing import Any
 
 from aws_setup.rehearsal.aws.eks import nodegroups, nodes, responses, updates
 from aws_setup.rehearsal.aws.eks import nodegroups as groupchecks
+from aws_setup.rehearsal.aws.eks.launch_templates import check_launch_template
 from aws_setup.rehearsal.aws.eks.store import (
     Cluster,
     Document,
@@ -146,7 +147,7 @@ def update_version(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 def _next_template(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
     """Return the new version of the group's launch template; empty for none."""
-    found = groupchecks.check_launch_template(cloud, call)
+    found = check_launch_template(cloud, call)
     current = group.document.get("launchTemplate", {})
     if found and found["LaunchTemplateId"] != current.get("id"):
         raise responses.invalid_parameter(

@@ -13,6 +13,7 @@ from typing import Any
 
 from aws_setup.rehearsal.aws import iam
 from aws_setup.rehearsal.aws.eks import addons, nodes, responses, validation
+from aws_setup.rehearsal.aws.eks.launch_templates import check_launch_template
 from aws_setup.rehearsal.aws.eks.responses import paginate
 from aws_setup.rehearsal.aws.eks.store import (
     Cluster,
@@ -21,6 +22,7 @@ from aws_setup.rehearsal.aws.eks.store import (
     call_ec2,
     current_time,
     eks_arn,
+    issue_of,
     region_store,
     response_copy,
 )
@@ -157,7 +159,7 @@ def _check_joined(
 
 def _failed(group: Nodegroup, code: str, error: AwsError) -> None:
     """Fail a group for an error of another service (API_Issue)."""
-    issue = {"code": code, "message": f"{error.message} ({error.code})", "resourceIds": []}
+    issue = issue_of((code, f"{error.message} ({error.code})"))
     group.document |= {"status": "CREATE_FAILED", "health": {"issues": [issue]}}
 
 
@@ -200,8 +202,13 @@ def delete_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
             clusterName=cluster.name,
         )
     if group.document["status"] != "DELETING":
-        group.document["status"] = "DELETING"
+        group.document |= {"status": "DELETING", "health": {"issues": []}}
         half = cloud.latencies["node group deleted"] / 2
+        name = str(group.document["nodegroupName"])
+        if failure := cloud.faults.resource_failure("nodegroup-deletion", name):
+            failed = {"status": "DELETE_FAILED", "health": {"issues": [issue_of(failure)]}}
+            cloud.clock.after(half, lambda: group.document.update(failed))
+            return {"nodegroup": response_copy(group.document)}
         cloud.clock.after(half, lambda: nodes.remove_group(cloud, call, group))
         cloud.schedule("node group deleted", lambda: _remove_nodegroup(cloud, call, cluster, group))
     return {"nodegroup": response_copy(group.document)}
@@ -294,55 +301,3 @@ def check_instance_types(cloud: CloudApi, call: Call, types: Sequence[str]) -> N
         raise responses.invalid_parameter(
             f"The following supplied instance types do not exist: {list(types)}"
         ) from error
-
-
-def check_launch_template(cloud: CloudApi, call: Call) -> Document:
-    """Return the launch template version of a request; empty without one.
-
-    EKS rejects what it sets itself: instance profile and subnets in the template, and disk size
-    and SSH access together with a template.
-    """
-    requested = call.params.get("launchTemplate")
-    if not requested:
-        return {}
-    for key in ("diskSize", "remoteAccess"):
-        if call.params.get(key):
-            raise responses.invalid_parameter(f"{key} cannot be used with a launch template")
-    found = _version(cloud, call, requested)
-    data = found["LaunchTemplateData"]
-    if data.get("IamInstanceProfile"):
-        raise responses.invalid_parameter("Launch template must not specify IamInstanceProfile")
-    if any(
-        network_interface.get("SubnetId") for network_interface in data.get("NetworkInterfaces", [])
-    ):
-        raise responses.invalid_parameter("Launch template must not specify a subnet")
-    if data.get("InstanceMarketOptions"):
-        # EKS user guide, "Launch template configuration basics": capacityType says it instead.
-        raise responses.invalid_parameter(
-            "Launch template must not specify InstanceMarketOptions: use capacityType"
-        )
-    if data.get("InstanceType") and call.params.get("instanceTypes"):
-        raise responses.invalid_parameter(
-            "Cannot specify instance types in launch template and API request"
-        )
-    return found
-
-
-def _version(cloud: CloudApi, call: Call, requested: Document) -> Document:
-    if bool(requested.get("id")) == bool(requested.get("name")):
-        raise responses.invalid_parameter(
-            "Either the id or the name of a launch template is needed"
-        )
-    named = {"LaunchTemplateId": requested["id"]} if requested.get("id") else {}
-    named = named or {"LaunchTemplateName": requested["name"]}
-    version = str(requested.get("version") or "$Default")
-    try:
-        answer = call_ec2(
-            cloud, call, "DescribeLaunchTemplateVersions", Versions=[version], **named
-        )
-    except AwsError as error:
-        raise responses.invalid_parameter(error.message) from error
-    if not answer["LaunchTemplateVersions"]:
-        raise responses.invalid_parameter(f"Launch template version {version} does not exist")
-    found: Document = answer["LaunchTemplateVersions"][0]
-    return found

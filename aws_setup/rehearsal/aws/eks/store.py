@@ -111,6 +111,11 @@ def response_copy(document: Document) -> Document:
     return deepcopy(document)
 
 
+def issue_of(failure: tuple[str, str]) -> Document:
+    """Return a health issue of this code and message (API_Issue, API_AddonIssue)."""
+    return {"code": failure[0], "message": failure[1], "resourceIds": []}
+
+
 class EksStore:
     """All clusters by region, and the hooks of their API servers."""
 
