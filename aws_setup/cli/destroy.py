@@ -30,6 +30,7 @@ from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.leftovers import leftovers
+from aws_setup.pause.ended_deadline import deadline_last
 from aws_setup.tables.needs import restrict_needs
 
 
@@ -41,6 +42,7 @@ def destroy(run: ScriptRun) -> None:
     """
     run.ctx.owned_only = True
     table = list(run.story.removal(run.ctx.config))
+    table = table if run.only else deadline_last(table)
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
     rows = [
         row if row.step.name in chosen else replace(row, found=None)

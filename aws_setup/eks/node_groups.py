@@ -61,10 +61,14 @@ ROLE_LAG = ("cannot be found", "does not exist", "could not be assumed", "trust 
 
 @dataclass(frozen=True)
 class NodeGroup(Tagged, Step):
-    """One node group; size, labels and template are updated in place, the type cannot be."""
+    """One node group; size, labels and template are updated in place, the type cannot be.
+
+    `also` names what else it follows.
+    """
 
     nodes: NodeGroupSpec
     part: str = "eks"
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -79,7 +83,7 @@ class NodeGroup(Tagged, Step):
     @property
     def follows(self) -> tuple[str, ...]:  # type: ignore[override]
         """The add-ons without which no node is Ready (AddonSpec); it starts without them."""
-        return tuple(spec.step for spec in ADDONS if not spec.on_nodes)
+        return (*(spec.step for spec in ADDONS if not spec.on_nodes), *self.also)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the node group with its drift."""

@@ -47,5 +47,5 @@ def infrastructure_teardown_steps(config: Config) -> list[Step]:
 
 
 def _deleted_beside(step: Step) -> Step:
-    """Return a step for deletion: no machine waits for the deadline, and none takes it along."""
+    """Return a step for deletion: --only deletes no deadline with its machines."""
     return replace(step, follows=()) if isinstance(step, Deadline) else step
