@@ -173,6 +173,60 @@ def test_a_file_without_values_is_refused(tmp_path: Path, text: str) -> None:
         user_values(config(openwhisk_values=str(tmp_path / "missing.yaml")))
 
 
+def own(folder: Path, text: str) -> Config:
+    file = folder / "values.yaml"
+    file.write_text(text)
+    return config(openwhisk_values=str(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "why", "hint"),
+    [
+        ("whisk:\n#  limits: 1\n", "whisk is empty: it would remove whisk.ingress", "below whisk"),
+        ("db:\n", "db is empty: it would remove db.auth", "below db"),
+        ("whisk: {containerPool: }", "whisk.containerPool is empty", "below whisk.containerPool"),
+        ("whisk: {ingress: {annotations: }}", "whisk.ingress.annotations is empty", "remove it"),
+        ("invoker: {containerFactory: docker}", "invoker.containerFactory is no mapping", "below"),
+        ("k8s: [persistence]", "k8s is no mapping", "below k8s"),
+        ("1: a\nb: c\n", "the key 1 is not a text", "in quotes"),
+        ("nginx: {on: a}", "the key True below nginx is not a text", "in quotes"),
+        ("nginx: [{2024-01-01: a}]", "datetime.date(2024, 1, 1) below nginx[0]", "in quotes"),
+        ("nginx: {at: 2024-01-01T10:00:00Z}", "nginx.at is datetime.datetime(", "in quotes"),
+        ("nginx: !!binary aGk=", "nginx is b'hi'", "in quotes"),
+        ("nginx: .nan", "nginx is nan", "in quotes"),
+        ("whisk: {auth: {guest: }}", "whisk.auth.guest is empty", "write a value"),
+    ],
+)
+def test_sections_without_keys_and_keys_that_are_no_text_are_refused_by_name(
+    tmp_path: Path, text: str, why: str, hint: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        user_values(own(tmp_path, text))
+    (problem,) = caught.value.problems
+    assert problem.what == f"openwhisk_values: {tmp_path / 'values.yaml'} cannot be used"
+    assert why in problem.why
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        # What helm deletes, for sections and keys that only the chart sets.
+        ("nginx:\n", {"nginx": None}),
+        ("whisk: {ingress: {annotations: {a: }}}", None),
+        ("whisk: {runtimes: , limits: {actions: {memory: {max: 1.5}}}}", None),
+        ("invoker: {imageTag: 2024-01-01}", {"invoker": {"imageTag": "2024-01-01"}}),
+        ("", {}),
+        ("# whisk:", {}),
+    ],
+)
+def test_other_values_are_the_users_business(
+    tmp_path: Path, text: str, read: dict[str, Any] | None
+) -> None:
+    found = user_values(own(tmp_path, text))
+    assert found if read is None else found == read
+
+
 def test_the_fingerprint_changes_with_values_and_chart() -> None:
     assert fingerprint({"a": 1}, "x") == fingerprint({"a": 1}, "x")
     assert (

@@ -90,6 +90,17 @@ def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:
     assert not any("keeps warm" in item["what"] for item in zoo.run("plan")["warnings"])
 
 
+def test_a_section_of_the_users_values_without_keys_is_refused_by_its_name(zoo: Lab) -> None:
+    own = zoo.folder / "own.yaml"
+    own.write_text("whisk:\n#  containerPool: {userMemory: 90000m}\n")
+    zoo.save(openwhisk_values=str(own))
+    for verb in ("plan", "configure"):
+        (problem,) = zoo.run(verb, code=2)["problems"]
+        assert str(own) in problem["what"]
+        assert "whisk is empty" in problem["why"]
+        assert "remove it from the file" in problem["hint"]
+
+
 @pytest.mark.kind("B1", "B3", "B5", "B8", "B9")
 def test_what_the_chart_renders_is_refused_before_it_is_applied(zoo: Lab) -> None:
     zoo.run("configure")
