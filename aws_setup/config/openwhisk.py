@@ -110,7 +110,8 @@ class OpenWhisk(Section):
     """Address ranges that may access OpenWhisk's public load balancer, beside your address."""
 
     openwhisk_api_port: Port = 443
-    """Port of OpenWhisk's API on the load balancer (443 with TLS, 80 without)."""
+    """Port of OpenWhisk's API on the public load balancer: 80 without TLS, any other with it; the
+    internal one has the chart's port, 80 or 443."""
 
     openwhisk_action_memory: Annotated[int, Field(ge=128, le=1_000_000)] = 20_000
     """Memory limit of a NameNode action in MB: whisk_helper.py's default, allowed by the chart."""

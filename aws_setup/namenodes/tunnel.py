@@ -21,7 +21,7 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.client import KubeClient
 from aws_setup.kube.objects import POD, SECRET, SERVICE, decode_secret
 from aws_setup.namenodes.endpoint import Endpoint, check_auth
-from aws_setup.openwhisk.addresses import chart_service, public_service
+from aws_setup.openwhisk.addresses import chart_service, internal_port, public_service
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials
 
 log = logging.getLogger(__name__)
@@ -152,11 +152,12 @@ class InCluster:
             return None
         own = self.kube.get(SERVICE, public_service(self.config), self._namespace)
         scheme, port = scheme_and_port(own or chart)
+        inside = internal_port(chart, scheme) if own else port
         return OpenWhiskCredentials(
             apihost=f"{scheme}://{_host(own or chart)}:{port}",
             auth=self.auth(),
             fingerprint=self._fingerprint() if scheme == "https" else "",
-            internal=f"{scheme}://{_host(chart)}:{port}",
+            internal=f"{scheme}://{_host(chart)}:{inside}",
         )
 
     def auth(self) -> str:

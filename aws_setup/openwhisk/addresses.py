@@ -6,6 +6,9 @@ it within the VPC. The public one is this project's, for the addresses that may 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
@@ -36,6 +39,40 @@ def host_of(service: Json | None) -> str:
     for address in status.get("loadBalancer", {}).get("ingress") or []:
         return str(address.get("hostname") or address.get("ip") or "")
     return ""
+
+
+def scheme_of(config: Config) -> str:
+    """Return the scheme of OpenWhisk's API as configured; the chart's ports are named after it."""
+    return "http" if config.openwhisk_api_port == 80 else "https"
+
+
+STANDARD_PORTS = {"http": 80, "https": 443}
+"""Ports of the chart's Service by name, unless nginx.httpPort and nginx.httpsPort change them.
+
+apache/openwhisk-deploy-kube, helm/openwhisk/templates/nginx-svc.yaml
+"""
+
+
+def internal_port(service: Mapping[str, Any] | None, scheme: str) -> int:
+    """Return the port of the internal load balancer: the one of the chart's Service of a scheme.
+
+    openwhisk_api_port is the public load balancer's only.
+    """
+    for port in (service or {}).get("spec", {}).get("ports") or []:
+        if port.get("name") == scheme:
+            return int(port["port"])
+    return STANDARD_PORTS[scheme]
+
+
+def chart_port(ctx: Context) -> int:
+    """Return the port of OpenWhisk's API at the internal load balancer."""
+    config = ctx.config
+    return internal_port(read_service(ctx, chart_service(config)), scheme_of(config))
+
+
+def internal_url(service: Mapping[str, Any] | None, scheme: str, host: str) -> str:
+    """Return the URL of OpenWhisk's API at the internal load balancer of the chart's Service."""
+    return f"{scheme}://{host}:{internal_port(service, scheme)}"
 
 
 def load_balancer_host(ctx: Context) -> str:

@@ -23,11 +23,14 @@ from aws_setup.engine.wording import count_of
 from aws_setup.errors import Place, address_hint
 from aws_setup.kube.objects import created_at
 from aws_setup.openwhisk.addresses import (
+    chart_service,
     host_of,
+    internal_url,
     load_balancer_host,
     public_host,
     public_service,
     read_service,
+    scheme_of,
 )
 from aws_setup.openwhisk.nodes_in_service import out_of_service
 from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
@@ -186,7 +189,7 @@ def _answering(ctx: Context, answer: ApiProbe, healthy: int | str, *, ready: boo
     state = count_of(healthy, "healthy invoker")
     facts = {
         "api_host": answer.url,
-        "internal_api_host": _url(ctx, scheme, load_balancer_host(ctx)),
+        "internal_api_host": _internal_url(ctx, scheme, load_balancer_host(ctx)),
         "healthy_invokers": healthy,
         "sha256": answer.fingerprint,
     }
@@ -195,15 +198,14 @@ def _answering(ctx: Context, answer: ApiProbe, healthy: int | str, *, ready: boo
 
 def _internal(ctx: Context, host: str) -> Found:
     """Return an API that is reachable only within the VPC: this computer cannot probe it."""
-    scheme = "http" if ctx.config.openwhisk_api_port == 80 else "https"
-    url = _url(ctx, scheme, host)
+    url = _internal_url(ctx, scheme_of(ctx.config), host)
     facts = {"api_host": url, "internal_api_host": url, "sha256": ""}
     nodes = out_of_service(ctx, host)
     return Found(url, nodes or "internal: not probed", facts, ready=not nodes)
 
 
-def _url(ctx: Context, scheme: str, host: str) -> str:
-    return f"{scheme}://{host}:{ctx.config.openwhisk_api_port}"
+def _internal_url(ctx: Context, scheme: str, host: str) -> str:
+    return internal_url(read_service(ctx, chart_service(ctx.config)), scheme, host)
 
 
 def resolves(host: str) -> bool:

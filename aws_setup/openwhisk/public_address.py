@@ -23,6 +23,7 @@ from aws_setup.openwhisk.addresses import (
     public_host,
     public_service,
     read_service,
+    scheme_of,
 )
 from aws_setup.openwhisk.certificate_steps import ServerCertificate
 from aws_setup.openwhisk.secrets import SecretsStep
@@ -215,7 +216,7 @@ def has_certificate(config: Config, chart: Mapping[str, Any]) -> bool:
 
 def _port(config: Config, chart: Mapping[str, Any]) -> Json:
     """Return the only port: openwhisk_api_port, to where the chart's port of its scheme goes."""
-    name = "http" if config.openwhisk_api_port == 80 else "https"
+    name = scheme_of(config)
     for port in chart["spec"].get("ports") or []:
         if port.get("name") == name:
             target = port.get("targetPort", port["port"])

@@ -21,7 +21,7 @@ from aws_setup.openwhisk import (
     release_records,
     uninstall,
 )
-from aws_setup.openwhisk.addresses import chart_service, load_balancer_host
+from aws_setup.openwhisk.addresses import chart_port, chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import COMMIT, Chart, chart_of, is_remote, newer
 from aws_setup.openwhisk.claims import claim_drift
 from aws_setup.openwhisk.edited_objects import keep_edited
@@ -242,7 +242,7 @@ def desired_release(
     """
     config = ctx.config
     arn = ctx.of("server certificate").id if certificate_arn is None else certificate_arn
-    defaults = values(config, ValuesInput(arn, invoker_memory(ctx), keys, host))
+    defaults = values(config, ValuesInput(arn, invoker_memory(ctx), keys, host, chart_port(ctx)))
     chart = chart_of(config, pinned=keys.chart, shown=ctx.defaults.chart_commit)
     merged = merge(defaults, user_values(config))
     if config.namenode_image:

@@ -7,6 +7,7 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
+from aws_setup.openwhisk.addresses import chart_port
 from aws_setup.openwhisk.public_address import audience
 from aws_setup.ssh.login_config import shell_word
 
@@ -42,7 +43,7 @@ def next_command(config: Config) -> str:
 
 def tunnel_command(ctx: Context) -> str:
     """Return the ssh command that forwards a local port to an internal load balancer."""
-    host, port = ctx.of("openwhisk address").id, ctx.config.openwhisk_api_port
+    host, port = ctx.of("openwhisk address").id, chart_port(ctx)
     key = shell_word(str(ctx.config.ssh_key_path))
     return f"ssh -N -i {key} -L {LOCAL_PORT}:{host}:{port} ubuntu@{_client_address(ctx)}"
 

@@ -15,6 +15,7 @@ from typing import Any
 from aws_setup.aws.tags import tags
 from aws_setup.config import Config
 from aws_setup.eks.storage import GP3_CLASS
+from aws_setup.openwhisk.addresses import STANDARD_PORTS, scheme_of
 from aws_setup.openwhisk.secrets import OpenWhiskSecrets
 
 ELB = "service.beta.kubernetes.io/aws-load-balancer"
@@ -36,13 +37,15 @@ class ValuesInput:
     """What the values depend on beside the configuration.
 
     `certificate` is the ARN of the load balancer's certificate; `user_memory` the MB of an invoker
-    node that its actions may use; `host` the load balancer's host name, '' while it is not known.
+    node that its actions may use; `host` and `port` are the internal load balancer's, '' and 0
+    while they are not known.
     """
 
     certificate: str
     user_memory: int
     keys: OpenWhiskSecrets = field(repr=False)
     host: str = ""
+    port: int = 0
 
 
 def values(config: Config, facts: ValuesInput) -> dict[str, Any]:
@@ -81,8 +84,8 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
     return {
         "type": "LoadBalancer",
         "apiHostName": facts.host or PLACEHOLDER,
-        "apiHostPort": config.openwhisk_api_port,
-        "apiHostProto": "http" if config.openwhisk_api_port == 80 else "https",
+        "apiHostPort": facts.port or STANDARD_PORTS[scheme_of(config)],
+        "apiHostProto": scheme_of(config),
         "awsSSL": "true",
         "annotations": annotations,
     }

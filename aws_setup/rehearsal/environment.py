@@ -19,7 +19,7 @@ from aws_setup.rehearsal.openwhisk.namenode import VmServices
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.ec2_sync import AMI_INSTALLERS, sync_vms
-from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway
+from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.images import ZOOKEEPER_JARS
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import (
@@ -28,6 +28,7 @@ from aws_setup.rehearsal.vms.namespace_vms import (
     missing_requirement,
 )
 from aws_setup.rehearsal.vms.services import InProcessServices, NamespaceServices
+from aws_setup.rehearsal.vms.vm_init import INTERNAL_HOST
 from aws_setup.software.sql.scripts import ORDER
 
 

@@ -21,6 +21,7 @@ from aws_setup.infrastructure.ingress_rules import (
     Ports,
     Source,
 )
+from aws_setup.openwhisk.addresses import STANDARD_PORTS, scheme_of
 from aws_setup.report.architecture_svg import STYLE, Rectangle
 
 WIDTH = 940
@@ -73,9 +74,10 @@ def connections(config: Config) -> str:
     )
     within = [_row(rule) for rule in rules]
     port = f"tcp {config.openwhisk_api_port}"
+    inside_port = f"tcp {STANDARD_PORTS[scheme_of(config)]}"
     inside = "internal load balancer of OpenWhisk"
     outside = [
-        Connection("λFS's clients and NameNodes", "", inside, f"invoke NameNodes · {port}"),
+        Connection("λFS's clients and NameNodes", "", inside, f"invoke NameNodes · {inside_port}"),
     ]
     if not config.openwhisk_internal:
         public = "public load balancer of OpenWhisk"

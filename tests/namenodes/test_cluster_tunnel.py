@@ -117,6 +117,12 @@ def test_service_and_secrets_tell_host_key_and_certificate(certificate: Certific
     both = in_cluster(objects).access()
     assert both is not None
     assert (both.apihost, both.inside) == ("https://public.elb:443", f"https://{HOST}:443")
+    # openwhisk_api_port is the public load balancer's.
+    public = [{"name": "https", "port": 8443}]
+    objects.held["services", "owdev-public"]["spec"] = {"ports": public}
+    other = in_cluster(objects).access()
+    assert other is not None
+    assert (other.apihost, other.inside) == ("https://public.elb:8443", f"https://{HOST}:443")
     tunnel = in_cluster(
         objects, openwhisk_tls_arn="arn:aws:acm:us-east-1:123456789012:certificate/a"
     ).access()

@@ -9,6 +9,7 @@ import pytest
 
 from aws_setup.config import Config
 from aws_setup.errors import Refused
+from aws_setup.openwhisk.addresses import internal_url
 from aws_setup.openwhisk.invoker_memory import (
     EVICTION_MIB,
     HYPERVISOR_SHARE,
@@ -72,6 +73,16 @@ def test_no_annotation_is_null_and_none_makes_the_charts_address_public() -> Non
 
 def test_plain_http() -> None:
     assert generated(openwhisk_api_port=80)["whisk"]["ingress"]["apiHostProto"] == "http"
+
+
+def test_the_internal_port_is_that_of_the_charts_service_whatever_the_public_one_is() -> None:
+    assert generated(openwhisk_api_port=8443)["whisk"]["ingress"]["apiHostPort"] == 443
+    assert generated(openwhisk_api_port=80)["whisk"]["ingress"]["apiHostPort"] == 80
+    ports = [{"name": "http", "port": 8080}, {"name": "https", "port": 9443}]
+    service = {"spec": {"ports": ports}}
+    assert internal_url(service, "https", "elb") == "https://elb:9443"
+    assert internal_url(service, "http", "elb") == "http://elb:8080"
+    assert internal_url(None, "https", "elb") == "https://elb:443"
 
 
 def test_secrets_storage_and_invokers() -> None:

@@ -67,7 +67,9 @@ def test_configure_ends_when_openwhisk_answers_and_a_second_run_changes_nothing(
     assert private(file)
     written = credentials_file.parse(file.read_text())
     assert written["APIHOST"] == steps["openwhisk api"]["id"]
-    assert written["INTERNAL_APIHOST"] == f"http://{inside['DNSName']}:{port}"
+    assert written["INTERNAL_APIHOST"] == f"http://{inside['DNSName']}:80"
+    listeners = [item["Listener"] for item in inside["ListenerDescriptions"]]
+    assert {item["LoadBalancerPort"] for item in listeners} == {80, 443}
     assert tables.api_host(config_of(zoo)) == written["INTERNAL_APIHOST"]
     assert open_to(public) == {(port, "52.94.76.7/32")}
     assert [item["Listener"]["LoadBalancerPort"] for item in public["ListenerDescriptions"]] == [
@@ -81,6 +83,7 @@ def test_configure_ends_when_openwhisk_answers_and_a_second_run_changes_nothing(
 
     config = zoo.api.state.require("configmaps", "owdev-whisk.config", "openwhisk")
     assert config["data"]["whisk_api_host_name"] == inside["DNSName"]
+    assert config["data"]["whisk_api_host_port"] == "443"
     auth = zoo.api.state.require("secrets", "owdev-whisk.auth", "openwhisk")
     guest = base64.b64decode(auth["data"]["guest"]).decode()
     assert credentials_file.parse(file.read_text())["AUTH"] == guest

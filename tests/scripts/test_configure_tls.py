@@ -144,12 +144,11 @@ def test_an_internal_load_balancer_is_named_so_with_a_tunnel_command(zoo: Lab) -
     text = printed(zoo, "configure")
     (balancer,) = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
     assert balancer["Scheme"] == "internal"
-    port = zoo.config["openwhisk_api_port"]
     assert f"internal-{balancer['LoadBalancerName']}" in text
     assert "The load balancer is internal. SSH tunnel: ssh -N" in text
     assert "OpenWhisk is reachable from the VPC only." in text
     host = steps_of(zoo.run("status"))["openwhisk address"]["id"]
-    assert f"-L 8443:{host}:{port} ubuntu@<address of a machine in the VPC>" in text
+    assert f"-L 8443:{host}:443 ubuntu@<address of a machine in the VPC>" in text
     assert "--tunnel cluster" in text
     result = steps_of(zoo.run("status"))
     assert result["openwhisk address"]["state"] == "internal: reachable from the VPC"

@@ -31,9 +31,10 @@ from aws_setup.rehearsal.environment import Environment
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.load_balancer import serve_openwhisk
 from aws_setup.rehearsal.vms.ec2_sync import Ec2Sync
-from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway
+from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import InProcessServices
+from aws_setup.rehearsal.vms.vm_init import INTERNAL_HOST
 from tests.support.copies import FAST_HELM
 from tests.support.script_runs import Request, Run, Zygote
 from tests.support.signals import wait_until_stopped

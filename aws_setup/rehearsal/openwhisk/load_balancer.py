@@ -122,20 +122,24 @@ class OpenWhiskFrontend:
         """Return the TLS context for a VM's connection, which `connect_from_vm` has checked."""
         return self._accept(None, internal=True)
 
-    def connect_from_vm(self, instance_id: str, internal: bool) -> socket.socket | None:
+    def connect_from_vm(self, instance_id: str, internal_port: int) -> socket.socket | None:
         """Return a VM's connection to a load balancer; None where the network drops packets.
+
+        `internal_port` is the internal load balancer's port, 0 for the public load balancer.
 
         Raises:
             OSError: the connection is refused.
         """
         try:
-            self._accept(Instance(instance_id), internal=internal)
+            self._accept(Instance(instance_id), internal=internal_port > 0, port=internal_port)
         except PacketDropped:
             return None
         return socket.create_connection((LOOPBACK, self.vm_port))
 
-    def _accept(self, source: End | None, *, internal: bool) -> ssl.SSLContext | None:
-        """Check the release, and the way from `source` if it is set; return the TLS context."""
+    def _accept(
+        self, source: End | None, *, internal: bool, port: int = 0
+    ) -> ssl.SSLContext | None:
+        """Check the release, and the way from `source` to `port` if set; return the TLS context."""
         with self._cloud.lock:
             self._cloud.clock.apply_due()
             release = self._release()
@@ -143,7 +147,7 @@ class OpenWhiskFrontend:
                 raise ConnectionRefusedError("no OpenWhisk release has a load balancer")
             balancer = self._balancer(release, internal=internal)
             if source:
-                self._check_network(release, balancer, source)
+                self._check_network(release, balancer, source, port=port)
             if not release.ready("controller"):
                 raise ConnectionRefusedError("no OpenWhisk release is ready")
             if release.database != self._database:
@@ -191,7 +195,7 @@ class OpenWhiskFrontend:
             raise ConnectionRefusedError("the load balancer is deleted")
         return balancer
 
-    def _check_network(self, release: Release, balancer: Any, source: End) -> None:
+    def _check_network(self, release: Release, balancer: Any, source: End, *, port: int) -> None:
         """Check the way from the source to the load balancer, and from there to a node."""
         if why := self._cloud.faults.out_of_service(balancer.name):
             raise ConnectionRefusedError(why)
@@ -199,7 +203,11 @@ class OpenWhiskFrontend:
         instance_ports = {
             int(item.load_balancer_port): int(item.instance_port) for item in balancer.listeners
         }
-        port = _https_port(instance_ports)
+        port = port or _https_port(instance_ports)
+        if port not in instance_ports:
+            # Its security group allows the ports of its listeners only (EnsureLoadBalancer in
+            # https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws.go).
+            raise PacketDropped(f"no listener of {balancer.name} has the port {port}")
         verdict = network.verdict(source, end, Traffic("tcp", port))
         if not verdict:
             raise PacketDropped(verdict.reason)

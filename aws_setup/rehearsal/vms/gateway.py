@@ -1,9 +1,9 @@
 """The way from a VM's network namespace to OpenWhisk's load balancer.
 
 The public load balancer is a port of this computer, `localhost:PORT` in every URL, which in a VM
-is the VM itself; the internal one has another address of loopback, at which only VMs reach it.
-There `vm_init` listens at both and forwards each connection to a Unix socket on the VM's disk,
-where this module answers.
+is the VM itself; the internal one has another address of loopback, at which only VMs reach it, and
+its own ports. There `vm_init` listens at both and forwards each connection to a Unix socket on the
+VM's disk, where this module answers.
 """
 
 from __future__ import annotations
@@ -18,22 +18,19 @@ from typing import cast
 
 import paramiko
 
-from aws_setup.rehearsal.vms.vm_init import BALANCERS, GATEWAY, INTERNAL, copy_stream
+from aws_setup.rehearsal.vms.vm_init import GATEWAY, PORT_BYTES, copy_stream
 from aws_setup.ssh.exchange import until_it_ends
 
-INTERNAL_HOST = next(host for host, balancer in BALANCERS.items() if balancer == INTERNAL)
-"""The address of the internal load balancer."""
-
-Open = Callable[[str, bool], socket.socket | None]
-"""Opens the connection of an instance to the internal load balancer, or (False) the public one."""
+Open = Callable[[str, int], socket.socket | None]
+"""Opens an instance's connection to a port of the internal load balancer, or (0) the public one."""
 
 
 class Gateway:
     """Connects the VMs to the load balancer.
 
     `port` is the load balancer's port of this computer. `open_connection` takes the id of the
-    instance that connects, and whether it connects to the internal load balancer; it returns the
-    connection, or None where the network drops packets.
+    instance that connects, and the port of the internal load balancer, 0 for the public one; it
+    returns the connection, or None where the network drops packets.
     """
 
     def __init__(self, port: int, open_connection: Open) -> None:
@@ -63,7 +60,8 @@ class Gateway:
                 return
             outside = None
             with contextlib.suppress(OSError):
-                outside = self.open(instance_id, inside.recv(1) == INTERNAL)
+                begin = inside.recv(PORT_BYTES, socket.MSG_WAITALL)
+                outside = self.open(instance_id, int.from_bytes(begin, "big"))
                 if outside is None:
                     # No answer ever comes: the client's own timeout ends the connection.
                     dropped.append(inside)

@@ -17,12 +17,16 @@ import paramiko
 from aws_setup.rehearsal.vms.closed_at_end import ClosedAtEnd
 from aws_setup.rehearsal.vms.disk import Disk
 from aws_setup.rehearsal.vms.fake_shell import FakeShell, FakeZooKeeperEnsemble
-from aws_setup.rehearsal.vms.gateway import INTERNAL_HOST, Gateway, relay
+from aws_setup.rehearsal.vms.gateway import Gateway, relay
 from aws_setup.rehearsal.vms.inprocess_ssh import Answer, ConcurrencyGauge, InProcessVm, VmServer
 from aws_setup.rehearsal.vms.namespace_vms import ImageInstaller
 from aws_setup.rehearsal.vms.packet_filter import InboundFilter
 from aws_setup.rehearsal.vms.ssh_config import SshConfigFile, SshHostEntry
-from aws_setup.rehearsal.vms.vm_init import parse_broken_connections
+from aws_setup.rehearsal.vms.vm_init import (
+    INTERNAL_HOST,
+    INTERNAL_PORTS,
+    parse_broken_connections,
+)
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh.exchange import until_it_ends
 
@@ -151,9 +155,10 @@ class InProcessVmPool(ClosedAtEnd):
         No packet is dropped: there is no network between imitated VMs.
         """
         is_local = host in ("localhost", "127.0.0.1")
-        inside = host == INTERNAL_HOST
-        if (is_local or inside) and self._gateway and port == self._gateway.port:
-            return self._connect_gateway(self._gateway, vm, internal=inside)
+        if self._gateway and is_local and port == self._gateway.port:
+            return self._connect_gateway(self._gateway, vm, internal_port=0)
+        if self._gateway and host == INTERNAL_HOST and port in INTERNAL_PORTS:
+            return self._connect_gateway(self._gateway, vm, internal_port=port)
         found = [v for v in self.vms.values() if v.on and v.machine.private_ip == host]
         target = vm if is_local else next(iter(found), None)
         if target is None:
@@ -164,10 +169,10 @@ class InProcessVmPool(ClosedAtEnd):
         return partial(_answer, b"") if port == SSH_PORT else None
 
     def _connect_gateway(
-        self, gateway: Gateway, vm: InProcessVm, *, internal: bool
+        self, gateway: Gateway, vm: InProcessVm, *, internal_port: int
     ) -> Answer | None:
         try:
-            outside = gateway.open(vm.id, internal)
+            outside = gateway.open(vm.id, internal_port)
         except OSError:
             return None
         return self._dropped.append if outside is None else partial(relay, outside)

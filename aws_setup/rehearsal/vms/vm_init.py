@@ -28,11 +28,15 @@ SHARED = ("/usr", "/etc/alternatives", "/etc/java-17-openjdk", "/etc/ld.so.cache
 GATEWAY = "/gateway.sock"
 """The Unix socket to which connections to the load balancer are forwarded (module `gateway`)."""
 
-INTERNAL, PUBLIC = b"i", b"p"
-"""First byte of a connection to that socket: the load balancer for which it is."""
+PUBLIC_HOST, INTERNAL_HOST = "127.0.0.1", "127.0.0.2"
+"""Addresses in a VM of the load balancers."""
 
-BALANCERS = {"127.0.0.1": PUBLIC, "127.0.0.2": INTERNAL}
-"""Address in a VM -> the load balancer that has it; localhost is the first one."""
+INTERNAL_PORTS = (80, 443)
+"""Ports that listeners of the internal load balancer may have."""
+
+PORT_BYTES = 2
+"""Bytes with which a connection to that socket begins: the internal load balancer's port, 0 for the
+public one."""
 
 SSHD = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "/usr/sbin/sshd", "-D", "-e"]
 
@@ -125,20 +129,20 @@ def forward_connections(listener: socket.socket, breaks: dict[int, str]) -> None
         threading.Thread(target=forward_connection, args=(outside, ends), daemon=True).start()
 
 
-def forward_to_gateway(host: str, port: int) -> None:
+def forward_to_gateway(host: str, port: int, internal_port: int) -> None:
     """Forward every connection to the port of a load balancer, which is on loopback."""
     server = socket.create_server((host, port))
     while True:
         outside, _ = server.accept()
-        args = (outside, BALANCERS[host])
+        args = (outside, internal_port)
         threading.Thread(target=forward_to_socket, args=args, daemon=True).start()
 
 
-def forward_to_socket(outside: socket.socket, balancer: bytes) -> None:
+def forward_to_socket(outside: socket.socket, internal_port: int) -> None:
     """Forward one connection to the Unix socket; closes it when nothing listens there."""
     with outside, contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as inside:
         inside.connect(GATEWAY)
-        inside.sendall(balancer)
+        inside.sendall(internal_port.to_bytes(PORT_BYTES, "big"))
         answers = threading.Thread(target=copy_stream, args=(inside, outside), daemon=True)
         answers.start()
         copy_stream(outside, inside)
@@ -169,8 +173,8 @@ def main() -> None:
     with open("/var/log/sshd.log", "ab") as log:  # noqa: PTH123 -- only few modules are imported
         subprocess.Popen(SSHD, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     if int(gateway_port):
-        for host in BALANCERS:
-            args = (host, int(gateway_port))
+        inside = [(INTERNAL_HOST, port, port) for port in INTERNAL_PORTS]
+        for args in ((PUBLIC_HOST, int(gateway_port), 0), *inside):
             threading.Thread(target=forward_to_gateway, args=args, daemon=True).start()
     listener = socket.socket(fileno=int(listening))
     threading.Thread(

@@ -160,8 +160,9 @@ def test_the_internal_balancer_is_reached_from_the_vpc_and_the_public_one_from_i
         SubnetId=vpc["subnetIds"][0],
         SecurityGroupIds=[vpc["clusterSecurityGroupId"]],
     )["Instances"]
-    assert behind.connect_from_vm(vm["InstanceId"], internal=False) is None
-    connection = behind.connect_from_vm(vm["InstanceId"], internal=True)
+    assert behind.connect_from_vm(vm["InstanceId"], internal_port=0) is None
+    assert behind.connect_from_vm(vm["InstanceId"], internal_port=8443) is None
+    connection = behind.connect_from_vm(vm["InstanceId"], internal_port=443)
     assert connection is not None
     connection.close()
 

@@ -13,6 +13,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.rehearsal.vms.gateway import Gateway
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from aws_setup.rehearsal.vms.vm_init import INTERNAL_HOST, INTERNAL_PORTS
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
@@ -31,8 +32,8 @@ class Balancer:
         self.ends: list[socket.socket] = []
         self.drops = self.refuses = False
 
-    def open(self, instance_id: str, internal: bool) -> socket.socket | None:
-        instance_id += " inside" if internal else ""
+    def open(self, instance_id: str, internal_port: int) -> socket.socket | None:
+        instance_id += f" inside at {internal_port}" if internal_port else ""
         if self.refuses:
             raise ConnectionRefusedError
         if self.drops:
@@ -104,6 +105,16 @@ def test_a_vm_reaches_the_load_balancer_as_its_network_allows(
     assert ask() is None
     balancer.refuses, balancer.drops = False, True
     assert client.query_port(LOAD_BALANCER, b"GET", host="localhost", timeout=0.2) == b""
+
+
+def test_the_internal_load_balancer_has_its_own_ports(
+    vms: tuple[InProcessVmPool, Machine],
+) -> None:
+    _, client = vms
+    for port in INTERNAL_PORTS:
+        found = client.query_port(port, b"GET", host=INTERNAL_HOST, timeout=240)
+        assert found == f"GET from i-0 inside at {port}".encode()
+    assert client.port_state(INTERNAL_HOST, LOAD_BALANCER) is PortState.REFUSED
 
 
 def test_verify_says_that_the_client_is_imitated(vms: tuple[InProcessVmPool, Machine]) -> None:
