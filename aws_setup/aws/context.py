@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
-import yaml
-
 from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.idempotency import retry_not_found
 from aws_setup.aws.inventory import Inventory
@@ -17,6 +15,7 @@ from aws_setup.aws.tag_drift import TAGS, Tagged, tag_drift, write_missing
 from aws_setup.config import Config
 from aws_setup.config.lock_file import Lock
 from aws_setup.config.paths import kept_copy_path
+from aws_setup.engine import go_yaml
 from aws_setup.engine import step as engine
 from aws_setup.engine.private_files import keep_copy
 from aws_setup.engine.step import DriftKey
@@ -76,7 +75,7 @@ class Context(engine.RunContext):
             SetupError: it cannot be written; nothing may be overwritten then.
         """
         plain = json.loads(json.dumps(content, default=str))
-        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        text = go_yaml.dump(plain, sort_keys=False, allow_unicode=True)
         try:
             path = keep_copy(kept_copy_path(self.config, what), text)
         except OSError as error:

@@ -29,6 +29,7 @@ ContainerImage = Annotated[
         rf"(:[{WORD}][{WORD}.-]{{0,127}})?$"
     ),
 ]
+ImageTag = Annotated[str, StringConstraints(pattern=rf"^[{WORD}][{WORD}.-]{{0,127}}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -116,7 +117,7 @@ class OpenWhisk(Section):
     openwhisk_action_memory: Annotated[int, Field(ge=128, le=1_000_000)] = 20_000
     """Memory limit of a NameNode action in MB: whisk_helper.py's default, allowed by the chart."""
 
-    openwhisk_invoker_image_tag: str | None = Field(default=None, examples=["6.25vcpu-40gb"])
+    openwhisk_invoker_image_tag: ImageTag | None = Field(default=None, examples=["6.25vcpu-40gb"])
     """Tag of the invoker's image; if omitted, the chart's default."""
 
     namenode_image: ContainerImage | None = Field(

@@ -13,6 +13,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.config import bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_SIZE
 from aws_setup.eks.access_entries import admins, mode_of
+from aws_setup.engine import go_yaml
 from aws_setup.engine.retry import CONFLICT, retry
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
@@ -198,4 +199,4 @@ def _malformed(field: str, why: str) -> SetupError:
 
 
 def _text(entries: Sequence[dict[str, Any]]) -> str:
-    return yaml.safe_dump(list(entries), sort_keys=False, default_flow_style=False)
+    return go_yaml.dump(list(entries), sort_keys=False)

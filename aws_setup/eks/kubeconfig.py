@@ -222,24 +222,22 @@ def rewrite(
     """
     text = bounded_yaml.decode(read_file(path)) if path.is_file() else ""
     changed = kubeconfig_text.edit(text, document) if text else None
-    if text and (copy or (changed is None and text != _dumped(load(path)))):
+    if text and (copy or (changed is None and text != kubeconfig_text.written(load(path)))):
         kept = keep_copy(path.with_name(path.name + BACKUP), text)
         note(f"backed up {path} to {kept}")
     try:
-        write_private(path.resolve(), changed if changed is not None else _dumped(document))
+        write_private(
+            path.resolve(), changed if changed is not None else kubeconfig_text.written(document)
+        )
     except OSError as error:
         what, why = f"the kubeconfig {path} cannot be written", error.strerror or str(error)
         fix = "set kubeconfig_path to a file that can be written"
         raise Refused(what, why, fix_of(error, fix)) from error
 
 
-def _dumped(document: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(document), sort_keys=False)
-
-
 def save(path: Path, document: Mapping[str, Any]) -> None:
     """Write a kubeconfig, completely or not at all; a symbolic link is followed."""
-    write_private(path.resolve(), _dumped(document))
+    write_private(path.resolve(), kubeconfig_text.written(document))
 
 
 def _list(value: Any, path: Path) -> list[Any]:

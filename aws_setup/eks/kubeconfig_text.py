@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from aws_setup.engine import go_yaml
+
 
 def edit(text: str, document: Mapping[str, Any]) -> str | None:
     """Return a YAML text changed so that it reads as a document; None where that is not possible.
@@ -25,6 +27,11 @@ def edit(text: str, document: Mapping[str, Any]) -> str | None:
         return changed if yaml.safe_load(changed) == document else None
     except yaml.YAMLError:
         return None
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """Return a document as the text of a new kubeconfig."""
+    return go_yaml.dump(dict(document), sort_keys=False)
 
 
 @dataclass
@@ -79,7 +86,7 @@ class _Editor:
     def _append(self, node: Any, item: Any) -> bool:
         """Insert an item as lines behind the line on which the last item ends."""
         column = node.start_mark.column
-        lines = yaml.safe_dump([item], sort_keys=False).splitlines(keepends=True)
+        lines = go_yaml.dump([item], sort_keys=False).splitlines(keepends=True)
         new = "".join(" " * column + line for line in lines)
         end = self._line_end(_last_leaf(node).end_mark.index)
         self.edits.append((end, end, ("" if self.text[:end].endswith("\n") else "\n") + new))

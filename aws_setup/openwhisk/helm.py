@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from aws_setup.engine import go_yaml
 from aws_setup.engine.decoding import Undecodable
 from aws_setup.engine.temporary_files import FOR_PROGRAM, temporary_file
 from aws_setup.engine.write_guard import before_write
@@ -143,7 +142,7 @@ class Helm:
         if command[0] in ("upgrade", "uninstall"):
             before_write()
         arguments = [self.path, *command, "--namespace", self.namespace, *self.arguments]
-        text = "" if values is None else yaml.safe_dump(dict(values))
+        text = "" if values is None else go_yaml.dump(dict(values))
         if self.kubeconfig is None:
             # The user's kubeconfig may start a program that calls AWS for a token.
             return run(arguments, given=text, aws=True, secrets=True)

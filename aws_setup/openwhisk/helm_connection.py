@@ -6,9 +6,8 @@ import base64
 from collections.abc import Callable
 from typing import TypeVar
 
-import yaml
-
 from aws_setup.aws.context import Context
+from aws_setup.engine import go_yaml
 from aws_setup.engine.retry import LOCAL_PROGRAM, Attempts
 from aws_setup.errors import SetupError
 from aws_setup.kube.client import KubeClient
@@ -65,7 +64,7 @@ def private_kubeconfig(client: KubeClient) -> str:
         ],
         "current-context": "lambda-fs",
     }
-    return yaml.safe_dump(document)
+    return go_yaml.dump(document)
 
 
 def retry_when_unreachable(ctx: Context, act: Callable[[bool], T]) -> T:

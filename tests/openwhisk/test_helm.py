@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ from aws_setup.openwhisk.helm import (
 from aws_setup.openwhisk.helm_connection import retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import immutable_changes
 from aws_setup.openwhisk.local_program import ProgramFailed, message_ends
+from tests.support.kube import HELM, tool
 from tests.support.openwhisk import QuickClock
 
 
@@ -87,6 +89,20 @@ def test_values_are_passed_on_standard_input_and_a_token_in_a_private_file(fake:
     assert fake.files["--kubeconfig"] == "kind: Config\n"
     assert fake.files["mode"] == "0o600"
     assert not Path(command[command.index("--kubeconfig") + 1]).exists()
+
+
+TEXTS = ["4711e08", "0899", "y", "1_000", "1:30", "2024-01-01", "\N{GRINNING FACE}\u2028\x7f", "7"]
+
+
+@pytest.mark.parametrize("version", HELM)
+def test_helm_reads_every_text_as_one(tmp_path: Path, version: str) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: o, version: 1.0.0}\n")
+    (tmp_path / "templates" / "a.yaml").write_text("read: {{ toJson .Values | quote }}\n")
+    real = Helm(str(tool("helm", version)), "owdev", "openwhisk")
+    values = {"texts": TEXTS, "numbers": [7, 1.5, True, None], "0899": {"n": "n"}}
+    (rendered,) = real.rendered(tmp_path, values)
+    assert json.loads(rendered["read"]) == values
 
 
 def test_conflicts_with_edits_by_hand_are_overwritten_and_other_errors_are_not(
