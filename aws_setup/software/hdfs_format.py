@@ -11,6 +11,7 @@ from aws_setup.config.paths import format_log_path
 from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.engine.private_files import open_private
 from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.wait import format_duration
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import HADOOP, HOPS_FS_RELEASE, LAMBDA_FS_RELEASE
@@ -25,7 +26,21 @@ from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 
 TIMEOUT = 1800.0
-"""Time limit of `hdfs namenode -format`, in seconds."""
+"""Time limit of `hdfs namenode -format`, in seconds; the client keeps it without a connection."""
+
+KILL_AFTER = 30.0
+"""Seconds that hdfs has to end after its time limit, before it is killed."""
+
+_GRACE = 15.0
+"""Seconds by which the limit of the SSH command is later, so that the client's comes first."""
+
+LOCK = "/run/lambda-fs-format.lock"
+"""The file on a client that is locked as long as a process of hdfs formats from there."""
+
+_LOCKED = 75
+"""Exit code of flock where the file is locked: EX_TEMPFAIL, which hdfs does not use."""
+
+_LOCKING = ("flock", "--nonblock", "--conflict-exit-code", str(_LOCKED), LOCK)
 
 LOG_TAIL_LINES = 12
 """Lines at the end of the log that are searched for the error."""
@@ -94,11 +109,13 @@ class FormatFileSystem(Step):
         """Format, unless the database shows that the file system is in use.
 
         Raises:
-            SetupError: there are no tables yet, or hdfs failed; the error names its log.
+            SetupError: there are no tables yet, an earlier format still runs, or hdfs failed; the
+                error names its log.
         """
         root = root_client(ctx, self.pool)
         if root is None:
             raise mysqld_down()
+        self._refuse_beside_earlier(ctx)
         formatted = self._formatted(ctx, root)
         if formatted and not ctx.reformat:
             return formatted
@@ -135,22 +152,66 @@ class FormatFileSystem(Step):
     def _record(self, root: Mysql, state: MigrationState, *, statements: int) -> None:
         migrations.record(root, self.name, AppliedScript(state, statements, "0" * 64))
 
+    def _refuse_beside_earlier(self, ctx: Context) -> None:
+        """Refuse while a client formats, also the other one: both systems share the tables.
+
+        It precedes the look at the tables, which an earlier format could change after it.
+        """
+        clients = machines_of(ctx, self.pool, LAMBDA_FS.client, HOPS_FS.client)
+        probe = [*_LOCKING, "true"]
+        for client in (client for client in clients if client.address):
+            if client.run(probe, sudo=True, check=False, repeatable=True).code == _LOCKED:
+                raise _still_runs(client)
+
     def _run(self, client: Machine, log: Path) -> None:
-        command = [self.system.hdfs, "namenode", "-format", "-nonInteractive"]
+        """Run hdfs, which goes on when the connection is lost: without a terminal no signal comes.
+
+        So the client itself limits its time, and locks out another one. The lock is released when
+        the last process that has inherited the open file ends (flock(2)).
+        """
+        limit = ["timeout", f"--kill-after={KILL_AFTER}", str(TIMEOUT)]
+        command = [*limit, *_LOCKING, self.system.hdfs, "namenode", "-format", "-nonInteractive"]
+        began = client.clock.now()
         with os.fdopen(_open_log(log), "wb") as file:
             result = client.run(
                 command,
                 sudo=True,
-                timeout=TIMEOUT,
+                timeout=TIMEOUT + KILL_AFTER + _GRACE,
                 check=False,
                 output=file.write,
+                label="hdfs namenode -format",
             )
+        if result.code == _LOCKED:
+            raise _still_runs(client)
         if result.code:
-            raise SetupError(
-                f"{client}: hdfs namenode -format ended with exit code {result.code}",
-                error_line(log.read_text(encoding="utf-8", errors="replace")),
-                f"fix the cause (see {log}), then run the same command again",
-            )
+            late = client.clock.now() - began >= TIMEOUT
+            raise _failed(client, result.code, log, late=late)
+
+
+def _still_runs(client: Machine) -> SetupError:
+    return SetupError(
+        f"{client}: an earlier hdfs namenode -format still runs",
+        "it goes on without the run that started it, and empties the tables of both file systems "
+        "when it gets through",
+        f"wait until it has ended, at most {format_duration(TIMEOUT + KILL_AFTER)}, then run the "
+        "same command again; store nothing in the file systems before",
+    )
+
+
+def _failed(client: Machine, code: int, log: Path, *, late: bool) -> SetupError:
+    line = error_line(log.read_text(encoding="utf-8", errors="replace"))
+    if late:
+        return SetupError(
+            f"{client}: hdfs namenode -format did not end within {format_duration(TIMEOUT)} and "
+            "was ended",
+            line,
+            f"check `ndb_mgm -e show` and {log}, then run the same command again",
+        )
+    return SetupError(
+        f"{client}: hdfs namenode -format ended with exit code {code}",
+        line,
+        f"fix the cause (see {log}), then run the same command again",
+    )
 
 
 def _open_log(log: Path) -> int:

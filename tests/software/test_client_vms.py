@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,13 @@ from aws_setup.infrastructure.vm_groups import CLIENTS
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.client_files import AUTHORS_DRIVER_FILE
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
+from aws_setup.software import hdfs_format
 from aws_setup.software.clients import desired
 from aws_setup.software.clients.step import ClientConfiguration
 from aws_setup.software.cluster_ssh_keys import ClusterSshKeys, authorized_text
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
 from aws_setup.software.sql.client import Mysql
+from aws_setup.ssh.errors import ConnectionLost
 from tests.support import ndb
 from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
 
@@ -182,6 +186,80 @@ def test_a_failed_format_shows_its_exception_and_a_rerun_finishes(tables: NdbEnv
     assert ".log" in caught.value.problems[0].hint
     images.set_faults(tables.disk(1))
     assert [row.action for row in reformat(tables)] == [Action.CREATE, Action.CREATE]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def lose_the_connection(clients: NdbEnvironment) -> None:
+    """Start a format that hangs, and lose the connection to it."""
+    images.set_faults(clients.disk(1), "hdfs hangs")
+    ctx, pool = clients.context(ndb_sql_scripts_dir=str(clients.folder))
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    run(ctx, [ClientConfiguration(pool, lambda _: "")])
+    with ThreadPoolExecutor(1) as executor:
+        hung = executor.submit(run, ctx, [FormatFileSystem(pool, LAMBDA_FS, needs=())])
+        wait_until(lambda: len(clients.started(1)) == 1)
+        pool.machine("i-3a", clients.public["i-3a"]).connect().close()
+        with pytest.raises(ConnectionLost):
+            hung.result(60)
+    pool.close()
+    images.set_faults(clients.disk(1))
+
+
+def hdfs_runs(clients: NdbEnvironment) -> bool:
+    _, pool = clients.context()
+    machine = pool.machine("i-3a", clients.public["i-3a"])
+    found = machine.run(["grep", "-l", "-x", "hdfs", "-r", "/proc", "--include=comm"], check=False)
+    pool.close()
+    return found.stdout != ""
+
+
+def test_a_format_that_outlives_its_connection_wipes_nothing_that_is_stored_later(
+    tables: NdbEnvironment,
+) -> None:
+    lose_the_connection(tables)
+    for confirmed in (False, True):
+        with pytest.raises(SetupError) as caught:
+            reformat(tables, confirmed=confirmed, configured=False)
+        problem = caught.value.problems[0]
+        assert "an earlier hdfs namenode -format still runs" in problem.what
+        assert "at most 30 min 30 s, then run the same command again" in problem.hint
+    assert len(tables.started(1)) == 1
+    tables.disk(1).write("/var/log/hdfs-goes-on", "")
+    wait_until(lambda: not hdfs_runs(tables))
+    assert [row.action for row in reformat(tables)] == [Action.CREATE] * 2
+    sql(tables, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (2, 1, 'thesis');")
+    assert [row.action for row in reformat(tables)] == [Action.EXISTS] * 2
+    assert sql(tables, "SELECT COUNT(*) FROM vanilla_hopsfs.hdfs_inodes;") == [["2"]]
+
+
+def test_no_client_formats_while_the_other_one_does(tables: NdbEnvironment) -> None:
+    lose_the_connection(tables)
+    ctx, pool = tables.context(ndb_sql_scripts_dir=str(tables.folder))
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    with pytest.raises(SetupError, match=r"lambda-fs-client-driver .*still runs"):
+        run(ctx, [FormatFileSystem(pool, HOPS_FS, needs=())])
+    pool.close()
+    assert tables.started(2) == []
+
+
+def test_the_client_itself_ends_a_format_that_takes_too_long(
+    tables: NdbEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdfs_format, "TIMEOUT", 3.0)
+    images.set_faults(tables.disk(1), "hdfs hangs")
+    with pytest.raises(SetupError) as caught:
+        reformat(tables)
+    assert "did not end within 3 s and was ended" in caught.value.problems[0].what
+    assert not hdfs_runs(tables)
+    images.set_faults(tables.disk(1))
+    monkeypatch.undo()
+    assert [row.action for row in reformat(tables)] == [Action.CREATE] * 2
 
 
 def test_a_client_with_the_configuration_of_its_image_cannot_format(tables: NdbEnvironment) -> None:

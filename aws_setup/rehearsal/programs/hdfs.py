@@ -5,16 +5,19 @@ It logs in to the database as its ndb-config.properties says, and fails as Hadoo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from aws_setup.rehearsal.programs.common import has_fault, record_start
 from aws_setup.rehearsal.programs.hadoop_config import driver_file, read_properties
-from aws_setup.rehearsal.programs.manager_client import fail, print_line
+from aws_setup.rehearsal.programs.manager_client import fail
+from aws_setup.rehearsal.programs.manager_client import print_line as print_to
 
 SERVER = "io.hops.metadata.ndb.mysqlserver"
 
@@ -23,12 +26,16 @@ DELETE FROM hdfs_inodes;
 INSERT INTO hdfs_inodes (id, parent_id, name) VALUES (1, 0, '');
 """
 
+GO_ON = Path("/var/log/hdfs-goes-on")
+"""The file for which a format waits that was started with the fault `hdfs hangs`."""
+
 NOT_CONNECTED = ("ERROR 2002", "ERROR 2003", "ERROR 2005", "ERROR 2013")
 """Starts of the errors of MariaDB's client when it does not reach a server."""
 
 
 def main() -> None:
     """Format the file system in the deployment's database, with output as long as the real one."""
+    hangs = has_fault("hdfs hangs")
     record_start()
     if sys.argv[1:3] != ["namenode", "-format"]:
         fail("Usage: hdfs namenode -format [-nonInteractive]")
@@ -38,6 +45,8 @@ def main() -> None:
         )
     if has_fault("hdfs fails"):
         _failed("java.io.IOException: no storage")
+    while hangs and not GO_ON.exists():
+        time.sleep(0.05)
     try:
         ndb = read_properties(driver_file(Path(sys.argv[0]).resolve().parent.parent / "etc/hadoop"))
     except FileNotFoundError as error:
@@ -46,6 +55,13 @@ def main() -> None:
     print_line(
         "INFO common.Storage: Storage directory has been successfully formatted.", sys.stderr
     )
+
+
+def print_line(text: str, stream: TextIO) -> None:
+    """Print a line; as a JVM, go on when nobody reads it any more."""
+    with contextlib.suppress(BrokenPipeError):
+        print_to(text, stream)
+        stream.flush()
 
 
 def _execute(ndb: Mapping[str, str]) -> None:

@@ -81,7 +81,8 @@ def install_database(disk: Disk, template: Path) -> None:
 def set_faults(disk: Disk, *names: str, start_seconds: float = 0.2) -> None:
     """Set the faults of a VM, and the seconds until its data node has started.
 
-    Faults are `ndbmtd dies`, `ndbmtd hangs`, `ndb_mgmd hangs`, `disk full` and `hdfs fails`.
+    Faults are `ndbmtd dies`, `ndbmtd hangs`, `ndb_mgmd hangs`, `disk full`, `hdfs fails` and
+    `hdfs hangs`, which ends when /var/log/hdfs-goes-on exists.
     """
     document = {"faults": names, "start_seconds": start_seconds}
     disk.write(SETTINGS, json.dumps(document))
