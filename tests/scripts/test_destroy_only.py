@@ -121,7 +121,9 @@ def test_what_may_still_be_in_use_is_kept_and_not_waited_for(
     assert any(action in f"{it['why']} {it['hint']}" for it in document["problems"])
     calls = [call.action for call in world.cloud.calls[before:]]
     assert "DeleteVpc" not in calls, "AWS would refuse, and only after a long wait"
-    assert "DeleteRole" in calls, "nothing else is kept"
+    assert {"DeleteRole", "TerminateInstances"} & set(calls), "nothing else is kept"
+    goes = "DeleteScheduleGroup" in calls
+    assert goes is (user == "nat gateway"), "the deadline stays while machines may be there"
     settings.deny = []
     assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
     assert missing(folder) >= {"vpc", "ndb manager", "nat gateway", "eks cluster"}
