@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aws_setup.engine.wait import Clock
 from aws_setup.ssh.errors import ConnectionLost, RemoteError, too_slow
 from aws_setup.ssh.exchange import CommandTimeout, until_it_ends
+from aws_setup.ssh.files import UNEXPECTED_OUTPUT
+from aws_setup.ssh.sessions import RequestRefused, ask
 
 if TYPE_CHECKING:
     import paramiko
@@ -19,6 +22,13 @@ else:
 
 ANSWER_TIMEOUT = 20.0
 """Seconds that an answer of SFTP may take."""
+
+
+_NO_SFTP = (
+    "set `Subsystem sftp internal-sftp` in the sshd_config of that machine, then run the same "
+    "command again"
+)
+"""https://man.openbsd.org/sshd_config#Subsystem"""
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,8 @@ def downloading(
             yield BoundedFile(cast(BinaryIO, file), bounds)
         except CommandTimeout:
             raise too_slow(machine, shown, timeout=bounds.timeout) from None
+        except paramiko.SFTPError as error:
+            raise _no_sftp_answer(machine, shown, error) from None
         except (paramiko.SSHException, EOFError, TimeoutError):
             raise ConnectionLost(machine, shown) from None
 
@@ -63,22 +75,42 @@ def _opened(channel: paramiko.Channel, path: str, *, machine: str) -> paramiko.S
     shown = f"open {path}"
     try:
         return _sftp(channel).open(path, "rb")
-    except (paramiko.SSHException, EOFError, TimeoutError):
+    except RequestRefused:
+        raise RemoteError(
+            machine, shown, code=-1, output="", why="its sshd has no SFTP", hint=_NO_SFTP
+        ) from None
+    except (CommandTimeout, paramiko.SSHException, EOFError, TimeoutError):
         raise ConnectionLost(machine, shown) from None
     except OSError as error:
         if channel.closed:
             raise ConnectionLost(machine, shown) from None
         raise RemoteError(machine, shown, code=1, output=str(error)) from None
+    except paramiko.SFTPError as error:
+        raise _no_sftp_answer(machine, shown, error) from None
+
+
+def _no_sftp_answer(machine: str, shown: str, error: Exception) -> RemoteError:
+    """Return the error of an answer that is no SFTP, as of what a .bashrc prints before it."""
+    why = f"what it sends is not SFTP ({error})"
+    return RemoteError(machine, shown, code=-1, output="", why=why, hint=UNEXPECTED_OUTPUT)
 
 
 def _sftp(channel: paramiko.Channel) -> paramiko.SFTPClient:
     """Return a client of the server's file system.
 
     By itself paramiko waits for an answer for ever (5.1, BaseSFTP._read_all).
+
+    Raises:
+        RequestRefused: there is no such subsystem, or its program ends at once.
     """
     channel.settimeout(ANSWER_TIMEOUT)
-    channel.invoke_subsystem("sftp")
-    return paramiko.SFTPClient(channel)
+    ask(channel, partial(channel.invoke_subsystem, "sftp"), timeout=ANSWER_TIMEOUT)
+    try:
+        return paramiko.SFTPClient(channel)
+    except (paramiko.SSHException, EOFError):
+        if channel.eof_received:  # as RFC 4254, section 5.3, says of a program that has ended
+            raise RequestRefused from None
+        raise
 
 
 class BoundedFile:

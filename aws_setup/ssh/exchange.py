@@ -43,7 +43,7 @@ class Exchange:
     """The streams of one command on an open channel."""
 
     def __init__(self, channel: paramiko.Channel, clock: Clock, *, timeout: float) -> None:
-        self._channel, self._clock = channel, clock
+        self.channel, self._clock = channel, clock
         self._until = clock.now() + timeout
 
     def run(self, stdin: bytes, on_stdout: OutputListener, on_stderr: OutputListener) -> int:
@@ -56,19 +56,19 @@ class Exchange:
             CommandTimeout: the deadline passed, whatever still comes.
             paramiko.SSHException, EOFError: the connection was lost while it was read.
         """
-        self._channel.settimeout(_STOP_CHECK_INTERVAL)
-        errors = threading.Thread(target=_drain_stderr, args=(self._channel, on_stderr))
-        feeder = threading.Thread(target=_feed, args=(self._channel, stdin))
+        self.channel.settimeout(_STOP_CHECK_INTERVAL)
+        errors = threading.Thread(target=_drain_stderr, args=(self.channel, on_stderr))
+        feeder = threading.Thread(target=_feed, args=(self.channel, stdin))
         for thread in (errors, feeder):
             thread.daemon = True
             thread.start()
         self._drain(on_stdout)
-        while errors.is_alive() or not self._channel.exit_status_ready():
+        while errors.is_alive() or not self.channel.exit_status_ready():
             errors.join(0.02)
             self._check()
-            if not errors.is_alive() and not self._channel.exit_status_ready():
+            if not errors.is_alive() and not self.channel.exit_status_ready():
                 self._clock.sleep(0)
-        return self._channel.recv_exit_status()
+        return self.channel.recv_exit_status()
 
     def _check(self) -> None:
         if self._clock.now() > self._until:
@@ -79,7 +79,7 @@ class Exchange:
         while True:
             data = None
             with contextlib.suppress(TimeoutError):
-                data = self._channel.recv(65536)
+                data = self.channel.recv(65536)
                 if not data:
                     return
                 on_stdout(data)

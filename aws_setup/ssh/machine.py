@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aws_setup.engine.deadline import remaining
@@ -25,7 +26,7 @@ from aws_setup.ssh.exchange import (
     label_of,
 )
 from aws_setup.ssh.port_forward import CONNECT_TIMEOUT, PortState
-from aws_setup.ssh.sessions import CHANNEL_TIMEOUT, Sessions
+from aws_setup.ssh.sessions import CHANNEL_TIMEOUT, RequestRefused, Sessions, ask
 
 if TYPE_CHECKING:
     import paramiko
@@ -289,17 +290,25 @@ class Machine:
     ) -> CommandResult:
         before_write()
         with self._sessions.open(shown) as channel:
-            try:
-                channel.settimeout(timeout)
-                # The callers quote what they put into a command.
-                channel.exec_command(line)  # nosec B601
-            except (paramiko.SSHException, EOFError, OSError):
-                raise ConnectionLost(str(self), shown) from None
-            return self._exchange(channel, shown, stdin=stdin, timeout=timeout, output=output)
+            exchange = Exchange(channel, self.clock, timeout=timeout)
+            self._start(channel, line, shown, timeout=timeout)
+            return self._exchange(exchange, shown, stdin=stdin, timeout=timeout, output=output)
+
+    def _start(self, channel: paramiko.Channel, line: str, shown: str, *, timeout: float) -> None:
+        try:
+            # The callers quote what they put into a command.
+            ask(channel, partial(channel.exec_command, line), timeout=timeout)
+        except CommandTimeout:
+            raise too_slow(str(self), shown, timeout=timeout) from None
+        except RequestRefused:
+            why, hint = "its sshd starts no command", "see sshd's log on that machine for the cause"
+            raise RemoteError(str(self), shown, code=-1, output="", why=why, hint=hint) from None
+        except (paramiko.SSHException, EOFError, OSError):
+            raise ConnectionLost(str(self), shown) from None
 
     def _exchange(
         self,
-        channel: paramiko.Channel,
+        exchange: Exchange,
         shown: str,
         *,
         stdin: bytes,
@@ -307,7 +316,6 @@ class Machine:
         output: OutputListener | None,
     ) -> CommandResult:
         out, err = KeptOutput(), KeptOutput()
-        exchange = Exchange(channel, self.clock, timeout=timeout)
         try:
             code = exchange.run(stdin, output or out.add, output or err.add)
         except CommandTimeout:
@@ -315,6 +323,7 @@ class Machine:
             raise too_slow(str(self), shown, timeout=timeout, output=output_so_far) from None
         except (paramiko.SSHException, EOFError):
             raise ConnectionLost(str(self), shown) from None
+        channel = exchange.channel
         transport = channel.get_transport()
         if code == -1 and not (transport and transport.is_active() and channel.exit_status_ready()):
             raise ConnectionLost(str(self), shown)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aws_setup.engine.deadline import remaining
 from aws_setup.engine.wait import Clock
 from aws_setup.ssh.errors import ConnectionLost, RemoteError
-from aws_setup.ssh.exchange import closing_channel
+from aws_setup.ssh.exchange import CommandTimeout, closing_channel, until_it_ends
 
 if TYPE_CHECKING:
     import paramiko
@@ -31,6 +31,58 @@ _PAUSE = 0.5
 
 _ENDING = 3
 """Refusals that are waited for without other sessions: sshd may not know yet that one has ended."""
+
+
+class RequestRefused(Exception):
+    """The server does not start what was requested in a session."""
+
+
+def ask(channel: paramiko.Channel, request: Callable[[], object], *, timeout: float) -> None:
+    """Start a command or a subsystem in a session.
+
+    paramiko waits for the answer for ever (5.1, Channel._wait_for_event), and over a ProxyCommand
+    no connection ends by itself when the network has gone.
+
+    Args:
+        channel: the session.
+        request: sends the request, and returns when it is granted.
+        timeout: seconds after which the session is closed, unless there is an answer.
+
+    Raises:
+        CommandTimeout: there is no answer.
+        RequestRefused: the server refuses it (RFC 4254, section 5.4), or closes the session.
+        paramiko.SSHException, EOFError, OSError: the connection was lost.
+    """
+    late: list[bool] = []
+
+    def give_up() -> None:
+        late.append(True)
+        with until_it_ends():
+            channel.close()
+
+    timer = threading.Timer(timeout, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        request()
+    except (paramiko.SSHException, EOFError, OSError):
+        if late:
+            raise CommandTimeout from None
+        if was_ended_by_server(channel):
+            raise RequestRefused from None
+        raise
+    finally:
+        timer.cancel()
+
+
+def was_ended_by_server(channel: paramiko.Channel) -> bool:
+    """Return whether a channel has ended, and the connection has not.
+
+    Of a refused request, and of a channel that the server closes, paramiko sends the end in return;
+    of one that ends with its connection it does not (5.1, Channel._close_internal and _unlink).
+    """
+    transport = channel.get_transport()
+    return bool(transport and transport.is_active() and channel.closed and channel.eof_sent)
 
 
 class Sessions:

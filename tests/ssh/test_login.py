@@ -18,13 +18,22 @@ from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
-from aws_setup.ssh.errors import ConnectionLost, ConnectStage, Unreachable
+from aws_setup.ssh.errors import ConnectionLost, ConnectStage, RemoteError, Unreachable
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import make_key, shared_key
 
 OnKey = Callable[[paramiko.Transport], int]
 """What a server does when a key is offered."""
+
+
+OnRequest = Callable[[paramiko.Channel], bool]
+"""What a server does when a command or SFTP is requested; whether it grants it."""
+
+
+def grant(_: paramiko.Channel) -> bool:
+    """Grant a request, and say nothing more."""
+    return True
 
 
 def accept(_: paramiko.Transport) -> int:
@@ -53,8 +62,11 @@ def hold_still(server: paramiko.Transport) -> int:
 class Login(paramiko.ServerInterface):
     """One login: each offered key is answered by the next of some functions, then by the last."""
 
-    def __init__(self, transport: paramiko.Transport, answers: list[OnKey]) -> None:
+    def __init__(
+        self, transport: paramiko.Transport, answers: list[OnKey], on_request: OnRequest
+    ) -> None:
         self.transport, self.answers = transport, list(answers)
+        self.on_request = on_request
 
     def get_allowed_auths(self, username: str) -> str:
         """Return the methods of λFS's machines."""
@@ -69,12 +81,16 @@ class Login(paramiko.ServerInterface):
         return OPEN_SUCCEEDED
 
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
-        """Accept a request for SFTP, and say nothing more."""
-        return True
+        """Answer a request for SFTP."""
+        return self.on_request(channel)
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        """Answer a request for a command."""
+        return self.on_request(channel)
 
 
 @contextmanager
-def sshd(*logins: list[OnKey]) -> Iterator[int]:
+def sshd(*logins: list[OnKey], on_request: OnRequest = grant) -> Iterator[int]:
     """Serve one connection for each login; yield the port."""
     host_key = paramiko.ECDSAKey.generate()
     open_ones: list[paramiko.Transport] = []
@@ -88,7 +104,7 @@ def sshd(*logins: list[OnKey]) -> Iterator[int]:
             transport = paramiko.Transport(sock)
             transport.add_server_key(host_key)
             open_ones.append(transport)
-            transport.start_server(threading.Event(), Login(transport, answers))
+            transport.start_server(threading.Event(), Login(transport, answers, on_request))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
@@ -227,3 +243,90 @@ def test_a_server_that_says_nothing_after_the_login_is_a_lost_connection(
         found.fetch("/data/jar", limit=10),
     ):
         pytest.fail("nothing was opened")
+
+
+@contextmanager
+def logged_in(folder: Path, on_request: OnRequest) -> Iterator[Machine]:
+    with (
+        sshd([accept], on_request=on_request) as port,
+        machine(folder, port) as (_, found),
+    ):
+        yield found
+
+
+@contextmanager
+def unanswered(folder: Path) -> Iterator[Machine]:
+    """Yield a machine that answers no request before the end."""
+    over = threading.Event()
+
+    def hold(_: paramiko.Channel) -> bool:
+        return over.wait(240)
+
+    with logged_in(folder, hold) as found:
+        try:
+            yield found
+        finally:
+            over.set()
+
+
+@pytest.mark.timeout(60)
+def test_a_command_that_is_not_answered_ends_at_its_time_limit(tmp_path: Path) -> None:
+    """Over a ProxyCommand that stays when the network has gone, nothing else ends it."""
+    with (
+        unanswered(tmp_path) as found,
+        pytest.raises(RemoteError, match=r"true: it did not end within 1 s$"),
+    ):
+        found.run(["true"], timeout=1)
+
+
+@pytest.mark.timeout(60)
+def test_a_download_that_is_not_answered_is_a_lost_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.ssh.download.ANSWER_TIMEOUT", 0.5)
+    with (
+        unanswered(tmp_path) as found,
+        pytest.raises(ConnectionLost, match="it was running: open /data/jar"),
+        found.fetch("/data/jar", limit=10),
+    ):
+        pytest.fail("nothing was opened")
+
+
+def end_at_once(channel: paramiko.Channel) -> bool:
+    """Grant a request whose program ends without a word, as one that does not exist."""
+    threading.Timer(0.2, channel.close).start()
+    return True
+
+
+@pytest.mark.parametrize("on_request", [lambda _: False, end_at_once])
+def test_a_server_without_sftp_names_the_setting(tmp_path: Path, on_request: OnRequest) -> None:
+    with (
+        logged_in(tmp_path, on_request) as found,
+        pytest.raises(RemoteError, match=r"open /data/jar: its sshd has no SFTP$") as caught,
+        found.fetch("/data/jar", limit=10),
+    ):
+        pytest.fail("nothing was opened")
+    assert "Subsystem sftp internal-sftp" in caught.value.problems[0].hint
+
+
+def test_a_server_that_starts_no_command_is_no_lost_connection(tmp_path: Path) -> None:
+    with (
+        logged_in(tmp_path, lambda _: False) as found,
+        pytest.raises(RemoteError, match=r"true: its sshd starts no command$") as caught,
+    ):
+        found.run(["true"])
+    assert "sshd's log" in caught.value.problems[0].hint
+
+
+def test_what_a_bashrc_prints_before_sftp_is_named(tmp_path: Path) -> None:
+    def greet(channel: paramiko.Channel) -> bool:
+        threading.Timer(0.2, channel.sendall, [b"Welcome to this machine!\n"]).start()
+        return True
+
+    with (
+        logged_in(tmp_path, greet) as found,
+        pytest.raises(RemoteError, match="open /data/jar: what it sends is not SFTP") as caught,
+        found.fetch("/data/jar", limit=10),
+    ):
+        pytest.fail("nothing was opened")
+    assert "remove what prints from the .bashrc" in caught.value.problems[0].hint
