@@ -55,6 +55,10 @@ ACCOUNT = ErrorMessage(
     "complete the account's sign-up, or contact AWS Support; activation may take a day",
 )
 _DEPENDS = ErrorMessage("something else still uses it: {message}", f"wait a minute; {HINT_RERUN}")
+_IN_USE = ErrorMessage(
+    "something else uses it, or an operation in progress does: {message}",
+    f"wait until that has ended, or delete what uses it; {HINT_RERUN}",
+)
 _CREDENTIALS = ErrorMessage(
     "AWS does not accept these credentials: {message}",
     "check the secret key of your profile and this computer's clock",
@@ -106,6 +110,7 @@ MESSAGES_BY_CODE: Mapping[str, ErrorMessage] = {
         ("DependencyViolation", "ResourceInUse", "DeleteConflict", "InvalidIPAddress.InUse"),
         _DEPENDS,
     ),
+    "ResourceInUseException": _IN_USE,
     "IdempotentParameterMismatch": ErrorMessage(
         "the same request was sent some time ago with other values",
         "wait until the earlier resource is gone, or restore the configuration",

@@ -33,6 +33,7 @@ from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
+from aws_setup.infrastructure.eks_updates import UPDATING, send_update
 
 SELF_MANAGED = "self-managed"
 """Key of the drift of an add-on that is installed, but not managed by EKS."""
@@ -187,6 +188,18 @@ class Addon(Tagged, Step):
             former = describe(ctx, self.spec.name) or {}
             _delete(ctx, self.spec.name)
             return self._create(ctx, values=str(former.get("configurationValues") or ""))
+        what = f"the {self.name}"
+        send_update(ctx, what, lambda: self._send_update(ctx), deadline=1200)
+        return Found(found.id, "UPDATING", found.facts, ready=False)
+
+    def _send_update(self, ctx: Context) -> bool | Pending:
+        """Send the update, unless the add-on has become as configured; Pending during another."""
+        addon = self._described(ctx)
+        if addon["status"] in (UPDATING, "CREATING"):
+            return Pending(addon["status"])
+        drift = self._drift(ctx, addon)
+        if any(item.key == DriftKey.STATUS for item in drift):
+            raise self._failure(addon)
         request: dict[str, Any] = {
             "clusterName": ctx.config.eks_cluster_name,
             "addonName": self.spec.name,
@@ -196,26 +209,34 @@ class Addon(Tagged, Step):
             request["serviceAccountRoleArn"] = ctx.of(self.spec.role.name).id
         if self._version(ctx):
             request["addonVersion"] = self._version(ctx)
-        ctx.aws.eks.update_addon(**request)
-        return Found(found.id, "UPDATING", found.facts, ready=False)
+        if drift:
+            ctx.aws.eks.update_addon(**request)
+        return True
+
+    def _described(self, ctx: Context) -> Item:
+        addon = wait_visible(lambda: describe(ctx, self.spec.name), clock=ctx.clock)
+        if addon is None:
+            raise SetupError(
+                f"the {self.name} no longer exists",
+                "it was deleted during this run",
+                "run the same command again",
+            )
+        return addon
+
+    def _failure(self, addon: Item) -> SetupError:
+        """Return why EKS gave up the add-on, and what the next run does about that."""
+        why, then = _reasons(addon), FAILED.get(addon["status"], FAILED["DELETE_FAILED"])
+        return SetupError(
+            f"{self.name} is {addon['status']}", why or "EKS gives no reason", fix_then(why, then)
+        )
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the add-on is ACTIVE; CREATING and DEGRADED are waited for."""
 
         def probe() -> Found | Pending:
-            addon = wait_visible(lambda: describe(ctx, self.spec.name), clock=ctx.clock)
-            if addon is None:
-                raise SetupError(
-                    f"the {self.name} no longer exists",
-                    "it was deleted during this run",
-                    "run the same command again",
-                )
+            addon = self._described(ctx)
             if addon["status"] in FAILED:
-                raise SetupError(
-                    f"{self.name} is {addon['status']}",
-                    _reasons(addon) or "EKS gives no reason",
-                    fix_then(_reasons(addon), FAILED[addon["status"]]),
-                )
+                raise self._failure(addon)
             if _is_ready(addon):
                 return self._found(ctx, addon)
             return Pending(_state(addon), addon_hint(_state(addon)))

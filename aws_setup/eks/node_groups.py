@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import paused_drift
-from aws_setup.aws.reasons import health_issues, hint_of_reason, update_errors
+from aws_setup.aws.reasons import health_issues
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
@@ -37,6 +37,7 @@ from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
+from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_updated
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"
 """EKS no longer publishes AMIs with Amazon Linux 2 (EKS user guide)."""
@@ -204,59 +205,66 @@ class NodeGroup(Tagged, Step):
             self.delete(ctx, found)
             return self._create(ctx, without=subnets_without_capacity(found))
         if CONFIG in keys:
-            self._update_config(ctx)
+            self._change(ctx, CONFIG, self._send_config)
         if VERSION in keys:
-            self._update_version(ctx)
+            self._change(ctx, VERSION, self._send_version)
         group = describe(ctx, self.nodes.group)
         return self._found(ctx, group) if group else found
 
-    def _update_config(self, ctx: Context) -> None:
-        answer: Any = ctx.aws.eks.update_nodegroup_config(
+    def _change(self, ctx: Context, key: str, request: Callable[[Context], Any]) -> None:
+        """Correct a kind of drift, if it is still there when EKS accepts the update.
+
+        EKS replaces one node after the other.
+
+        Raises:
+            SetupError: the update failed, with the reasons that EKS gives; or the group has failed.
+        """
+
+        def send() -> str | Pending:
+            group = self._described(ctx)
+            if group["status"] == UPDATING:
+                return Pending(UPDATING)
+            if group["status"] in RE_CREATED:
+                raise failure_of(self.nodes, group)
+            if key not in {drift.key for drift in self._drift(ctx, group)}:
+                return ""
+            return str(request(ctx)["update"]["id"])
+
+        update_id = send_update(ctx, self.name, send, deadline=3600)
+        if update_id:
+            usual = MEDIANS["node group update"]
+            group = self.nodes.group
+            wait_updated(ctx, self.name, update_id, deadline=3600, usual=usual, node_group=group)
+
+    def _send_config(self, ctx: Context) -> Any:
+        return ctx.aws.eks.update_nodegroup_config(
             clusterName=ctx.config.eks_cluster_name,
             nodegroupName=self.nodes.group,
             labels={"addOrUpdateLabels": self.nodes.labels},
             scalingConfig=self.nodes.scaling,  # type: ignore[arg-type]
         )
-        self._wait_updated(ctx, answer["update"]["id"])
 
-    def _update_version(self, ctx: Context) -> None:
+    def _send_version(self, ctx: Context) -> Any:
         template = ctx.of(f"{self.name} template")
-        answer: Any = ctx.aws.eks.update_nodegroup_version(
+        return ctx.aws.eks.update_nodegroup_version(
             clusterName=ctx.config.eks_cluster_name,
             nodegroupName=self.nodes.group,
             launchTemplate={"id": template.id, "version": str(template.facts["version"])},
         )
-        self._wait_updated(ctx, answer["update"]["id"])
 
-    def _wait_updated(self, ctx: Context, update_id: str) -> None:
-        """Return when an update has succeeded; EKS replaces one node after the other.
-
-        Raises:
-            SetupError: the update failed, with the reasons that EKS gives.
-        """
-
-        def probe() -> bool | Pending:
-            answer = ctx.aws.eks.describe_update(
-                name=ctx.config.eks_cluster_name, nodegroupName=self.name, updateId=update_id
-            )
-            update = answer["update"]
-            if update["status"] in ("Failed", "Cancelled"):
-                why = update_errors(update)
-                raise SetupError(f"the update of {self.name} failed", why, hint_of_reason(why))
-            return update["status"] == "Successful" or Pending(update["status"])
-
-        what = f"{self.name} is updated"
-        ctx.wait_until(what, probe, deadline=3600, pause=10, usual=MEDIANS["node group update"])
+    def _described(self, ctx: Context) -> Item:
+        group = wait_visible(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
+        if group is None:
+            why = "it was deleted during this run"
+            raise SetupError(f"{self.name} no longer exists", why, HINT_RERUN)
+        return group
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the group is ACTIVE; raise why when it failed or stays DEGRADED."""
         degraded = itertools.count(1)
 
         def probe() -> Found | Pending:
-            group = wait_visible(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
-            if group is None:
-                why = "it was deleted during this run"
-                raise SetupError(f"{self.name} no longer exists", why, HINT_RERUN)
+            group = self._described(ctx)
             if group["status"] in ("CREATE_FAILED", "DELETE_FAILED"):
                 raise failure_of(self.nodes, group)
             reasons = reasons_of(group)

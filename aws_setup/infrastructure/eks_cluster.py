@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.reasons import fix_then, health_issues, hint_of_reason, update_errors
+from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, tags
@@ -21,9 +21,18 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
+from aws_setup.infrastructure.cluster_drift import (
+    ENDPOINTS,
+    access_change,
+    access_cidrs,
+    access_drift,
+    log_change,
+    role_drift,
+    version_drift,
+)
 from aws_setup.infrastructure.control_plane_logs import enabled_logs, log_drift, logging
+from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_updated
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
-from aws_setup.infrastructure.operators import allowed_cidrs
 from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 
 ROLE_LAG = (
@@ -36,9 +45,6 @@ ROLE_LAG = (
 """Parts of CreateCluster's messages while a new role is not visible to EKS yet."""
 
 SUBNETS = ("public subnet 1", "public subnet 2", "private subnet 1", "private subnet 2")
-
-ENDPOINTS = ("endpointPublicAccess", "endpointPrivateAccess")
-"""Public for the operator, private for the nodes, which are outside the operator's range."""
 
 ZONES_WITHOUT_EKS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
 """Ids of zones in which EKS creates no control plane.
@@ -85,12 +91,15 @@ class EksCluster(Tagged, Step):
             owner = tag_of(cluster, DEPLOYMENT_TAG) or "no deployment"
             fix = "choose another eks_cluster_name, or set create_eks_cluster: False"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
+        if cluster["status"] == UPDATING:
+            # By an earlier run, perhaps, and perhaps to what is wanted: `update` waits and looks.
+            return (*access_drift(ctx, cluster), *log_drift(ctx, cluster))
         if cluster["status"] != "ACTIVE":
             return ()
         return (
-            *(() if self.adopted else _role_drift(ctx, cluster)),
-            *_version_drift(ctx, cluster),
-            *_access_drift(ctx, cluster),
+            *(() if self.adopted else role_drift(ctx, cluster)),
+            *version_drift(ctx, cluster),
+            *access_drift(ctx, cluster),
             *log_drift(ctx, cluster),
         )
 
@@ -132,36 +141,34 @@ class EksCluster(Tagged, Step):
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Update public access and logging; EKS accepts one update at a time."""
-        cluster = ctx.aws.eks.describe_cluster(name=found.id)["cluster"]
-        stable = cluster["status"] == "ACTIVE"
-        if stable and _access_drift(ctx, dict(cluster)):
-            network: Any = dict.fromkeys(ENDPOINTS, True)
-            if access_cidrs(ctx):
-                network["publicAccessCidrs"] = access_cidrs(ctx)
-            self.change(ctx, found.id, resourcesVpcConfig=network)
-        if stable and log_drift(ctx, dict(cluster)):
-            self.change(ctx, found.id, logging=logging(ctx.config))
+        for change in (access_change, log_change):
+            self.change(ctx, found.id, change)
         return self.wait(ctx, found)
 
-    def change(self, ctx: Context, name: str, **change: Any) -> None:
+    def change(
+        self, ctx: Context, name: str, change: Callable[[Context, Item], Mapping[str, Any]]
+    ) -> None:
         """Update the cluster's configuration and return when the update has ended.
+
+        `change` returns what UpdateClusterConfig sets in a cluster; nothing where it has that.
 
         Raises:
             SetupError: the update failed; with EKS's reasons.
         """
-        answer = ctx.aws.eks.update_cluster_config(name=name, **change)
-        update_id = answer["update"]["id"]
 
-        def probe() -> bool | Pending:
-            update = ctx.aws.eks.describe_update(name=name, updateId=update_id)["update"]
-            if update["status"] in ("Failed", "Cancelled"):
-                why = update_errors(update)
-                what = f"the update of cluster {name} failed"
-                raise SetupError(what, why, hint_of_reason(why))
-            return update["status"] == "Successful" or Pending(update["status"])
+        def send() -> str | Pending:
+            cluster: Any = ctx.aws.eks.describe_cluster(name=name)["cluster"]
+            if cluster["status"] == UPDATING:
+                return Pending(UPDATING)
+            wanted = change(ctx, cluster)
+            if not wanted:
+                return ""
+            return str(ctx.aws.eks.update_cluster_config(name=name, **wanted)["update"]["id"])
 
-        what = f"cluster {name} is updated"
-        ctx.wait_until(what, probe, deadline=1200, pause=10, usual=MEDIANS["cluster update"])
+        what, usual = f"cluster {name}", MEDIANS["cluster update"]
+        update_id = send_update(ctx, what, send, deadline=1200)
+        if update_id:
+            wait_updated(ctx, what, update_id, deadline=1200, usual=usual)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the cluster is ACTIVE; raises SetupError with EKS's reasons if it fails."""
@@ -257,37 +264,6 @@ def failure_of(cluster: Item) -> SetupError:
     )
 
 
-def _role_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
-    """Return the drift of the role, which UpdateClusterConfig cannot change.
-
-    https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateClusterConfig.html
-    """
-    has, wants = cluster["roleArn"].rpartition("/")[2], ctx.config.eks_iam_role_name
-    fix = f"set eks_iam_role_name: {has}"
-    return (Drift("role", has, wants, fix),) if has != wants else ()
-
-
-def _version_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
-    version = ctx.config.kubernetes_version
-    if not version or version == cluster["version"]:
-        return ()
-    fix = f"set kubernetes_version: {cluster['version']}, or upgrade it in the EKS console"
-    return (Drift("Kubernetes version", cluster["version"], version, fix),)
-
-
-def _access_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
-    """Return how the access to the API server differs: its address ranges and its endpoints."""
-    drift = []
-    network = cluster["resourcesVpcConfig"]
-    has, desired = set(network.get("publicAccessCidrs", [])), set(access_cidrs(ctx))
-    if desired and has != desired:
-        drift.append(Drift("public access", _or_none(has), _or_none(desired)))
-    disabled = [key for key in ENDPOINTS if not network.get(key)]
-    if disabled:
-        drift.append(Drift("disabled endpoints", ", ".join(disabled), "none"))
-    return drift
-
-
 def cluster_request(ctx: Context) -> dict[str, Any]:
     """Return the CreateCluster request.
 
@@ -320,18 +296,3 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     if config.eks_log_types:
         request["logging"] = logging(config)
     return request
-
-
-def access_cidrs(ctx: Context) -> list[str]:
-    """Return the ranges that may use the public endpoint: as configured, else the operator's.
-
-    EKS takes IPv4 alone for a cluster of the IPv4 family, which all are that are created here:
-    https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
-    """
-    if ctx.config.eks_public_access_cidrs:
-        return sorted(ctx.config.eks_public_access_cidrs)
-    return sorted(cidr for cidr in allowed_cidrs(ctx) if ":" not in cidr)
-
-
-def _or_none(values: set[str]) -> str:
-    return ", ".join(sorted(values)) or "none"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aws_setup.aws.cluster import cluster_of, is_active
 from aws_setup.aws.context import Context, Step
@@ -16,7 +15,8 @@ from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
-from aws_setup.infrastructure.eks_cluster import ENDPOINTS, EksCluster, access_cidrs
+from aws_setup.infrastructure.cluster_drift import ENDPOINTS, access_change, access_cidrs
+from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.ingress_rules import SSH
 from aws_setup.infrastructure.operators import KEPT_TAG, covers, parse_kept
 from aws_setup.infrastructure.security_group import (
@@ -98,8 +98,7 @@ class EndpointRanges(Step):
         name, step = ctx.config.eks_cluster_name, EksCluster()
         found = Found(name)
         step.wait(ctx, found)
-        network: Any = dict.fromkeys(ENDPOINTS, True) | {"publicAccessCidrs": access_cidrs(ctx)}
-        step.change(ctx, name, resourcesVpcConfig=network)
+        step.change(ctx, name, access_change)
         return Found(name, f"reachable from {described(access_cidrs(ctx))}")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import (
@@ -18,7 +16,6 @@ from aws_setup.aws.paused import (
     settled_keys,
     settled_marks,
 )
-from aws_setup.aws.session import error_code
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.eks.node_group_problems import RE_CREATED, failure_of
@@ -28,6 +25,7 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.eks_updates import UPDATING, send_update
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.pause.vms import NOT_CREATED, create_is_running
 
@@ -152,35 +150,26 @@ def _described(ctx: Context, name: str) -> Item:
 
 
 def resize(ctx: Context, name: str, sizes: GroupSizes) -> None:
-    """Set the sizes of a node group and return when EKS has accepted them.
-
-    EKS accepts one update at a time: an update of an earlier, interrupted run ends first.
-    """
+    """Set the sizes of a node group and return when EKS has accepted them."""
     scaling: Any = {
         "minSize": sizes.minimum,
         "maxSize": max(1, sizes.maximum),
         "desiredSize": sizes.desired,
     }
 
-    def request() -> bool | Pending:
+    def send() -> bool | Pending:
         group = _described(ctx, name)
+        if group["status"] == UPDATING:
+            return Pending(UPDATING)
         if group["status"] in RE_CREATED:
             raise failure_of(_spec(ctx, name), group)
-        if group["scalingConfig"] == scaling:
-            return True
-        try:
+        if group["scalingConfig"] != scaling:
             ctx.aws.eks.update_nodegroup_config(
                 clusterName=ctx.config.eks_cluster_name, nodegroupName=name, scalingConfig=scaling
             )
-        except ClientError as error:
-            if error_code(error) != "ResourceInUseException":
-                raise
-            return Pending(str(group["status"]))
         return True
 
-    ctx.wait_until(
-        f"EKS accepts the new size of {name}", request, deadline=UPDATE_DEADLINE, pause=10
-    )
+    send_update(ctx, f"the size of {name}", send, deadline=UPDATE_DEADLINE)
 
 
 def _spec(ctx: Context, name: str) -> NodeGroupSpec:
