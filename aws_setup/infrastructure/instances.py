@@ -36,6 +36,7 @@ from aws_setup.infrastructure.run_instances import (
     launch_instances,
     missing_launches,
 )
+from aws_setup.infrastructure.start_instances import how_to_resize, start_stopped
 from aws_setup.infrastructure.vm_groups import VmGroup
 from aws_setup.infrastructure.volume_drift import restore_volumes, tagged_volumes
 
@@ -121,6 +122,8 @@ class VmGroupStep(Ec2Tagged, Step):
             has = {instance[field] for instance in active}
             if has != {desired}:
                 fix = f"restore {key}, or run destroy --only '{self.name}' first"
+                if stopped := _stopped(active) if field == "InstanceType" else []:
+                    fix = f"{fix}, which deletes the disks; or {how_to_resize(self.group, stopped)}"
                 drift.append(Drift(what, ", ".join(sorted(has)), desired, fix))
         return drift
 
@@ -147,30 +150,10 @@ class VmGroupStep(Ec2Tagged, Step):
         stopped = [item for item in active if item["State"]["Name"] == "stopped"]
         unmarked = [item for item in stopped if paused_since(item) is None]
         write_marks(ctx, unmarked, lambda item: counted_marks(item, ctx.clock.today()))
-        self._restart(ctx, active)
+        start_stopped(ctx, self.group, _stopped(active))
         completed = self.in_use(ctx)._complete(ctx, active)
         restore_volumes(ctx, active, found.drift)
         return completed
-
-    def _restart(self, ctx: Context, active: list[Item]) -> None:
-        stopped = _stopped(active)
-        if not stopped:
-            return
-        ctx.wait_until(
-            f"{self.name}: stopped machines start",
-            lambda: self._start(ctx, stopped),
-            deadline=600,
-            pause=5,
-        )
-
-    def _start(self, ctx: Context, ids: list[str]) -> bool | Pending:
-        try:
-            ctx.aws.ec2.start_instances(InstanceIds=ids)
-        except ClientError as error:
-            if error_code(error) == "IncorrectInstanceState":
-                return Pending("stopping")
-            raise
-        return True
 
     def _complete(self, ctx: Context, active: list[Item]) -> Found:
         instances, missing = list(active), missing_launches(self.group, active)

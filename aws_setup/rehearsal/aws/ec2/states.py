@@ -8,6 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.instances import loopback_address, set_state
+from aws_setup.rehearsal.aws.ec2.limits import (
+    check_capacity,
+    vcpu_limit_exceeded,
+    vcpus,
+    vcpus_used,
+)
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, find_subnet, free_addresses
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 
@@ -85,7 +91,9 @@ def _start(cloud: CloudApi, call: Call) -> dict[str, Any]:
             set_state(instance, "running")
 
     changes = []
-    for instance in _named_instances(cloud, call, allowed=("pending", "running", "stopped")):
+    chosen = _named_instances(cloud, call, allowed=("pending", "running", "stopped"))
+    _check_room(cloud, call.region, [item for item in chosen if item.state == "stopped"])
+    for instance in chosen:
         before = _state(instance)
         if instance.state == "stopped":
             instance.start()
@@ -99,6 +107,18 @@ def _start(cloud: CloudApi, call: Call) -> dict[str, Any]:
             cloud.schedule("instance running", lambda item=instance: running(item))
         changes.append(_change(instance, before))
     return {"StartingInstances": changes}
+
+
+def _check_room(cloud: CloudApi, region: str, stopped: list[Any]) -> None:
+    """Reject a start for which there is no capacity or no quota: a stopped instance has neither.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+    """
+    for instance in stopped:
+        check_capacity(cloud, instance.placement.zone, instance.instance_type)
+    wanted = sum(vcpus(instance.instance_type) for instance in stopped)
+    if wanted and vcpus_used(cloud, region) + wanted > cloud.settings.quotas.vcpus:
+        raise vcpu_limit_exceeded(cloud)
 
 
 def _named_instances(cloud: CloudApi, call: Call, *, allowed: tuple[str, ...]) -> list[Any]:
