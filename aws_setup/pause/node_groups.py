@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
-from aws_setup.eks.node_group_problems import RE_CREATED, failure_of
-from aws_setup.eks.node_groups import describe, group_facts
+from aws_setup.eks.node_group_problems import RE_CREATED, failure_of, reasons_of
+from aws_setup.eks.node_groups import DEGRADED_LOOKS, describe, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec, every_node_group
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
@@ -62,19 +63,29 @@ class _SizedNodeGroup(Step):
         return Found("", skipped=NOT_CREATED)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when EKS updates the group no longer and it has as many nodes as it should."""
+        """Return when EKS updates the group no longer and it has as many nodes as it should.
+
+        Raises:
+            SetupError: it has failed, or it stays DEGRADED while nodes are missing: AWS cannot
+                launch them.
+        """
+        degraded = itertools.count(1)
 
         def probe() -> Found | Pending:
             group = _described(ctx, self.name)
-            if group["status"] in RE_CREATED:
+            status, reasons = str(group["status"]), reasons_of(group)
+            because = f" ({reasons})" if reasons else ""
+            if status in RE_CREATED:
                 raise failure_of(self.nodes, group)
-            if group["status"] not in ("ACTIVE", "DEGRADED"):
-                return Pending(str(group["status"]))
+            if status not in ("ACTIVE", "DEGRADED"):
+                return Pending(f"{status}{because}")
             desired = group["scalingConfig"]["desiredSize"]
             nodes = len(active_instances(ctx, self.name, fresh=True))
-            if nodes != desired:
-                return Pending(f"{count_of(nodes, 'node')} instead of {desired}")
-            return self._ended(ctx, group)
+            if nodes == desired:
+                return self._ended(ctx, group)
+            if nodes < desired and status == "DEGRADED" and next(degraded) >= DEGRADED_LOOKS:
+                raise failure_of(self.nodes, group)
+            return Pending(f"{count_of(nodes, 'node')} instead of {desired}{because}")
 
         return ctx.wait_until(
             f"{self.name} have their new size",

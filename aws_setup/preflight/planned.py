@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address
 from typing import Any
 
 from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.paused import group_sizes, paused_since, paused_sizes
 from aws_setup.aws.session import pages
+from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config import Config
-from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.eks.node_launch_template import every_node_group, node_group_specs
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
@@ -41,6 +44,8 @@ class PlannedResources:
     """The run's context, the steps that it is going to create, and the machines to launch.
 
     `later_nodes` are the EKS nodes that configure_eks_cluster.py will launch: type -> number.
+    `starts` are stopped machines that it starts, and those of groups that it restores: no more is
+    checked of them than whether there is room for them.
     """
 
     ctx: Context
@@ -48,6 +53,7 @@ class PlannedResources:
     launches: tuple[Launch, ...] = ()
     later_nodes: Mapping[str, int] = field(default_factory=dict)
     later_spot_nodes: Mapping[str, int] = field(default_factory=dict)
+    starts: tuple[Launch, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -60,9 +66,9 @@ class PlannedResources:
         return any(name.startswith(prefixes) for name in self.to_create)
 
     def machine_counts(self, *, spot: bool = False) -> Counter[str]:
-        """Return how many machines of each type this run launches, on demand or as Spot."""
+        """Return how many machines of each type this run launches or starts, by their market."""
         counts: Counter[str] = Counter()
-        for launch in self.launches:
+        for launch in (*self.launches, *self.starts):
             if launch.spot is spot:
                 counts[launch.instance_type] += launch.count
         return counts
@@ -78,7 +84,7 @@ class PlannedResources:
     @cached_property
     def _instance_types(self) -> Mapping[str, Any]:
         later = {*self.later_nodes, *self.later_spot_nodes}
-        planned = {launch.instance_type for launch in self.launches} | later
+        planned = {launch.instance_type for launch in (*self.launches, *self.starts)} | later
         return self.describe_types(planned)
 
     def describe_types(self, names: Collection[str]) -> Mapping[str, Any]:
@@ -100,7 +106,9 @@ def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
     to_create = frozenset(row.step.name for row in in_aws if row.action is Action.CREATE)
     launches = [*_vm_groups(ctx.config, to_create), *_launch_templates(ctx.config, to_create)]
     later = _later_nodes(ctx.config) if "eks cluster" in to_create else ({}, {})
-    return PlannedResources(ctx, to_create, tuple(launches), *later)
+    changed = frozenset(row.step.name for row in in_aws if row.action is Action.UPDATE)
+    starts = (*_stopped_vms(ctx, changed), *_paused_groups(ctx, changed))
+    return PlannedResources(ctx, to_create, tuple(launches), *later, starts=starts)
 
 
 def keys_of(config: Config, value: str, *, suffix: str) -> str:
@@ -133,6 +141,39 @@ def _launch_templates(config: Config, to_create: frozenset[str]) -> list[Launch]
             count = config.autoscaling_group_desired_capacity if group in to_create else 0
             launches.append(Launch(template, spec.ami, spec.instance_type, count, spot=spec.spot))
     return launches
+
+
+def _stopped_vms(ctx: Context, changed: frozenset[str]) -> Iterator[Launch]:
+    """Yield the stopped machines of the steps that are changed: those start them.
+
+    Only running machines count against the quotas.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html
+    """
+    for item in ctx.inventory.all("instances") if changed else ():
+        step = tag_of(item, STEP_TAG)
+        if step in changed and item["State"]["Name"] in ("stopping", "stopped"):
+            yield Launch(step, item["ImageId"], item["InstanceType"], 1)
+
+
+def _paused_groups(ctx: Context, changed: frozenset[str]) -> Iterator[Launch]:
+    """Yield the machines that the paused groups of the steps that are changed get again."""
+    for spec in auto_scaling_specs(ctx.config):
+        step = f"auto-scaling group {spec.group}"
+        for item in ctx.inventory.of_step("auto-scaling groups", step) if step in changed else ():
+            count = _restored(item)
+            yield Launch(step, spec.ami, spec.instance_type, count, spot=spec.spot)
+    nodes = {spec.group for spec in every_node_group(ctx.config)} & changed
+    for item in ctx.inventory.all("node groups") if nodes else ():
+        name, kinds = item["nodegroupName"], item.get("instanceTypes") or ()
+        if name in nodes and kinds:
+            spot = item.get("capacityType") == "SPOT"
+            yield Launch(name, "", kinds[0], _restored(item), spot=spot)
+
+
+def _restored(group: Item) -> int:
+    """Return how many machines a group gets when its pause ends."""
+    sizes = paused_sizes(group) if paused_since(group) else None
+    return max(0, sizes.desired - group_sizes(group).desired) if sizes else 0
 
 
 def _later_nodes(config: Config) -> tuple[dict[str, int], dict[str, int]]:
