@@ -21,7 +21,8 @@ from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Place, address_hint
-from aws_setup.kube.objects import created_at
+from aws_setup.kube.connect import kube_client
+from aws_setup.kube.objects import STATEFUL_SET, created_at
 from aws_setup.openwhisk.addresses import (
     chart_service,
     host_of,
@@ -62,7 +63,7 @@ class ApiProbe:
 
 @dataclass(frozen=True)
 class OpenWhiskApi(Step):
-    """OpenWhisk's API answers, with as many healthy invokers as there are nodes for them."""
+    """OpenWhisk's API answers, with as many healthy invokers as the release has."""
 
     name: str = "openwhisk api"
     needs: tuple[str, ...] = (PUBLIC_ADDRESS, "openwhisk address", "openwhisk ready")
@@ -82,8 +83,7 @@ class OpenWhiskApi(Step):
         if isinstance(answer, str):
             return None
         healthy = healthy_invokers(answer.url)
-        enough = healthy == ctx.config.num_openwhisk_invoker_vms
-        return _answering(ctx, answer, healthy, ready=enough)
+        return _answering(ctx, answer, healthy, ready=healthy == _invokers(ctx))
 
     def create(self, ctx: Context) -> Found:
         """Return the API's host; `wait` then polls the API."""
@@ -100,7 +100,7 @@ class OpenWhiskApi(Step):
         if ctx.config.openwhisk_internal:
             return self._wait_for_node(ctx)
         host = public_host(ctx)
-        port, invokers = ctx.config.openwhisk_api_port, ctx.config.num_openwhisk_invoker_vms
+        port, invokers = ctx.config.openwhisk_api_port, _invokers(ctx)
 
         def probe() -> Found | Pending:
             if not resolves(host):
@@ -170,6 +170,18 @@ def _dns_hint(host: str) -> str:
         f"check this computer's DNS server and VPN: `nslookup {host}`; the name of a new load "
         "balancer takes up to 30 minutes, then run `configure` again"
     )
+
+
+def _invokers(ctx: Context) -> int:
+    """Return how many invokers there should be: openwhisk_values may set another number than nodes.
+
+    apache/openwhisk-deploy-kube, helm/openwhisk/templates/invoker-pod.yaml: a StatefulSet where
+    Kubernetes starts the actions.
+    """
+    config = ctx.config
+    name, space = f"{config.openwhisk_release}-invoker", config.openwhisk_namespace
+    found = kube_client(ctx).get(STATEFUL_SET, name, space) or {}
+    return int(found.get("spec", {}).get("replicas") or config.num_openwhisk_invoker_vms)
 
 
 def _invokers_hint(config: Config) -> str:

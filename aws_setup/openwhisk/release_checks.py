@@ -69,8 +69,9 @@ def check_upgrade(
     classes = {name: item for (kind, name), item in live.items() if kind == "StorageClass"}
     broken, untagged = manifest_checks.image_problems(new)
     nodes = kube_client(ctx).list(NODE)
-    hosts = value_checks.invoker_hosts(nodes, ROLE_LABEL, config.num_openwhisk_invoker_vms)
-    empty, crowded = value_checks.replica_problems(new, release, hosts)
+    configured = config.num_openwhisk_invoker_vms
+    hosts = value_checks.invoker_hosts(nodes, ROLE_LABEL, configured)
+    empty, unequal = value_checks.replica_problems(new, release, hosts=hosts, configured=configured)
     refused = [
         *value_checks.lost_claims(before, new, live),
         *address_problems(config, new),
@@ -91,7 +92,7 @@ def check_upgrade(
         raise SetupError.all(refused)
     for problem in (
         *untagged,
-        *crowded,
+        *unequal,
         *value_checks.volatile_database(new, release),
         *manifest_checks.docker_problems(new, values),
     ):

@@ -13,6 +13,7 @@ import yaml
 from aws_setup.config import Config, bounded_yaml
 from aws_setup.config.regular_files import read_file
 from aws_setup.errors import Problem, Refused
+from aws_setup.openwhisk.immutable_fields import at
 from aws_setup.openwhisk.secrets import OpenWhiskSecrets
 from aws_setup.openwhisk.values import ValuesInput, values
 
@@ -41,6 +42,12 @@ def user_values(config: Config) -> dict[str, Any]:
         what = f"openwhisk_values: {path} cannot be used"
         raise Refused.all([Problem(what, why, hint) for why, hint in found])
     return dict(own)
+
+
+def own_invokers(config: Config) -> int:
+    """Return how many invokers openwhisk_values ask for, 0 where they leave it to the nodes."""
+    count = at(user_values(config), "invoker.containerFactory.kubernetes.replicaCount")
+    return count if isinstance(count, int) else 0
 
 
 def _unusable(path: Path, why: str) -> Refused:

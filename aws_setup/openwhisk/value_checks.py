@@ -80,14 +80,15 @@ def volatile_database(manifest: Manifest, release: str) -> list[Problem]:
 
 
 def replica_problems(
-    manifest: Manifest, release: str, hosts: int
+    manifest: Manifest, release: str, *, hosts: int, configured: int
 ) -> tuple[list[Problem], list[Problem]]:
-    """Return parts of which none would run, which are refused, and too many, as warnings.
+    """Return parts of which none would run, which are refused, and numbers of invokers to warn of.
 
     Args:
         manifest: what the chart renders.
         release: the name of the release.
         hosts: nodes on which invokers may run.
+        configured: those of num_openwhisk_invoker_vms.
     """
     refused, warned = [], []
     for item in manifest:
@@ -100,14 +101,25 @@ def replica_problems(
         if not count:
             what = f"the chart renders the {kind} {name} without a pod"
             hint = "set its replicaCount to at least 1 in openwhisk_values, or remove the value"
+            if part == "invoker" and not configured:
+                hint = "set num_openwhisk_invoker_vms to at least 1"
             refused.append(Problem(what, "its replicas are 0, and OpenWhisk needs it", hint))
-        if part == "invoker" and count > hosts and _one_for_each_host(item):
-            given, held = count_of(count, "invoker"), count_of(hosts, "invoker node")
-            what = f"the chart renders {given} for {held}"
-            why = "each needs a node of its own: the others stay Pending, and configure waits"
-            hint = f"set num_openwhisk_invoker_vms to {count}, or remove the value's replicaCount"
-            warned.append(Problem(what, why, hint))
+        elif part == "invoker" and _one_for_each_host(item):
+            warned += _unequal(count, hosts=hosts, configured=configured)
     return refused, warned
+
+
+def _unequal(count: int, *, hosts: int, configured: int) -> list[Problem]:
+    """Return the warning of more invokers than nodes, or of nodes without one."""
+    if configured <= count <= hosts:
+        return []
+    nodes = hosts if count > hosts else configured
+    what = f"the chart renders {count_of(count, 'invoker')} for {count_of(nodes, 'invoker node')}"
+    why = "each needs a node of its own: the others stay Pending, and configure waits"
+    if count < configured:
+        why = f"no NameNode runs on the {configured - count} others, which are billed all the same"
+    hint = f"set num_openwhisk_invoker_vms to {count}, or remove the value's replicaCount"
+    return [Problem(what, why, hint)]
 
 
 def _one_for_each_host(item: Object) -> bool:

@@ -44,8 +44,10 @@ Check = Callable[[PlannedResources], CheckResult]
 def _namenodes(planned: PlannedResources) -> CheckResult:
     """Check what configure would refuse after half an hour and the price of ten machines."""
     creates = planned.creates("eks cluster")
-    types = planned.instance_types
-    return CheckResult.of(namenode_memory.check(planned.ctx, types) if creates else ())
+    if not creates:
+        return CheckResult.of(())
+    memory = namenode_memory.check(planned.ctx, planned.instance_types)
+    return CheckResult.of((*namenode_memory.no_invokers(planned.ctx.config), *memory))
 
 
 CHECKS: Mapping[str, Check] = MappingProxyType(

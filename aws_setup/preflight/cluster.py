@@ -63,6 +63,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
         findings=(
             *_permissions(ctx, rows),
             *_certificate(ctx),
+            *_invokers(ctx, rows),
             *namenode_memory.check(ctx),
             *_nodes(ctx, rows),
             *_access(ctx, rows),
@@ -83,6 +84,13 @@ def prepare(ctx: Context) -> None:
     """
     require_cluster(ctx)
     ctx.defaults = replace(ctx.defaults, **public_ip.known(ctx.config))
+
+
+def _invokers(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
+    """Refuse a release without invokers, where the run is about the release."""
+    if not any(row.step.name == HelmRelease.name for row in rows):
+        return ()
+    return namenode_memory.no_invokers(ctx.config)
 
 
 def _access(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:

@@ -11,7 +11,7 @@ from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.engine.wording import count_of
 from aws_setup.openwhisk.invoker_memory import STEM_CELLS, invoker_memory
-from aws_setup.openwhisk.user_values import user_values
+from aws_setup.openwhisk.user_values import own_invokers, user_values
 from aws_setup.preflight.results import Finding, refuse, warn
 
 
@@ -33,6 +33,20 @@ def check(
         return [warn("the memory of the invoker nodes is unknown", why, hint)]
 
     return advice(lambda: memory_findings(config, invoker_memory(ctx, types())), unknown)
+
+
+def no_invokers(config: Config) -> list[Finding]:
+    """Refuse 0 invoker nodes, unless the user's values have invokers for nodes of their own."""
+    if config.num_openwhisk_invoker_vms or own_invokers(config):
+        return []
+    return [
+        refuse(
+            "num_openwhisk_invoker_vms is 0",
+            "the chart gets an invoker for each of these nodes, and no NameNode runs without one",
+            "set num_openwhisk_invoker_vms to at least 1; for invokers on nodes of your own, set "
+            "invoker.containerFactory.kubernetes.replicaCount in openwhisk_values",
+        )
+    ]
 
 
 def memory_findings(config: Config, available: int) -> list[Finding]:

@@ -23,6 +23,7 @@ from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.openwhisk import certificate
 from aws_setup.openwhisk.readiness import describe, find_blocker
 from aws_setup.openwhisk.release_objects import unready_reason
+from aws_setup.openwhisk.user_values import own_invokers
 from aws_setup.verify.chain import CONFIGURE, CREATE, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.client_checks import PING_SECONDS, connection
@@ -52,8 +53,10 @@ def check_nodes(chain: Chain) -> str:
     if invokers is None:
         raise Broken(f"there is no StatefulSet {name} in {namespace}", CONFIGURE)
     pods = [pod for pod in client.list(POD, namespace) if _owner(pod) == name]
-    judge_invokers(nodes, pods, replicas=int(invokers["spec"].get("replicas", 1)))
-    return f"{count_ready(nodes)}, one invoker on each invoker node"
+    replicas, own = int(invokers["spec"].get("replicas", 1)), own_invokers(config)
+    judge_invokers(nodes, pods, replicas=replicas, own=own)
+    placed = count_of(own, "invoker") if own else "one invoker on each invoker node"
+    return f"{count_ready(nodes)}, {placed}"
 
 
 def judge_nodes(nodes: Sequence[Object], specs: Sequence[NodeGroupSpec]) -> None:
@@ -79,22 +82,28 @@ def judge_nodes(nodes: Sequence[Object], specs: Sequence[NodeGroupSpec]) -> None
         raise Broken(cause, f"run `kubectl uncordon {cordoned[0]}`")
 
 
-def judge_invokers(nodes: Sequence[Object], pods: Sequence[Object], *, replicas: int) -> None:
-    """Raise Broken unless each invoker node has room for its invoker: one is assigned to it."""
+def judge_invokers(
+    nodes: Sequence[Object], pods: Sequence[Object], *, replicas: int, own: int = 0
+) -> None:
+    """Raise Broken unless each invoker node has room for its invoker: one is assigned to it.
+
+    `own` is the number of invokers that openwhisk_values set, 0 for one on each node.
+    """
     waiting = [pod for pod in pods if not pod.get("spec", {}).get("nodeName")]
     if waiting:
         cause = f"no node has room for {_name(waiting[0])}: {unready_reason(waiting[0])}"
         raise Broken(cause, f"free or add an invoker node ({CONFIGURE})")
     names = [_name(node) for node in nodes if _labels(node).get(ROLE_LABEL) == INVOKER]
     placed = Counter(str(pod["spec"]["nodeName"]) for pod in pods)
-    wrong = [name for name in names if placed[name] != 1]
-    if wrong or replicas != len(names):
+    wrong = [name for name in names if placed[name] != 1 and not (own and placed[name] == 0)]
+    if wrong or replicas != (own or len(names)):
         where = f"; {wrong[0]} has {placed[wrong[0]]}" if wrong else ""
         cause = (
             f"{count_of(len(names), 'invoker node')}, "
             f"{len(pods)} of {count_of(replicas, 'invoker')}{where}"
         )
-        raise Broken(cause, f"{CONFIGURE}, which sets one invoker for each invoker node")
+        each = "the number of openwhisk_values" if own else "one invoker for each invoker node"
+        raise Broken(cause, f"{CONFIGURE}, which sets {each}")
 
 
 def _owner(pod: Object) -> str:
@@ -112,7 +121,7 @@ def check_openwhisk(chain: Chain) -> str:
 
 
 def check_invokers(chain: Chain) -> str:
-    """OpenWhisk reports as many healthy invokers as there are invoker nodes."""
+    """OpenWhisk reports as many healthy invokers as there are nodes, or as openwhisk_values say."""
     url = chain.settings.endpoint.url
     with connection(chain, Endpoint(url, ":", insecure=True), read_seconds=PING_SECONDS) as http:
         try:
@@ -123,13 +132,13 @@ def check_invokers(chain: Chain) -> str:
         cause = f"OpenWhisk does not say how many invokers are healthy: {response.reason}"
         raise Broken(cause, f"{CONFIGURE} status, which lists what is wrong")
     nodes = kube_client(chain.ctx).list(NODE, labels=f"{ROLE_LABEL}={INVOKER}")
-    if response.document != len(nodes):
+    if response.document != (own_invokers(chain.ctx.config) or len(nodes)):
         invokers = count_of(response.document, "invoker is healthy", "invokers are healthy")
         cause = f"{invokers}, on {count_of(len(nodes), 'invoker node')}"
         name = f"{chain.ctx.config.openwhisk_release}-{INVOKER}"
         raise Broken(cause, f"read the log of the pods {name}-… that are not: `kubectl logs`")
-    count = len(nodes)
-    return f"{count_of(count, 'healthy invoker')} on {count_of(count, 'node')}"
+    count = response.document
+    return f"{count_of(count, 'healthy invoker')} on {count_of(len(nodes), 'node')}"
 
 
 def check_certificate(chain: Chain) -> str:

@@ -65,12 +65,20 @@ def test_parts_without_pods_are_refused_and_too_many_invokers_warned_about() -> 
         return made("StatefulSet", f"owdev-{name}", {"replicas": replicas, "template": template})
 
     def found(*parts: dict[str, Any]) -> tuple[int, int]:
-        refused, warned = replica_problems(parts, "owdev", 2)
+        refused, warned = replica_problems(parts, "owdev", hosts=3, configured=2)
         return len(refused), len(warned)
 
     assert found(part("invoker", 2, spread), part("controller", None)) == (0, 0)
-    assert found(part("invoker", 3, spread)) == (0, 1)
-    assert found(part("invoker", 3)) == (0, 0)
+    assert found(part("invoker", 3, spread)) == (0, 0)
+    assert found(part("invoker", 4, spread)) == (0, 1)
+    assert found(part("invoker", 4)) == (0, 0)
+    assert found(part("invoker", 1, spread)) == (0, 1)
+    _, (idle,) = replica_problems([part("invoker", 2, spread)], "owdev", hosts=8, configured=8)
+    assert idle.what == "the chart renders 2 invokers for 8 invoker nodes"
+    assert "on the 6 others" in idle.why
+    assert "num_openwhisk_invoker_vms to 2" in idle.hint
+    (none,), _ = replica_problems([part("invoker", 0)], "owdev", hosts=0, configured=0)
+    assert none.hint == "set num_openwhisk_invoker_vms to at least 1"
     assert found(part("invoker", 0), part("nginx", 0)) == (2, 0)
     # A provider of events may be switched off.
     assert found(part("alarmprovider", 0)) == (0, 0)

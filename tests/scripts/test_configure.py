@@ -172,6 +172,30 @@ def test_more_invoker_nodes_scale_nodes_and_invokers(zoo: Lab) -> None:
     assert invoker["spec"]["replicas"] == NODES + 1
 
 
+def test_fewer_invokers_than_nodes_are_waited_for_and_warned_about(zoo: Lab) -> None:
+    own = zoo.folder / "own.yaml"
+    own.write_text("invoker: {containerFactory: {kubernetes: {replicaCount: 1}}}\n")
+    zoo.save(openwhisk_values=str(own))
+    zoo.whisk.healthy = 1
+    result = zoo.run("configure")
+    assert steps_of(result)["openwhisk api"]["state"] == "1 healthy invoker"
+    [warned] = [it for it in result["warnings"] if "the chart renders 1 invoker" in it["what"]]
+    assert "num_openwhisk_invoker_vms to 1" in warned["hint"]
+    assert steps_of(zoo.run("configure"))["openwhisk api"]["action"] == "exists"
+
+
+def test_no_invoker_nodes_are_refused_by_their_key_before_the_first_write(zoo: Lab) -> None:
+    zoo.save(num_openwhisk_invoker_vms=0)
+    (problem,) = zoo.run("configure", code=2)["problems"]
+    assert problem["what"] == "num_openwhisk_invoker_vms is 0"
+    assert "to at least 1" in problem["hint"]
+    assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
+    own = zoo.folder / "own.yaml"
+    own.write_text("invoker: {containerFactory: {kubernetes: {replicaCount: 1}}}\n")
+    zoo.save(openwhisk_values=str(own))
+    assert zoo.run("plan")["result"] == "ok"
+
+
 def test_destroy_deletes_everything_but_the_cluster(zoo: Lab) -> None:
     zoo.run("configure")
     result = zoo.run("destroy")

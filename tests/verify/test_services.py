@@ -224,6 +224,11 @@ def test_each_invoker_node_has_room_for_one_invoker() -> None:
     ):
         with pytest.raises(Broken, match=cause):
             cluster_checks.judge_invokers(nodes, pods, replicas=replicas)
+    # openwhisk_values may have fewer.
+    cluster_checks.judge_invokers(nodes, [invoker(0, "a")], replicas=1, own=1)
+    with pytest.raises(Broken, match="2 invoker nodes, 2 of 2 invokers"):
+        pods = [invoker(0, "a"), invoker(1, "b")]
+        cluster_checks.judge_invokers(nodes, pods, replicas=2, own=1)
 
 
 @pytest.mark.parametrize(
