@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -67,6 +68,24 @@ UNREACHABLE_HINT = (
 )
 
 
+def _hint(error: TransientError) -> str:
+    """Return the fix of a failure that lasted."""
+    if error.upload_seconds:
+        return _SLOW_HINT.format(seconds=_enough(error.upload_seconds))
+    return UNREACHABLE_HINT if error.unreachable else BUSY_HINT
+
+
+_SLOW_HINT = (
+    "this computer's connection is too slow for several uploads at a time: run it again with "
+    "--jobs 1 --timeout {seconds}"
+)
+
+
+def _enough(seconds: float) -> int:
+    """Return a --timeout for a body that takes some seconds: twice as many, in half hours."""
+    return 1800 * max(1, math.ceil(2 * seconds / 1800))
+
+
 @dataclass(frozen=True)
 class Client:
     """The API of one host; a request is retried while its failure is transient.
@@ -115,7 +134,7 @@ class Client:
                 raise SetupError(
                     f"{what}: no success within {format_duration(seconds)}",
                     str(last),
-                    UNREACHABLE_HINT if last.unreachable else BUSY_HINT,
+                    _hint(last),
                 ) from last
             if str(last) != noted:  # as of all waits: a line for each new state
                 noted = str(last)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,10 +36,12 @@ from aws_setup.namenodes.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
-ANSWER_KEPT = 8 * 1024 * 1024
+MIB = 1024 * 1024
+
+ANSWER_KEPT = 8 * MIB
 """Bytes kept of a response; the rest (the code, echoed) is read and discarded."""
 
-ANSWER_LIMIT = 128 * 1024 * 1024
+ANSWER_LIMIT = 128 * MIB
 """Bytes read of a response; a PUT's response has the code, whose base64 is at most 64 MB."""
 
 ANSWER_SECONDS = 300.0
@@ -54,13 +58,54 @@ class TransientError(Exception):
     """A failure after which the request can be sent again.
 
     `after` is the pause in seconds that the server asked for. `unreachable` is True when there was
-    no connection at all: the host is starting, or the address is wrong.
+    no connection at all: the host is starting, or the address is wrong. `upload_seconds` are those
+    that the whole body would take, where the time was over before it was sent; 0 else.
     """
 
-    def __init__(self, why: str, *, after: float | None = None, unreachable: bool = False) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        after: float | None = None,
+        unreachable: bool = False,
+        upload_seconds: float = 0.0,
+    ) -> None:
         super().__init__(why)
         self.after = after
         self.unreachable = unreachable
+        self.upload_seconds = upload_seconds
+
+
+@dataclass
+class _Progress:
+    """How much of a body was given to the connection, and when the last of it was."""
+
+    length: int
+    listener: Callable[[int], None]
+    began: float = field(default_factory=time.monotonic)
+    bytes: int = 0
+    seconds: float = 0.0
+
+    def count(self, size: int) -> None:
+        """Note that a piece was sent."""
+        self.bytes += size
+        self.seconds = time.monotonic() - self.began
+        self.listener(size)
+
+    def late(self, url: str, seconds: float) -> TransientError:
+        """Return the error of a request that was not answered within some seconds.
+
+        The last bytes wait in the system's buffer, so a body that took most of the time was slow,
+        too.
+        """
+        limit = format_duration(seconds)
+        if not self.bytes or (self.bytes >= self.length and self.seconds < seconds / 2):
+            return TransientError(f"{url} sent no complete answer within {limit}")
+        sent, size = (math.ceil(10 * count / MIB) / 10 for count in (self.bytes, self.length))
+        return TransientError(
+            f"{sent:g} of {size:g} MiB were sent to {url} in {limit}",
+            upload_seconds=seconds * self.length / self.bytes,
+        )
 
 
 @dataclass(frozen=True)
@@ -127,20 +172,22 @@ class HttpConnection:
             headers |= {"Content-Type": "application/json", "Content-Length": str(body.length)}
         self.requests += 1
         seconds = remaining(UPLOAD_SECONDS if body is not None else ANSWER_SECONDS)
+        progress, url = _Progress(body.length if body is not None else 0, sent), self.endpoint.url
         with guarded(seconds) as guard:
             try:
-                received = self._exchange(method, path, body, sent, headers)
+                received = self._exchange(method, path, body, progress.count, headers)
             except (http.HTTPError, OSError) as error:
-                raise self._late(seconds) if guard.expired else self._translate(error) from error
+                late = guard.expired
+                raise progress.late(url, seconds) if late else self._translate(error) from error
             except AnswerTooLong as error:
                 raise SetupError(
-                    f"{self.endpoint.url} does not answer as OpenWhisk does",
+                    f"{url} does not answer as OpenWhisk does",
                     str(error),
                     "check that the address is OpenWhisk's API host",
                 ) from error
         if guard.expired:
             # A head that was cut off counts as complete in http.client.
-            raise self._late(seconds)
+            raise progress.late(url, seconds)
         self._answered = True
         log.debug("%s %s: %s", method, path, received.status)
         return received
@@ -170,10 +217,6 @@ class HttpConnection:
     def close(self) -> None:
         """Close every idle connection."""
         self._pool.close()
-
-    def _late(self, seconds: float) -> TransientError:
-        limit = format_duration(seconds)
-        return TransientError(f"{self.endpoint.url} sent no complete answer within {limit}")
 
     def _translate(self, error: Exception) -> Exception:
         """Return the error of a failed exchange: permanent (SetupError), or transient."""

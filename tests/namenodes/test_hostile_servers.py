@@ -8,6 +8,7 @@ import socket
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,7 @@ from aws_setup.kube.connection import ClusterConnection
 from aws_setup.kube.errors import KubeError
 from aws_setup.kube.objects import NODE
 from aws_setup.namenodes.client import PAGE, Client
+from aws_setup.namenodes.uploader import Abort, Upload
 from aws_setup.openwhisk import api
 from aws_setup.preflight import public_ip
 from tests.support.hostile_http import (
@@ -34,8 +36,9 @@ from tests.support.hostile_http import (
     silent,
     slow_body,
     slow_head,
+    slow_reader,
 )
-from tests.support.openwhisk import client_of
+from tests.support.openwhisk import client_of, desired, jar_of, make_jar
 
 pytestmark = pytest.mark.kind("C4")
 
@@ -66,6 +69,31 @@ def test_a_request_to_openwhisk_ends_at_its_deadline(answer: Answer) -> None:
     with hostile_server(answer) as (url, _), pytest.raises(SetupError) as caught:
         openwhisk(url).listing()
     assert caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "why", "hint"),
+    [
+        (
+            slow_reader,
+            r"^[\d.]+ of 24\.\d MiB were sent to http://\S+ in ",
+            "--jobs 1 --timeout 1800",
+        ),
+        (silent, "sent no complete answer within", "if the deployment is paused"),
+    ],
+)
+def test_an_upload_that_was_not_sent_in_time_blames_the_connection_not_openwhisk(
+    tmp_path: Path, answer: Answer, why: str, hint: str
+) -> None:
+    jar = jar_of(make_jar(tmp_path / "nn.jar", size=19_000_000))
+    seconds = 1.5
+    with hostile_server(answer) as (url, _), pytest.raises(SetupError) as caught:
+        client = replace(client_of(url, clock=SystemClock()), deadline=seconds)
+        Upload(client, "namenode0", desired(jar), jar, None, Abort()).run()
+    (problem,) = caught.value.problems
+    assert problem.what.startswith("create namenode0: no success within")
+    assert re.search(why, problem.why)
+    assert hint in problem.hint
 
 
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)

@@ -115,6 +115,13 @@ def silent(client: socket.socket, _: str) -> None:
         pass
 
 
+def slow_reader(client: socket.socket, _: str) -> None:
+    """Read a request much more slowly than it is sent, for 2 s."""
+    for _piece in range(40):
+        client.recv(1)
+        time.sleep(0.05)
+
+
 def _drip(client: socket.socket) -> None:
     while True:
         client.sendall(b"x")
