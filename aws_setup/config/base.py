@@ -44,7 +44,7 @@ def _network(text: str) -> str:
         raise ValueError(f"{text} has host bits set; the network is {network}") from None
 
 
-def _local_path(text: str, info: ValidationInfo) -> str:
+def local_path(text: str, info: ValidationInfo) -> str:
     """Expand `~`; resolve a relative path against the folder in the validation context, if any."""
     try:
         path = Path(text).expanduser()
@@ -78,5 +78,5 @@ RoleName = Annotated[str, StringConstraints(pattern=rf"^[{WORD}+=,.@-]{{1,64}}$"
 Count = Annotated[int, Field(ge=0, le=1000)]
 """A number of resources."""
 
-LocalPath = Annotated[str, AfterValidator(_local_path)]
+LocalPath = Annotated[str, AfterValidator(local_path)]
 """A local file or folder; `~` is expanded, a relative path starts from the YAML file's folder."""

@@ -12,7 +12,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
+
+from aws_setup.config.base import local_path
 
 ENCRYPTED = ("https", "ssh", "file")
 """Schemes that are accepted; http and git neither encrypt nor authenticate the server."""
@@ -45,7 +47,7 @@ def no_option(text: str) -> str:
     return text
 
 
-def _source(text: str) -> str:
+def _source(text: str, info: ValidationInfo) -> str:
     no_option(text)
     scheme, scp = _SCHEME.match(text), _SCP.match(text)
     if scheme:
@@ -54,7 +56,7 @@ def _source(text: str) -> str:
         raise ValueError("it names a program of git's (TRANSPORT::ADDRESS) instead of a URL")
     elif scp and not (_HOST.match(scp["user"]) and _HOST.match(scp["host"])):
         raise ValueError("its user or host name is not one")
-    return text
+    return text if is_git_url(text) else local_path(text, info)
 
 
 def _check_url(text: str, scheme: str) -> None:
@@ -99,7 +101,7 @@ def inside(text: str) -> str:
 
 
 ChartSource = Annotated[str, AfterValidator(_source)]
-"""A folder, or the https, ssh or file URL of a git repository, without a password."""
+"""A folder as LocalPath, or the https, ssh or file URL of a git repository, without a password."""
 
 GitRef = Annotated[str, AfterValidator(_ref)]
 """A branch, tag or commit."""

@@ -23,7 +23,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,
 class Software(Section):
     """Software on the virtual machines, over SSH; with all switches off, none is contacted."""
 
-    ssh_config_path: str = "~/.ssh/config"
+    ssh_config_path: LocalPath = "~/.ssh/config"
     """Your OpenSSH client configuration; HostName, Port, User, IdentityFile and proxies apply."""
 
     require_host_keys: bool = False

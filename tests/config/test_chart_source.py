@@ -9,6 +9,7 @@ import pytest
 from aws_setup.config import Config, load_config
 from aws_setup.config.chart_source import is_git_url, redact
 from aws_setup.errors import Refused
+from aws_setup.openwhisk.chart import chart_of
 
 FILLED = "ssh_keypair_name: k\nssh_key_path: /k.pem\n"
 SECRET = "gh" + "p_0123456789"
@@ -18,6 +19,23 @@ def load(folder: Path, text: str) -> Config:
     path = folder / "config_aws.yaml"
     path.write_text(f"{text}\n{FILLED}", encoding="utf-8")
     return load_config(path)
+
+
+def test_a_relative_folder_starts_from_the_folder_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = tmp_path / "deployment", tmp_path / "elsewhere"
+    (folder / "chart").mkdir(parents=True)
+    (folder / "chart" / "Chart.yaml").touch()
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for text in ("chart", "./chart"):
+        config = load(folder, f"openwhisk_chart: {text}\nssh_config_path: ./ssh_config")
+        assert chart_of(config).path == folder / "chart"
+        assert config.ssh_config_path == str(folder / "ssh_config")
+    home = load(folder, "openwhisk_chart: ~/chart")
+    assert home.openwhisk_chart == str(Path.home() / "chart")
+    assert home.ssh_config_path == str(Path.home() / ".ssh" / "config")
 
 
 @pytest.mark.kind("C11")

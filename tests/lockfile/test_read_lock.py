@@ -137,7 +137,7 @@ def test_a_bad_value_names_file_and_key(
 
 def test_keys_that_are_private_are_never_recorded() -> None:
     """A new key with a path, a password, an address or an ARN must be listed as private."""
-    words = ("SecretStr", "_local_path", "arn:aws", "_address")
+    words = ("SecretStr", "local_path", "arn:aws", "_address")
     for key, field in Config.model_fields.items():
         annotation = f"{field.annotation} {field.metadata}"
         if any(word in annotation for word in words):
