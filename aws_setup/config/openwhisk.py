@@ -30,6 +30,9 @@ ContainerImage = Annotated[
     ),
 ]
 ImageTag = Annotated[str, StringConstraints(pattern=rf"^[{WORD}][{WORD}.-]{{0,127}}$")]
+CommonName = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$")]
+"""Also a dNSName, which is an IA5String (https://www.rfc-editor.org/rfc/rfc5280, 4.2.1.6)."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -139,8 +142,9 @@ class OpenWhisk(Section):
     openwhisk_tls_days: Annotated[int, Field(ge=31, le=3650)] = 365
     """Validity of the self-signed certificate, in days; it is renewed 30 days before it expires."""
 
-    openwhisk_tls_name: Annotated[str, StringConstraints(min_length=1, max_length=64)] = "openwhisk"
-    """Common name of the self-signed certificate; X.509 allows 64 characters."""
+    openwhisk_tls_name: CommonName = "openwhisk"
+    """Common name of the self-signed certificate, which is one of its host names, too: at most 64
+    ASCII characters (X.509), other letters in the form xn--…"""
 
     write_wskprops: bool = False
     """Also write ~/.wskprops, which the `wsk` client reads; an existing file is backed up."""

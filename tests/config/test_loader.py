@@ -127,6 +127,8 @@ def test_a_value_keeps_the_spelling_of_the_file(
         ("eks_log_types: [audits]\n", "1:17", "'audits' is not one of", ""),
         ("eks_iam_role_name: rôle\n", "1:20", "'rôle' has an invalid format", "IAM role"),
         ("eks_node_role_name: rôle\n", "1:21", "'rôle' has an invalid format", ""),
+        ("openwhisk_tls_name: ζ.example.com\n", "1:21", "has an invalid format", ""),
+        (f"openwhisk_tls_name: {'a' * 65}\n", "1:21", "has an invalid format", ""),
         ("openwhisk_invoker_image_tag: a/b\n", "1:30", "'a/b' has an invalid format", ""),
         ("namenode_image: a/b:1é\n", "1:17", "'a/b:1é' has an invalid format", ""),
         (

@@ -28,6 +28,15 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ELB = "a" * 32 + "-1234567890.ap-southeast-1.elb.amazonaws.com"
 
 
+@pytest.mark.parametrize(
+    "name", ["openwhisk", "*.example.com", "xn--l9a.example.com", "My OpenWhisk!", "10.0.0.1", "~"]
+)
+def test_every_name_that_the_configuration_accepts_can_be_in_a_certificate(name: str) -> None:
+    config = Config(ssh_keypair_name="k", ssh_key_path="/k", openwhisk_tls_name=name)
+    pair = self_signed(config.openwhisk_tls_name, [ELB], days=90, now=NOW)
+    assert names_of(pair.certificate) == {name, ELB}
+
+
 def test_a_load_balancers_long_name_is_an_alternative_name_and_not_the_subject() -> None:
     """Over 64 characters do not fit a common name: the failure of the original gen-certs job."""
     assert len("*." + ELB) > 64
