@@ -22,7 +22,9 @@ from aws_setup.software import hdfs_format
 from aws_setup.software.clients import desired
 from aws_setup.software.clients.step import ClientConfiguration
 from aws_setup.software.cluster_ssh_keys import ClusterSshKeys, authorized_text
+from aws_setup.software.daemons import start_daemon
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
+from aws_setup.software.ndb.mysqld import MYSQL_SERVER
 from aws_setup.software.sql.client import Mysql
 from aws_setup.ssh.errors import ConnectionLost
 from tests.support import ndb
@@ -52,7 +54,7 @@ def clients(tmp_path: Path) -> Iterator[NdbEnvironment]:
 def tables(clients: NdbEnvironment) -> NdbEnvironment:
     _, pool = clients.context()
     machine = pool.machine("i-0a", clients.public["i-0a"])
-    machine.run(["/home/ubuntu/mysql.server", "start"])
+    start_daemon(machine, [MYSQL_SERVER, "start"])
     pool.close()
     sql(clients, INODES)
     return clients

@@ -16,7 +16,7 @@ from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.rehearsal.openwhisk import server as openwhisk_server
 from aws_setup.rehearsal.openwhisk.store import OpenWhiskError
 from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
-from aws_setup.software import cluster_ssh_keys
+from aws_setup.software import cluster_ssh_keys, daemons
 from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files
@@ -128,6 +128,8 @@ def _command(line: str) -> str:
 
     words = shlex.split(line)
     words = words[3:] if words[:3] == ["sudo", "-n", "--"] else words
+    if words[:3] == ["sh", "-c", daemons.START]:
+        words = words[4:]
     if words[:2] == ["sh", "-c"]:
         script = words[2]
         if script in SSH_WRITES:

@@ -36,7 +36,11 @@ def record_start() -> None:
 
 
 def daemonise(pid_file: Path) -> None:
-    """Continue in the background; the caller gets exit code 0 when the PID file is written."""
+    """Continue in the background; the caller gets exit code 0 when the PID file is written.
+
+    The inherited stderr stays open, as in mysqld_safe, which mysql.server starts with nothing but
+    its stdout redirected.
+    """
     sys.stdout.flush()
     written, write = os.pipe()
     if os.fork():
@@ -45,7 +49,7 @@ def daemonise(pid_file: Path) -> None:
     os.close(written)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
+    for stream in (0, 1):
         os.dup2(null, stream)
     pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
     os.write(write, b"!")

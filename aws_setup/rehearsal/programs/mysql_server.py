@@ -37,7 +37,7 @@ def main() -> None:
 
 def start() -> None:
     """Start mysqld and return when it accepts connections."""
-    subprocess.run(["/usr/local/mysql/bin/mysqld"], check=True)
+    subprocess.run(["/usr/local/mysql/bin/mysqld"], stdout=subprocess.DEVNULL, check=True)
     ready = NODE_DATA / "mysqld.ready"
     deadline = time.monotonic() + START
     while not ready.exists():

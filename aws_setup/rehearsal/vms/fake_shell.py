@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aws_setup.rehearsal.vms.disk import Disk
-from aws_setup.software import cluster_ssh_keys
+from aws_setup.software import cluster_ssh_keys, daemons
 from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files, survey
@@ -252,6 +252,7 @@ SCRIPTS: Mapping[str, Program] = {
     cluster_ssh_keys.GENERATE_KEY: _generate_key,
     survey.SURVEY: _survey,
     survey.RUN: _run,
+    daemons.START: _run,
     zk.SRVR: _srvr,
     zk.LIST: _list,
     remote_files.READ: _read_files,

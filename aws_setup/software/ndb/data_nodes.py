@@ -9,6 +9,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.software.daemons import start_daemon
 from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import (
     MACHINES,
@@ -108,7 +109,7 @@ def _start_one(machine: Machine, marker: InitMarker, node: NodeEvidence, *, firs
     if first:
         begun = InitMarker(marker.cluster, machine.id, InitStage.BEGUN)
         machine.write(NODE_MARKER, begun.text(), sudo=True)
-    machine.run([NDBMTD, *(["--initial"] if first else [])], sudo=True, timeout=180)
+    start_daemon(machine, [NDBMTD, *(["--initial"] if first else [])], timeout=180)
 
 
 def _found(

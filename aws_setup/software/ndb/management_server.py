@@ -10,6 +10,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.software import ssh_access
+from aws_setup.software.daemons import start_daemon
 from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import (
     MACHINES,
@@ -100,7 +101,7 @@ class ManagementServer(Step):
         if changed or not running:
             how = "--initial" if stage is InitStage.NEW else "--reload"
             command = [NDB_MGMD, how, "--skip-config-cache", "-f", CONFIG_INI]
-            cluster.manager.run(command, sudo=True, timeout=120)
+            start_daemon(cluster.manager, command, timeout=120)
         return Found(cluster.manager.id, "starting", {"stage": stage.value}, ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.software.daemons import start_daemon
 from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
 from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
 from aws_setup.software.ndb.config_files import NODE_DATA
@@ -50,7 +51,7 @@ class MysqlServer(Step):
         """Start mysqld unless it is running."""
         cluster = NdbCluster(ctx, self.pool)
         if not mysqld_answers(cluster.manager):
-            cluster.manager.run([MYSQL_SERVER, "start"], sudo=True, timeout=300)
+            start_daemon(cluster.manager, [MYSQL_SERVER, "start"], timeout=300)
         return Found(cluster.manager.id, "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:

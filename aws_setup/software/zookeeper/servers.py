@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_setup.engine.wait import Clock, Pending, wait_until
+from aws_setup.software.daemons import start_daemon
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh.errors import RemoteError
 from aws_setup.ssh.files import digest_of
@@ -114,7 +115,7 @@ def start(member: MemberSpec) -> None:
     """
     member.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
     try:
-        member.machine.run([zk.SERVER, "start"], sudo=True)
+        start_daemon(member.machine, [zk.SERVER, "start"])
     except RemoteError as error:
         if not any("already running" in line for line in error.lines):
             raise

@@ -12,6 +12,8 @@ from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import UNREACHABLE, InProcessServices, NamespaceServices
 from aws_setup.software.clients.login import PUBLISHED
+from aws_setup.software.daemons import start_daemon
+from aws_setup.software.ndb.mysqld import MYSQL_SERVER
 from tests.software import test_ndb_cluster, test_sql_schema, test_zookeeper_ensemble
 from tests.support.machines import ADDRESSES, needs_machines, public_ip, shared_key, vm_environment
 from tests.support.ndb import MANAGER, VMS, mariadb_template, ndb_environment
@@ -61,7 +63,7 @@ def test_logins_to_a_real_database(tmp_path: Path) -> None:
         }
         assert "Can't connect" in services.login(MANAGER, 3306, **login)
         _, pool = made.context()
-        pool.machine("i-0a", made.public["i-0a"]).run(["/home/ubuntu/mysql.server", "start"])
+        start_daemon(pool.machine("i-0a", made.public["i-0a"]), [MYSQL_SERVER, "start"])
         pool.close()
         assert "is not allowed to connect" in services.login(MANAGER, 3306, **login)
         test_sql_schema.create(made, write_scripts(tmp_path / "sql", user="user"))
