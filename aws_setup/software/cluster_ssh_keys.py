@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.decoding import read_text
@@ -19,6 +20,8 @@ from aws_setup.software.machines import (
 )
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
+
+T = TypeVar("T")
 
 SSH = "/home/ubuntu/.ssh"
 PRIVATE, PUBLIC, AUTHORIZED = f"{SSH}/id_rsa", f"{SSH}/id_rsa.pub", f"{SSH}/authorized_keys"
@@ -73,12 +76,11 @@ class ClusterSshKeys(Step):
         keys = [key for key in found if key]
         if not keys:
             return None
-        machines += self._auto_scaled(ctx)
-        texts = self.pool.each(machines, lambda m: survey.read(m, AUTHORIZED))
+        texts = self._each(ctx, machines, lambda m: survey.read(m, AUTHORIZED) or "")
         lacking = [
             machine.name
-            for machine, text in zip(machines, texts, strict=True)
-            if authorized_text(text or "", _comment(ctx, ""), keys) is not None
+            for machine, text in texts
+            if authorized_text(text, _comment(ctx, ""), keys) is not None
         ]
         drift = [Drift("authorized_keys", "keys missing", ", ".join(lacking))] if lacking else []
         if len(keys) < len(clients):
@@ -91,13 +93,30 @@ class ClusterSshKeys(Step):
         if ctx.config.copy_operator_key:
             return self._copy(ctx, clients)
         keys = self.pool.each(clients, lambda client: _generate_key(ctx, client))
-        machines = self._machines(ctx) + self._auto_scaled(ctx)
-        self.pool.each(machines, lambda machine: _authorise(ctx, machine, keys))
+        self._each(ctx, self._machines(ctx), lambda machine: _authorise(ctx, machine, keys))
         return Found(_ids(clients), "authorised")
 
     def _machines(self, ctx: Context) -> list[Machine]:
         steps = [need for need in self.needs if need in ctx.found and need != ssh_access.NAME]
         return machines_of(ctx, self.pool, *steps)
+
+    def _each(
+        self, ctx: Context, machines: Sequence[Machine], work: Callable[[Machine], T]
+    ) -> list[tuple[Machine, T]]:
+        """Do something on machines and on the auto-scaled ones; of those that answer, its result.
+
+        `work` must not return None.
+        """
+        scaled = self._auto_scaled(ctx)
+
+        def do(machine: Machine) -> T | None:
+            if machine in scaled:
+                return ssh_access.unless_gone(machine, work, note=ctx.note)
+            return work(machine)
+
+        everything = [*machines, *scaled]
+        results = zip(everything, self.pool.each(everything, do), strict=True)
+        return [(machine, result) for machine, result in results if result is not None]
 
     def _auto_scaled(self, ctx: Context) -> list[Machine]:
         """Return the reachable auto-scaled machines; others may be booting or terminating."""
@@ -185,7 +204,6 @@ def _with_keys(ctx: Context, machine: Machine, keys: Sequence[str]) -> str | Non
     return authorized_text(machine.read(AUTHORIZED) or "", _comment(ctx, ""), keys)
 
 
-def _authorise(ctx: Context, machine: Machine, keys: Sequence[str]) -> None:
+def _authorise(ctx: Context, machine: Machine, keys: Sequence[str]) -> bool:
     text = _with_keys(ctx, machine, keys)
-    if text is not None:
-        machine.write(AUTHORIZED, text, mode=0o600)
+    return text is not None and machine.write(AUTHORIZED, text, mode=0o600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import known_hosts_path
@@ -16,6 +17,7 @@ from aws_setup.software.machines import (
     machines_of,
     zookeeper_machines,
 )
+from aws_setup.ssh.errors import ConnectionLost, HostKeyError, Unreachable
 from aws_setup.ssh.known_hosts import KnownHosts
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
@@ -23,6 +25,8 @@ from aws_setup.ssh.silence import why_silent
 from aws_setup.ssh.survey import Question
 
 NAME = "ssh"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,26 @@ def is_reachable(machine: Machine) -> bool:
         HostKeyError: its host key has changed, which is no transient failure.
     """
     return why_silent(machine) is None
+
+
+def unless_gone(
+    machine: Machine, work: Callable[[Machine], T], *, note: Callable[[str], None]
+) -> T | None:
+    """Do something on an auto-scaled machine, which its group may end at any time.
+
+    Returns:
+        None where it does not answer any more, which is noted.
+
+    Raises:
+        HostKeyError: its host key has changed, which is no transient failure.
+    """
+    try:
+        return work(machine)
+    except HostKeyError:
+        raise
+    except (Unreachable, ConnectionLost) as error:
+        note(f"{machine.name} does not answer any more: {error.problems[0].why}")
+        return None
 
 
 @dataclass(frozen=True)

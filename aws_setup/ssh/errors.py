@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from aws_setup.engine.wait import format_duration
@@ -38,6 +39,14 @@ class Unreachable(SetupError):
         super().__init__(f"{machine} cannot be reached ({stage})", why, hint)
         self.stage = stage
         self.transient = transient
+
+
+class StillUnreachable(Unreachable):
+    """A machine could not be reached before a deadline; `last` is the last failure."""
+
+    def __init__(self, what: str, last: Unreachable) -> None:
+        super().__init__(what, last.stage, last.problems[0].why, last.problems[0].hint)
+        self.problems = (replace(last.problems[0], what=what),)
 
 
 class HostKeyError(Unreachable):

@@ -67,17 +67,18 @@ class Machine:
     def __str__(self) -> str:
         return f"{self.name} ({self.address or 'no address'})"
 
-    def connect(self) -> paramiko.Transport:
+    def connect(self, *, wait: bool = True) -> paramiko.Transport:
         """Return the connection; opens one when there is none.
 
-        After a lost connection the machine may be rebooting: this waits until it answers again.
+        After a lost connection the machine may be rebooting: this waits until it answers again,
+        unless `wait` is False.
         """
         with self._connecting:
             with self._lock:
                 before, self._closed = self._transport, False
             if before and before.is_active():
                 return before
-            transport = self._connect(self, before is not None)
+            transport = self._connect(self, wait and before is not None)
             with self._lock:
                 if not self._closed:
                     self._transport = transport

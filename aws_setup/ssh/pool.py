@@ -17,11 +17,10 @@ from aws_setup.config import Config
 from aws_setup.config.paths import expanded, known_hosts_path
 from aws_setup.engine.flag import SIGNAL_DELAY
 from aws_setup.engine.handing_over import handing_over
-from aws_setup.engine.wait import Clock, Pending, SystemClock, wait_until
-from aws_setup.errors import SetupError
+from aws_setup.engine.wait import Clock, Pending, SystemClock, TooLate, wait_until
 from aws_setup.ssh.connection import SshContext, connect
 from aws_setup.ssh.console_keys import ConsoleKeys
-from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable, raise_failures
+from aws_setup.ssh.errors import ConnectStage, StillUnreachable, Unreachable, raise_failures
 from aws_setup.ssh.keys import Ask, KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
 from aws_setup.ssh.machine import Machine
@@ -211,7 +210,7 @@ class MachinePool:
         """Return when SSH works on every machine.
 
         Raises:
-            SetupError: some failed for `deadline` seconds, each with the stage that failed last.
+            SetupError: some failed for `deadline` seconds, each with the cause of the last failure.
         """
         self.check()
         self._silent.forget()
@@ -230,7 +229,12 @@ class MachinePool:
         deadline: float = BOOT_TIMEOUT,
         note: Callable[[str], None] | None = None,
     ) -> paramiko.Transport:
-        """Retry until the connection works; the error names the stage of the last failure."""
+        """Retry until the connection works.
+
+        Raises:
+            Unreachable: it did not before the deadline, with the cause of the last failure; or it
+                failed in a way in which no booting machine fails.
+        """
         last: list[Unreachable] = []
 
         def probe() -> paramiko.Transport | Pending:
@@ -251,11 +255,8 @@ class MachinePool:
                 pause=_POLL_INTERVAL,
                 note=note,
             )
-        except SetupError as error:
-            if isinstance(error, HostKeyError) or not last:
-                raise
-            problem = last[0].problems[0]
-            raise SetupError(error.problems[0].what, problem.why, problem.hint) from None
+        except TooLate as error:
+            raise StillUnreachable(error.problems[0].what, last[0]) from None
 
     def _connect(self, machine: Machine, reconnect: bool) -> paramiko.Transport:
         if reconnect:

@@ -12,11 +12,13 @@ SILENT_SECONDS = 30.0
 def why_silent(machine: Machine) -> Unreachable | None:
     """Return why SSH does not work on a machine now; None when it does.
 
+    One attempt is made, on a machine whose connection was lost, too: its group may have ended it.
+
     Raises:
         HostKeyError: its host key has changed, which is no transient failure.
     """
     try:
-        machine.connect()
+        machine.connect(wait=False)
     except HostKeyError:
         raise
     except Unreachable as error:

@@ -24,9 +24,11 @@ from aws_setup.software.clients.step import ClientConfiguration
 from aws_setup.software.cluster_ssh_keys import ClusterSshKeys, authorized_text
 from aws_setup.software.daemons import start_daemon
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
+from aws_setup.software.machines import auto_scaled_machines
 from aws_setup.software.ndb.mysqld import MYSQL_SERVER
 from aws_setup.software.sql.client import Mysql
 from aws_setup.ssh.errors import ConnectionLost
+from aws_setup.ssh.pool import MachinePool
 from tests.support import ndb
 from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
 
@@ -129,6 +131,39 @@ def test_the_next_run_authorises_an_auto_scaled_machine_and_skips_one_that_boots
     assert len(new.read("/home/ubuntu/.ssh/authorized_keys").splitlines()) == 3
     assert any("i-91 does not answer yet: run this again" in note for note in clients.notes)
     assert link(clients).action is Action.EXISTS
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_an_auto_scaled_machine_that_ends_during_a_run_keeps_no_other_from_its_files(
+    clients: NdbEnvironment, monkeypatch: pytest.MonkeyPatch, noticed: bool
+) -> None:
+    """Its group may end it before or after the attempt to reach it; nothing waits until it boots.
+
+    Only where that attempt has succeeded, the next command does, as for a machine that reboots.
+    """
+    gone = clients.scale(0, answers=True)
+    ctx, pool = clients.context()
+    (machine,) = auto_scaled_machines(ctx, pool)
+    machine.connect()
+    clients.vm_pool.power_off(gone)
+    if not noticed:
+        monkeypatch.setattr("aws_setup.software.ssh_access.is_reachable", lambda _: True)
+        monkeypatch.setattr("aws_setup.software.clients.step.is_reachable", lambda _: True)
+        defaults = MachinePool._wait_connected.__kwdefaults__
+        assert defaults
+        monkeypatch.setitem(defaults, "deadline", 0.5)
+    keys = ClusterSshKeys(pool, clients=CLIENTS, needs=("ndb manager", *CLIENTS))
+    files = ClientConfiguration(pool, lambda _: "")
+    try:
+        rows = run(ctx, [keys, files])
+        assert [row.action for row in rows.values()] == [Action.CREATE, Action.UPDATE]
+        found = keys.find(ctx)
+    finally:
+        pool.close()
+    assert found
+    assert found.drift == ()
+    said = "does not answer yet: run this again" if noticed else "does not answer any more: "
+    assert any(f"{gone} {said}" in note for note in clients.notes)
 
 
 def test_a_key_of_the_image_is_renamed_and_never_authorised(clients: NdbEnvironment) -> None:

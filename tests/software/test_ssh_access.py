@@ -9,8 +9,9 @@ import pytest
 
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.wait import SystemClock
-from aws_setup.software.ssh_access import KnownHostsFile, SshAccess, is_reachable
-from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable
+from aws_setup.errors import SetupError
+from aws_setup.software.ssh_access import KnownHostsFile, SshAccess, is_reachable, unless_gone
+from aws_setup.ssh.errors import ConnectionLost, ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.machine import Machine
 from tests.support.fake_machines import FakePool, fake_context
 from tests.support.machines import make_key
@@ -31,6 +32,44 @@ def test_an_unreachable_machine_is_not_yet_reachable_and_a_changed_host_key_is_a
     changed = HostKeyError("vm", shown="A", known="B", file="known_hosts", alias="i-0")
     with pytest.raises(HostKeyError):
         is_reachable(machine(changed))
+
+
+def test_only_one_attempt_is_made_to_reach_a_machine_whose_connection_was_lost() -> None:
+    waits: list[bool] = []
+
+    def connect(_machine: Machine, wait: bool) -> paramiko.Transport:
+        waits.append(wait)
+        return paramiko.Transport.__new__(_Lost)
+
+    found = Machine("i-0", "203.0.113.1", connect=connect, clock=SystemClock())
+    assert is_reachable(found)
+    assert is_reachable(found)
+    assert waits == [False, False]
+    found.connect()
+    assert waits[2:] == [True]
+
+
+class _Lost(paramiko.Transport):
+    def is_active(self) -> bool:
+        """Return that the connection has ended."""
+        return False
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Unreachable("vm", ConnectStage.PORT, "it refuses", "wait"), ConnectionLost("vm", "cat")],
+)
+def test_an_auto_scaled_machine_that_has_gone_is_noted(error: SetupError) -> None:
+    notes: list[str] = []
+
+    def work(_: Machine) -> str:
+        raise error
+
+    assert unless_gone(machine(None), work, note=notes.append) is None
+    assert notes == [f"i-0 does not answer any more: {error.problems[0].why}"]
+    changed = HostKeyError("vm", shown="A", known="B", file="known_hosts", alias="i-0")
+    with pytest.raises(HostKeyError):
+        unless_gone(machine(changed), lambda m: m.connect(), note=notes.append)
 
 
 def test_before_any_machine_exists_the_step_finds_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from aws_setup.rehearsal.vms.inprocess_ssh import ConcurrencyGauge
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.software.zookeeper import steps
 from aws_setup.ssh.connection import connect
-from aws_setup.ssh.errors import RemoteError, Unreachable
+from aws_setup.ssh.errors import ConnectStage, RemoteError, Unreachable
 from aws_setup.ssh.known_hosts import HostKey
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
@@ -140,6 +140,36 @@ def test_a_wait_says_what_a_machine_lacks(config: Config) -> None:
     with pytest.raises(SetupError, match="answers SSH: not within"):
         pool.wait_for_ssh([pool.machine("i-0", "")], deadline=5, note=notes.append)
     assert notes[0] == "i-0: cannot be reached yet (address)"
+
+
+def test_a_failure_that_no_wait_mends_names_its_own_cause(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the attempt before, when the machine was booting."""
+    errors = [
+        Unreachable("vm", ConnectStage.PORT, "port 22 refuses connections", "wait"),
+        Unreachable("vm", ConnectStage.KEY, "it accepts no key", "set a key", transient=False),
+    ]
+
+    def fail(*_: object, **__: object) -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr("aws_setup.ssh.pool.connect", fail)
+    pool = MachinePool(config, RecordingClock())
+    with pytest.raises(Unreachable) as caught:
+        pool.wait_for_ssh([pool.machine("i-0", "203.0.113.1")], deadline=60)
+    (problem,) = caught.value.problems
+    assert (problem.why, problem.hint) == ("it accepts no key", "set a key")
+
+
+def test_a_machine_that_never_answers_is_unreachable_at_the_stage_that_failed_last(
+    config: Config,
+) -> None:
+    pool = MachinePool(config, RecordingClock())
+    with pytest.raises(Unreachable, match=r"i-0 .* answers SSH: not within 5 s") as caught:
+        pool.wait_for_ssh([pool.machine("i-0", "")], deadline=5)
+    assert caught.value.stage is ConnectStage.ADDRESS
+    assert "it has no public address" in caught.value.problems[0].why
 
 
 class Waiting:

@@ -40,9 +40,9 @@ from aws_setup.software.machines import (
     not_checked,
     zookeeper_machines,
 )
-from aws_setup.software.ssh_access import is_reachable
+from aws_setup.software.ssh_access import is_reachable, unless_gone
 from aws_setup.software.zookeeper.steps import private_address
-from aws_setup.ssh.errors import Unreachable, combine_errors
+from aws_setup.ssh.errors import ConnectionLost, Unreachable, combine_errors
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import Survey
@@ -169,19 +169,30 @@ class ClientConfiguration(Step):
 
     def _read(
         self, ctx: Context, survey: Survey | None = None
-    ) -> tuple[list[ClientFiles], list[Unreachable]]:
+    ) -> tuple[list[ClientFiles], list[SetupError]]:
         """Return every client with its files, read in parallel, and why others are not among them.
 
-        One command is sent to each that the survey has not read.
+        One command is sent to each that the survey has not read. An auto-scaled client that does
+        not answer is noted only.
         """
         targets = [
             (machine, kind) for kind in KINDS for machine in machines_of(ctx, self.pool, kind.step)
         ]
-        targets += self._auto_scaled(ctx)
-        answers = self.pool.each(targets, lambda target: _read_client(*target, survey))
+        scaled = self._auto_scaled(ctx)
+
+        def read(target: tuple[Machine, ClientKind]) -> ClientFiles | SetupError | None:
+            machine, kind = target
+            if target in scaled:
+                return unless_gone(machine, lambda m: _read_client(m, kind, survey), note=ctx.note)
+            try:
+                return _read_client(machine, kind, survey)
+            except (Unreachable, ConnectionLost) as error:
+                return _named(machine, error)
+
+        answers = self.pool.each([*targets, *scaled], read)
         return (
             [answer for answer in answers if isinstance(answer, ClientFiles)],
-            [answer for answer in answers if isinstance(answer, Unreachable)],
+            [answer for answer in answers if isinstance(answer, SetupError)],
         )
 
     def _auto_scaled(self, ctx: Context) -> list[tuple[Machine, ClientKind]]:
@@ -235,15 +246,16 @@ class ClientConfiguration(Step):
         ]
 
 
-def _read_client(
-    machine: Machine, kind: ClientKind, survey: Survey | None
-) -> ClientFiles | Unreachable:
-    try:
-        files = read_files(machine, files_of(kind), survey)
-    except Unreachable as error:
-        problem = error.problems[0]
-        return Unreachable(str(machine), error.stage, problem.why, problem.hint)
-    return ClientFiles(machine, kind, files)
+def _read_client(machine: Machine, kind: ClientKind, survey: Survey | None) -> ClientFiles:
+    return ClientFiles(machine, kind, read_files(machine, files_of(kind), survey))
+
+
+def _named(machine: Machine, error: Unreachable | ConnectionLost) -> SetupError:
+    """Return the error of a machine with its name, not its address alone."""
+    if isinstance(error, ConnectionLost):
+        return error
+    problem = error.problems[0]
+    return Unreachable(str(machine), error.stage, problem.why, problem.hint)
 
 
 def _write(change: FileChange) -> None:
