@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aws_setup.engine.wording import count_of
@@ -20,14 +21,17 @@ def authenticate(key_ring: KeyRing, transport: paramiko.Transport, route: SshRou
     """Log in with one of the keys.
 
     Raises:
-        Unreachable: the server accepts none, or the connection broke.
+        Unreachable: the server accepts none or asks for more, or the connection broke.
     """
-    tried = 0
+    tried, asked = 0, []
     for key in key_ring.keys_to_offer(route.identity_files):
         tried += 1
         try:
-            transport.auth_publickey(route.user, key)
-            return
+            asked = transport.auth_publickey(route.user, key)
+            if not asked:
+                return
+            if "publickey" not in asked:
+                break
         except (paramiko.SSHException, EOFError, OSError) as error:
             # At its own time-out paramiko leaves the connection open and names no other class.
             # Where sending fails, it seems to be open until the thread that reads notices.
@@ -37,7 +41,7 @@ def authenticate(key_ring: KeyRing, transport: paramiko.Transport, route: SshRou
             if tried <= MOST_REFUSED:
                 raise ended_with_jump_host(transport, route) or _broken(route, error) from None
             break
-    raise _denied(route, tried)
+    raise _incomplete(route, asked) if asked else _denied(route, tried)
 
 
 AUTHENTICATION_TIMEOUT = "Authentication timeout."
@@ -62,6 +66,23 @@ def _broken(route: SshRoute, error: Exception) -> Unreachable:
         if answered
         else "check your SSH agent with `ssh-add -l`, or set ssh_key_path to another key",
         transient=answered,
+    )
+
+
+def _incomplete(route: SshRoute, methods: Sequence[str]) -> Unreachable:
+    """Return the error of a server to which a key is not enough (RFC 4252, section 5.1)."""
+    accept = "set `AuthenticationMethods publickey` for that user in its sshd_config"
+    # https://man.openbsd.org/ssh_config#ControlMaster
+    share = (
+        "set `ProxyCommand ssh -W %h:%p HOST` in place of ProxyJump, ControlMaster and ControlPath "
+        "for HOST, and keep a login to it open"
+    )
+    return Unreachable(
+        route.address,
+        ConnectStage.KEY,
+        f"it accepts a key for user {route.user}, and then asks for {' or '.join(methods)}",
+        f"{share}, or {accept}" if route.is_jump_host else accept,
+        transient=False,
     )
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import paramiko
 import pytest
-from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
+from paramiko.common import AUTH_FAILED, AUTH_PARTIALLY_SUCCESSFUL, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from aws_setup.config import Config
 from aws_setup.engine.wait import SystemClock
@@ -211,6 +211,38 @@ def test_refused_keys_stay_a_matter_of_keys(tmp_path: Path, login: list[OnKey]) 
     assert error.stage is ConnectStage.KEY
     assert not error.transient
     assert "accepts none of 3 offered keys" in str(error)
+
+
+@pytest.mark.parametrize("jump", [False, True])
+def test_a_server_to_which_a_key_is_not_enough_names_what_else_it_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: bool
+) -> None:
+    """As with `AuthenticationMethods publickey,keyboard-interactive` (sshd_config(5))."""
+    monkeypatch.setattr(Login, "get_allowed_auths", lambda *_: "keyboard-interactive")
+    with (
+        sshd([lambda _: AUTH_PARTIALLY_SUCCESSFUL]) as port,
+        machine(tmp_path, port) as (pool, found),
+    ):
+        if jump:
+            config = tmp_path / "ssh_config"
+            text = f"Host gate\n  User a\n{config.read_text().removeprefix('Host *')}"
+            config.write_text(f"{text}Host 203.*\n  ProxyJump gate\n")
+        with pytest.raises(Unreachable) as caught:
+            pool.wait_for_ssh([found], deadline=600)
+    assert not caught.value.transient
+    (problem,) = caught.value.problems
+    assert "and then asks for keyboard-interactive" in problem.why
+    assert "AuthenticationMethods publickey" in problem.hint
+    assert ("ProxyCommand ssh -W %h:%p HOST" in problem.hint) == jump
+
+
+def test_a_server_that_asks_for_two_keys_gets_both(tmp_path: Path) -> None:
+    """As with `AuthenticationMethods publickey,publickey` (sshd_config(5))."""
+    with (
+        sshd([lambda _: AUTH_PARTIALLY_SUCCESSFUL, accept]) as port,
+        machine(tmp_path, port, keys=2) as (_, found),
+    ):
+        assert found.connect().is_authenticated()
 
 
 def test_a_key_that_cannot_sign_ends_the_wait(
