@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import paramiko
 else:
     from aws_setup.ssh import library as paramiko
+
+log = logging.getLogger(__name__)
 
 MAX_OFFERED = 5
 """Keys offered to one machine; sshd disconnects after 6 (MaxAuthTries)."""
@@ -46,7 +49,11 @@ class KeyRing:
         self._configured()
 
     def keys_to_offer(self, extra: tuple[Path, ...] = ()) -> Iterator[paramiko.PKey]:
-        """Yield the keys to offer: configured, then `extra` unless encrypted, then the agent's."""
+        """Yield the keys to offer: configured, then the usable ones of `extra`, then the agent's.
+
+        Raises:
+            SetupError: the configured key cannot be used.
+        """
         seen = set()
         for key in self._candidates(extra):
             if key.asbytes() not in seen:
@@ -58,9 +65,24 @@ class KeyRing:
     def _candidates(self, extra: tuple[Path, ...]) -> Iterator[paramiko.PKey]:
         yield self._configured()
         for path in extra:
-            if path.is_file() and not inspect_key(path).locked:
-                yield self._load(inspect_key(path))
+            if key := self._identity(path):
+                yield key
         yield from self._agent_keys()
+
+    def _identity(self, path: Path) -> paramiko.PKey | None:
+        """Return the key of an IdentityFile; None for one that cannot be used, as ssh skips it.
+
+        A public key, in the file or beside it, chooses the agent's key:
+        https://man.openbsd.org/ssh_config#IdentityFile
+        """
+        try:
+            if public := _public_in(path) or (not path.is_file() and _public_beside(path)):
+                return next((key for key in self._agent_keys() if key.asbytes() == public), None)
+            file = inspect_key(path)
+            return None if file.locked else self._load(file)
+        except (SetupError, OSError, ValueError) as error:
+            log.debug("the IdentityFile %s is not used: %s", path, error)
+            return None
 
     def _configured(self) -> paramiko.PKey:
         file = inspect_key(self.path)
@@ -97,7 +119,9 @@ class KeyRing:
             if self._agent is None:
                 try:
                     self._agent = paramiko.Agent().get_keys()
-                except (paramiko.SSHException, OSError):
+                except (paramiko.SSHException, OSError, ValueError, struct.error) as error:
+                    # Of a comment that is not UTF-8 it is UnicodeDecodeError (5.1, AgentSSH).
+                    log.warning("the keys of your SSH agent cannot be read: %s", error)
                     self._agent = ()
             return self._agent
 
@@ -227,15 +251,17 @@ def _field(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _public_beside(path: Path) -> bytes:
-    """Return the public key from the .pub file beside a PEM key; empty without one."""
+    """Return the public key from the .pub file beside a key; empty without one."""
+    return _public_in(path.with_name(path.name + ".pub"))
+
+
+def _public_in(path: Path) -> bytes:
+    """Return the public key in a file; empty where there is none."""
     try:
-        fields = (
-            read_file(expanded(path.with_name(path.name + ".pub")))
-            .decode("utf-8", "replace")
-            .split()
-        )
-        return base64.b64decode(fields[1])
-    except (OSError, IndexError, ValueError):
+        kind, text = read_file(expanded(path)).decode("utf-8", "replace").split()[:2]
+        blob = base64.b64decode(text, validate=True)
+        return blob if _field(blob)[0] == kind.encode() else b""
+    except (OSError, ValueError, struct.error):
         return b""
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import errno
 import getpass
+import os
+import struct
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from aws_setup.errors import SetupError
@@ -82,21 +90,105 @@ def test_what_is_no_private_key(tmp_path: Path, content: str, why: str) -> None:
     assert why in str(fault(path))
 
 
-def test_an_agents_key_needs_no_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make_key(tmp_path / "key")
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "agent")])
+@contextmanager
+def ssh_agent(folder: Path, *keys: Path) -> Iterator[None]:
+    """Run an SSH agent that has some keys."""
+    socket = folder / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)])
     try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-        added = subprocess.run(["ssh-add", "-q", str(path)], check=False)
-        for _ in range(100):
-            if added.returncode == 0:
-                break
-            added = subprocess.run(["ssh-add", "-q", str(path)], check=False)
-        ssh_keygen("-q", "-p", "-P", "", "-N", "now locked", "-f", str(path))
-        KeyRing(path).check()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSH_AUTH_SOCK", str(socket))
+            while not socket.exists():
+                time.sleep(0.01)
+            for key in keys:
+                subprocess.run(["ssh-add", "-q", str(key)], check=True)
+            yield
     finally:
         agent.terminate()
         agent.wait()
+
+
+def test_an_agents_key_needs_no_passphrase(tmp_path: Path) -> None:
+    path = make_key(tmp_path / "key")
+    with ssh_agent(tmp_path, path):
+        ssh_keygen("-q", "-p", "-P", "", "-N", "now locked", "-f", str(path))
+        KeyRing(path).check()
+
+
+@pytest.mark.parametrize("private", ["beside", "of the file's name", "elsewhere"])
+def test_a_public_key_as_identity_file_chooses_the_agents_key(tmp_path: Path, private: str) -> None:
+    """So that it comes before the agent's other keys, of which sshd allows few."""
+    others = [make_key(tmp_path / f"other{index}", kind="ed25519") for index in range(6)]
+    chosen = make_key(tmp_path / "chosen", kind="ed25519")
+    public = inspect_key(chosen).public
+    with ssh_agent(tmp_path, *others, chosen):
+        if private != "beside":
+            chosen.unlink()
+        named = chosen if private == "of the file's name" else tmp_path / "chosen.pub"
+        offered = list(KeyRing(make_key(tmp_path / "own")).keys_to_offer((named,)))
+    assert offered[1].asbytes() == public
+    assert len(offered) == 5
+
+
+HEADER = b"openssh-key-v1\0" + b"".join(
+    struct.pack(">I", len(part)) + part for part in (b"none", b"none", b"")
+)
+"""The beginning of a key file; its public key and what follows is added."""
+
+
+def _of_a_security_key() -> bytes:
+    kind = b"sk-ssh-ed25519@openssh.com"
+    public = struct.pack(">I", len(kind)) + kind
+    body = HEADER + struct.pack(">II", 1, len(public)) + public
+    text = base64.encodebytes(body).decode()
+    name = "OPENSSH PRIVATE KEY"
+    return f"-----BEGIN {name}-----\n{text}-----END {name}-----\n".encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"ssh-ed25519 AAAA me@here\n",
+        b"",
+        b"\xff\x00",
+        b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+        _of_a_security_key(),
+    ],
+)
+def test_an_identity_file_that_cannot_be_used_is_skipped(tmp_path: Path, content: bytes) -> None:
+    """As ssh does; the configured key is another matter."""
+    (tmp_path / "bad").write_bytes(content)
+    own, good = make_key(tmp_path / "own"), make_key(tmp_path / "good", kind="ed25519")
+    extra = (tmp_path / "bad", tmp_path / "none", tmp_path, good)
+    offered = [key.asbytes() for key in KeyRing(own).keys_to_offer(extra)]
+    assert offered == [inspect_key(own).public, inspect_key(good).public]
+    with pytest.raises(SetupError):
+        list(KeyRing(tmp_path / "bad").keys_to_offer())
+
+
+def test_an_identity_file_in_a_folder_that_may_not_be_read_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    own = make_key(tmp_path / "own")
+    monkeypatch.setattr(Path, "is_file", denied)
+    assert len(list(KeyRing(own).keys_to_offer((tmp_path / "secret" / "key",)))) == 1
+
+
+@pytest.mark.parametrize("error", [UnicodeDecodeError("utf-8", b"\xe4", 0, 1, "x"), struct.error()])
+def test_an_agent_that_is_not_understood_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As one with a key whose comment is not UTF-8."""
+
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(paramiko, "Agent", broken)
+    assert len(list(KeyRing(make_key(tmp_path / "own")).keys_to_offer())) == 1
 
 
 def test_fingerprints_are_those_of_openssh(tmp_path: Path) -> None:
