@@ -26,14 +26,15 @@ def tags(
 ) -> dict[str, str]:
     """Return the tags of a resource: deployment, step, Project; Name when set; `more`; the user's.
 
-    `region` is given for a resource of IAM, which has none itself.
+    `region` is given for a resource of IAM, which has none itself. The user's are sorted: another
+    order in the configuration is no other request, of which tokens and fingerprints are made.
 
     λFS's helper scripts select instances by Project and Component, so those values must not change.
     """
     name_tag = {"Name": name} if name else {}
     owner = {DEPLOYMENT_TAG: config.deployment_name, STEP_TAG: step, "Project": "LambdaFS"}
     region_tag = {REGION_TAG: region} if region else {}
-    return dict(config.tags) | owner | region_tag | name_tag | more
+    return dict(sorted(config.tags.items())) | owner | region_tag | name_tag | more
 
 
 def cluster_tag(config: Config) -> str:

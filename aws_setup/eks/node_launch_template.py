@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 from aws_setup.aws.context import Context
@@ -16,6 +17,9 @@ from aws_setup.infrastructure.launch_templates import CONTENT_TAG, AutoScalingSp
 
 CONTENTS = "contents"
 """What differs of a template that gets a new version, whereupon EKS replaces the nodes."""
+
+MOST_REORDERED = 5
+"""Tags of which all orders, 120, are tried."""
 
 ROLE_LABEL = "openwhisk-role"
 """Node label by which OpenWhisk's chart schedules its pods."""
@@ -96,7 +100,10 @@ class NodeTemplate(LaunchTemplate):
         return f"{self.kind.group} template"
 
     def _drift(self, ctx: Context, template: Item) -> tuple[Drift, ...]:
-        if tag_of(template, CONTENT_TAG) == self._content(ctx, template["DefaultVersionNumber"]):
+        version, has = template["DefaultVersionNumber"], tag_of(template, CONTENT_TAG)
+        if has == self._content(ctx, version):
+            return ()
+        if any(has == f"{former}.{version}" for former in self._former_fingerprints(ctx)):
             return ()
         return (Drift(CONTENTS, "an older version", "as configured"),)
 
@@ -109,6 +116,21 @@ class NodeTemplate(LaunchTemplate):
 
     def _fingerprint(self, ctx: Context) -> str:
         return client_token(self._data(ctx))[:32]
+
+    def _former_fingerprints(self, ctx: Context) -> Iterator[str]:
+        """Yield the fingerprints of earlier versions, which kept the order of the user's tags.
+
+        Of few tags every order is tried: it may be another one in the configuration by now.
+        """
+        data, keys = self._data(ctx), tuple(ctx.config.tags)
+        for order in permutations(keys) if len(keys) <= MOST_REORDERED else (keys,):
+            places = {key: place for place, key in enumerate(order)}
+            listed = [
+                spec
+                | {"Tags": sorted(spec["Tags"], key=lambda it: places.get(it["Key"], len(places)))}
+                for spec in data["TagSpecifications"]
+            ]
+            yield client_token(data | {"TagSpecifications": listed})[:32]
 
     def _data(self, ctx: Context) -> Any:
         """Return the contents; the instance type belongs to the node group, not to the template."""

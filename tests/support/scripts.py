@@ -98,4 +98,5 @@ def write_config(folder: Path, **settings: Any) -> None:
         "infrastructure_json_path": str(folder / "receipts"),
     }
     document = {**base, **NO_SOFTWARE, **settings}
-    (folder / "config_aws.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    text = yaml.safe_dump(document, sort_keys=False)
+    (folder / "config_aws.yaml").write_text(text, encoding="utf-8")
