@@ -46,6 +46,12 @@ TABLE: Mapping[str, float] = MappingProxyType(
         "gp3-gib": 0.08 / HOURS_A_MONTH,
         "io1-gib": 0.125 / HOURS_A_MONTH,
         "io2-gib": 0.125 / HOURS_A_MONTH,
+        "gp3-iops": 0.005 / HOURS_A_MONTH,
+        "gp3-mibps": 0.04 / HOURS_A_MONTH,
+        "io1-iops": 0.065 / HOURS_A_MONTH,
+        "io2-iops": 0.065 / HOURS_A_MONTH,
+        "io2-iops-tier-2": 0.0455 / HOURS_A_MONTH,
+        "io2-iops-tier-3": 0.03185 / HOURS_A_MONTH,
         "snapshot-gib": 0.05 / HOURS_A_MONTH,
         "eks": 0.10,
         "eks-extended": 0.60,
@@ -57,6 +63,11 @@ TABLE: Mapping[str, float] = MappingProxyType(
 """US dollars an hour on demand in us-east-1, read in November 2026.
 https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/ and
 https://aws.amazon.com/elasticloadbalancing/pricing/"""
+
+HOURS_OF_UNIT: Mapping[str, float] = MappingProxyType(
+    {"GB-Mo": HOURS_A_MONTH, "IOPS-Mo": HOURS_A_MONTH, "GiBps-mo": 1024 * HOURS_A_MONTH}
+)
+"""Unit of the price list -> by what its price is divided; throughput is counted in MiB/s here."""
 
 PRICE_LIST_REGION = "us-east-1"
 """The region whose endpoint serves AWS's price list, and the region of the table."""
@@ -75,12 +86,25 @@ def _balancer(family: str) -> Query:
     return Query("AWSELB", "LoadBalancerUsage", {"productFamily": family})
 
 
+def _volume(kind: str, usage: str) -> Query:
+    """Return the query of a volume type's GiB, IOPS or throughput: all have its volumeApiName."""
+    return Query("AmazonEC2", f"EBS:{usage}", {"volumeApiName": kind})
+
+
 QUERIES: Mapping[str, Query] = MappingProxyType(
     {
         "nat": Query("AmazonEC2", "NatGateway-Hours", {"productFamily": "NAT Gateway"}),
         "ipv4": Query("AmazonVPC", "PublicIPv4:InUseAddress", {"group": "VPCPublicIPv4Address"}),
-        "gp2-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp2", {"volumeApiName": "gp2"}),
-        "gp3-gib": Query("AmazonEC2", "EBS:VolumeUsage.gp3", {"volumeApiName": "gp3"}),
+        "gp2-gib": _volume("gp2", "VolumeUsage.gp2"),
+        "gp3-gib": _volume("gp3", "VolumeUsage.gp3"),
+        "gp3-iops": _volume("gp3", "VolumeP-IOPS.gp3"),
+        "gp3-mibps": _volume("gp3", "VolumeP-Throughput.gp3"),
+        "io1-gib": _volume("io1", "VolumeUsage.piops"),
+        "io1-iops": _volume("io1", "VolumeP-IOPS.piops"),
+        "io2-gib": _volume("io2", "VolumeUsage.io2"),
+        "io2-iops": _volume("io2", "VolumeP-IOPS.io2"),
+        "io2-iops-tier-2": _volume("io2", "VolumeP-IOPS.io2.tier2"),
+        "io2-iops-tier-3": _volume("io2", "VolumeP-IOPS.io2.tier3"),
         "snapshot-gib": Query(
             "AmazonEC2", "EBS:SnapshotUsage", {"productFamily": "Storage Snapshot"}
         ),
@@ -307,4 +331,4 @@ def listed_price(products: Iterable[str], query: Query) -> Listed | None:
 
 def _dollars_an_hour(dimension: Mapping[str, Any]) -> float:
     dollars = float(dimension.get("pricePerUnit", {}).get("USD", 0))
-    return dollars / HOURS_A_MONTH if dimension.get("unit") == "GB-Mo" else dollars
+    return dollars / HOURS_OF_UNIT.get(str(dimension.get("unit")), 1.0)

@@ -24,6 +24,7 @@ from aws_setup.infrastructure.cluster_parts import (
     owns_cluster,
     volumes,
 )
+from aws_setup.infrastructure.disk_prices import table_price
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
 from aws_setup.infrastructure.load_balancers import LoadBalancer, find_load_balancers
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
@@ -113,9 +114,8 @@ def _of_cluster(ctx: Context) -> list[Leftover]:
 
 
 def _volume(item: Item) -> Leftover:
-    volume_id, price = str(item["VolumeId"]), TABLE.get(f"{item['VolumeType']}-gib")
-    hourly = None if price is None else item["Size"] * price
-    return Leftover("volume", volume_id, delete_command(volume_id), hourly)
+    volume_id = str(item["VolumeId"])
+    return Leftover("volume", volume_id, delete_command(volume_id), table_price(item))
 
 
 def _nodes(ctx: Context) -> tuple[list[Item], list[Item]]:

@@ -21,6 +21,7 @@ from aws_setup.config.amis import AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem, Drift
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.disk_prices import disk_units
 from aws_setup.infrastructure.metadata_options import metadata_options
 from aws_setup.infrastructure.vm_groups import VmGroup
 
@@ -259,10 +260,11 @@ def disk_charges(ctx: Context, ami: str, *, count: float, part: str) -> list[Cos
     """Return what the disks of an AMI's instances cost; nothing where AWS does not list the AMI."""
     images = [image for image in ctx.inventory.all("images") if image["ImageId"] == ami]
     return [
-        CostItem(part, f"{disk['Ebs']['VolumeType']}-gib", count * disk["Ebs"]["VolumeSize"])
+        CostItem(part, key, count * units)
         for image in images[:1]
         for disk in image["BlockDeviceMappings"]
         if "VolumeSize" in disk.get("Ebs", {})
+        for key, units in disk_units(disk["Ebs"])
     ]
 
 

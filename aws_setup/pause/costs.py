@@ -13,6 +13,7 @@ from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.engine.step import CostItem
 from aws_setup.infrastructure.ami_copies import copied_snapshots
 from aws_setup.infrastructure.cluster_parts import volumes
+from aws_setup.infrastructure.disk_prices import disk_units
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.load_balancers import LoadBalancer, owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
@@ -75,17 +76,12 @@ def _network(ctx: Context, *, deep: bool) -> Iterator[CostItem]:
 
 def _disks(ctx: Context) -> Iterator[CostItem]:
     for volume in kept_volumes(ctx):
-        yield CostItem("disks", volume_key(volume), float(volume["Size"]))
+        yield from (CostItem("disks", key, count) for key, count in disk_units(volume))
 
 
 def _copies(ctx: Context) -> Iterator[CostItem]:
     for snapshot in copied_snapshots(ctx):
         yield CostItem("amis", "snapshot-gib", float(snapshot["VolumeSize"]))
-
-
-def volume_key(volume: Item) -> str:
-    """Return the key of the price of a volume's GiB."""
-    return f"{volume.get('VolumeType', 'gp3')}-gib"
 
 
 def kept_volumes(ctx: Context) -> list[Item]:

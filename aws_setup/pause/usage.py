@@ -25,6 +25,7 @@ from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ami_copies import copied_snapshots
+from aws_setup.infrastructure.disk_prices import disk_units
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.load_balancers import owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
@@ -33,7 +34,6 @@ from aws_setup.pause.costs import (
     balancer_owner,
     end_of_standard_support,
     kept_volumes,
-    volume_key,
 )
 from aws_setup.pause.machine_hours import hours_by_type, instance_key, machine_hours
 from aws_setup.pause.nat import ended_nat
@@ -252,10 +252,11 @@ def _balancers(ctx: Context, found: Usages) -> Iterator[Usage]:
 
 def _volumes(ctx: Context, found: Usages) -> Iterator[Usage]:
     for item in kept_volumes(ctx):
-        since, size = item["CreateTime"], float(item["Size"])
+        since, name = item["CreateTime"], str(item["VolumeId"])
         step = tag_of(item, STEP_TAG) or "eks cluster"
-        hours, name = size * _hours(since, found.now), str(item["VolumeId"])
-        yield Usage(name, "disks", volume_key(item), size, hours, step, since)
+        for key, count in disk_units(item):
+            hours = count * _hours(since, found.now)
+            yield Usage(name, "disks", key, count, hours, step, since)
 
 
 def _copied_amis(ctx: Context, found: Usages) -> Iterator[Usage]:

@@ -170,7 +170,9 @@ def asked_of(cloud: RehearsalCloud) -> list[Any]:
 
 
 def test_charges_with_the_same_fields_are_asked_for_in_one_call(cloud: RehearsalCloud) -> None:
-    others = ("gp2-gib", "gp3-gib", "eks", "eks-extended", "nat", "ipv4")
+    others = ["gp2-gib", "gp3-gib", "eks", "eks-extended", "nat", "ipv4"]
+    others += ["gp3-iops", "gp3-mibps", "io1-gib", "io1-iops", "io2-gib", "io2-iops"]
+    others += ["io2-iops-tier-2", "io2-iops-tier-3"]
     keys = (*INSTANCES, *others, *("elb", "alb", "nlb"))
     with closing(Aws(region="us-east-1")) as aws:
         prices = price(aws, [CostItem("all", key) for key in keys])

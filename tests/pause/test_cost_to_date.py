@@ -149,6 +149,24 @@ def test_a_day_of_pauses_costs_what_a_calculation_by_hand_says(deployed: Deploye
     assert "cost" not in json.loads((folder / "receipts" / "lambda-fs.json").read_text())
 
 
+def test_performance_that_was_provisioned_costs_as_aws_bills_it(deployed: Deployed) -> None:
+    folder, ec2 = deployed.folder, client("ec2")
+    before = act(folder, "status")["cost"]["hourly_usd"]
+    (large,) = (it for it in ec2.describe_volumes()["Volumes"] if it["Size"] == 100)
+    ec2.modify_volume(VolumeId=large["VolumeId"], VolumeType="gp3", Iops=6000, Throughput=625)
+    deployed.calendar.skip(24)
+    cost = act(folder, "status")["cost"]
+    beyond = 3000 * 0.005 + 500 * 0.04
+    expected = (beyond + 100 * 0.08 - 100 * 0.10) / HOURS_A_MONTH
+    assert cost["hourly_usd"] - before == pytest.approx(expected, abs=0.0002)
+    assert cost["unknown"] == []
+    ec2.modify_volume(VolumeId=large["VolumeId"], VolumeType="io2", Iops=40_000)
+    deployed.calendar.skip(24)
+    cost = act(folder, "status")["cost"]
+    expected = (100 * 0.125 + 32_000 * 0.065 + 8000 * 0.0455 - 100 * 0.10) / HOURS_A_MONTH
+    assert cost["hourly_usd"] - before == pytest.approx(expected, abs=0.0002)
+
+
 def test_what_destroy_only_deleted_still_counts(deployed: Deployed) -> None:
     folder = deployed.folder
     deployed.calendar.skip(10)

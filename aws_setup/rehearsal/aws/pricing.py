@@ -129,6 +129,19 @@ PRODUCTS = (
         "GB-Mo",
         "0.1000000000",
     ),
+    *(
+        Product("AmazonEC2", family, {"volumeApiName": kind, "usagetype": f"EBS:{usage}"}, *price)
+        for kind, family, usage, *price in (
+            ("gp3", "System Operation", "VolumeP-IOPS.gp3", "IOPS-Mo", "0.0050000000"),
+            ("gp3", "Provisioned Throughput", "VolumeP-Throughput.gp3", "GiBps-mo", "40.96"),
+            ("io1", "Storage", "VolumeUsage.piops", "GB-Mo", "0.1250000000"),
+            ("io1", "System Operation", "VolumeP-IOPS.piops", "IOPS-Mo", "0.0650000000"),
+            ("io2", "Storage", "VolumeUsage.io2", "GB-Mo", "0.1250000000"),
+            ("io2", "System Operation", "VolumeP-IOPS.io2", "IOPS-Mo", "0.0650000000"),
+            ("io2", "System Operation", "VolumeP-IOPS.io2.tier2", "IOPS-Mo", "0.0455000000"),
+            ("io2", "System Operation", "VolumeP-IOPS.io2.tier3", "IOPS-Mo", "0.0318500000"),
+        )
+    ),
     Product(
         "AmazonEC2",
         "NAT Gateway",
