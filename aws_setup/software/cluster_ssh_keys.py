@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,38 +13,30 @@ from aws_setup.engine.decoding import read_text
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
+from aws_setup.software.client_keys import (
+    AUTHORIZED,
+    GENERATE_KEY,
+    PRIVATE,
+    PUBLIC,
+    SSH,
+    PrivateKey,
+    pair_with,
+    private_keys,
+    remove_keys,
+)
 from aws_setup.software.machines import (
     SERVICES_STOPPED,
     any_stopped,
     auto_scaled_machines,
     machines_of,
 )
+from aws_setup.ssh.files import digest_of
+from aws_setup.ssh.keys import KeyRing, inspect_key
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
+from aws_setup.ssh.survey import Survey
 
 T = TypeVar("T")
-
-SSH = "/home/ubuntu/.ssh"
-PRIVATE, PUBLIC, AUTHORIZED = f"{SSH}/id_rsa", f"{SSH}/id_rsa.pub", f"{SSH}/authorized_keys"
-
-GENERATE_KEY = """\
-set -eu
-umask 077
-mkdir -p "$1"
-exec 9< "$1"
-flock 9
-key=$1/id_rsa
-if [ -e "$key" ] && ! grep -qsF -- "$2" "$key.pub"; then
-  mv -f -- "$key" "$key.of-the-image"
-  [ ! -e "$key.pub" ] || mv -f -- "$key.pub" "$key.of-the-image.pub"
-fi
-[ -e "$key" ] || ssh-keygen -q -t rsa -b 3072 -N '' -C "$2" -f "$key" < /dev/null
-"""
-"""Arguments: folder, comment of the key. A key from the image is public, so it is renamed.
-
-A command whose connection was lost is sent again and may still be running, and ssh-keygen refuses
-a key that has appeared meanwhile: the folder is locked (flock(1) of util-linux).
-"""
 
 
 @dataclass(frozen=True)
@@ -51,8 +44,8 @@ class ClusterSshKeys(Step):
     """A key pair on each client VM, generated on that VM and authorised on every machine.
 
     Machines that an auto-scaling group launches later get the keys in the next run. With
-    copy_operator_key the client VMs have the operator's private key instead. There is nothing to
-    delete: the keys are on the machines' disks.
+    copy_operator_key the client VMs have the operator's private key instead, and without it any
+    longer it is removed. There is nothing to delete: the keys are on the machines' disks.
     """
 
     pool: MachinePool
@@ -62,7 +55,7 @@ class ClusterSshKeys(Step):
     part: str = "software"
 
     def find(self, ctx: Context) -> Found | None:
-        """Read the clients' public keys and every machine's authorized_keys."""
+        """Read the clients' keys and every machine's authorized_keys."""
         clients = machines_of(ctx, self.pool, *self.clients)
         if not clients:
             return None
@@ -72,8 +65,8 @@ class ClusterSshKeys(Step):
         if ctx.config.copy_operator_key:
             return self._find_copies(ctx, clients)
         survey = self.pool.survey
-        found = self.pool.each(clients, lambda m: _known_key(ctx, m, survey.read(m, PUBLIC)))
-        keys = [key for key in found if key]
+        found = self.pool.each(clients, lambda client: _keys_of(ctx, client, survey))
+        keys = [keys.generated for keys in found if keys.generated]
         if not keys:
             return None
         texts = self._each(ctx, machines, lambda m: survey.read(m, AUTHORIZED) or "")
@@ -85,6 +78,9 @@ class ClusterSshKeys(Step):
         drift = [Drift("authorized_keys", "keys missing", ", ".join(lacking))] if lacking else []
         if len(keys) < len(clients):
             drift.append(Drift("key pairs", str(len(keys)), str(len(clients))))
+        exposed = [one.name for one, keys in zip(clients, found, strict=True) if keys.copies]
+        if exposed:
+            drift.append(Drift("operator's key", f"on {', '.join(exposed)}", "removed"))
         return Found(_ids(clients), "incomplete" if drift else "authorised", drift=tuple(drift))
 
     def create(self, ctx: Context) -> Found:
@@ -92,6 +88,7 @@ class ClusterSshKeys(Step):
         clients = machines_of(ctx, self.pool, *self.clients)
         if ctx.config.copy_operator_key:
             return self._copy(ctx, clients)
+        self.pool.each(clients, lambda client: _remove_copies(ctx, client))
         keys = self.pool.each(clients, lambda client: _generate_key(ctx, client))
         self._each(ctx, self._machines(ctx), lambda machine: _authorise(ctx, machine, keys))
         return Found(_ids(clients), "authorised")
@@ -130,7 +127,7 @@ class ClusterSshKeys(Step):
     def _find_copies(self, ctx: Context, clients: list[Machine]) -> Found | None:
         key = _operator_key(ctx)
         survey = self.pool.survey
-        copied = self.pool.each(clients, lambda client: survey.read(client, PRIVATE) == key)
+        copied = self.pool.each(clients, lambda client: _has_copy(client, key, survey))
         if not any(copied):
             return None
         drift = () if all(copied) else (Drift("operator's key", "on some clients", "on all"),)
@@ -142,7 +139,7 @@ class ClusterSshKeys(Step):
             "access to them can read it"
         )
         key = _operator_key(ctx)
-        self.pool.each(clients, lambda client: client.write(PRIVATE, key, mode=0o600))
+        self.pool.each(clients, lambda client: _write_copy(client, key))
         return Found(_ids(clients), "operator's key copied")
 
 
@@ -159,28 +156,78 @@ def _operator_key(ctx: Context) -> str:
         raise SetupError(f"{path} cannot be read", "there is no such file", hint) from None
 
 
+def _has_copy(client: Machine, key: str, survey: Survey) -> bool:
+    return survey.read(client, PRIVATE) == key and survey.read(client, PUBLIC) is None
+
+
+def _write_copy(client: Machine, key: str) -> None:
+    """Write the key without a public one: ssh(1) then takes it from the private key.
+
+    From one with a passphrase it cannot be computed here.
+    """
+    client.write(PRIVATE, key, mode=0o600)
+    client.run(["rm", "-f", "--", PUBLIC], repeatable=True)
+
+
+@dataclass(frozen=True)
+class _ClientKeys:
+    """A client's generated public key, and its files that hold the operator's private key."""
+
+    generated: str | None
+    copies: tuple[PrivateKey, ...]
+
+
+def _keys_of(ctx: Context, client: Machine, survey: Survey) -> _ClientKeys:
+    keys = private_keys(client, survey)
+    generated = pair_with(_comment(ctx, client.id), survey.read(client, PUBLIC), keys)
+    others = [key for key in keys if not generated or key.path != PRIVATE]
+    return _ClientKeys(generated, _copies(ctx, others))
+
+
+def _copies(ctx: Context, keys: Sequence[PrivateKey]) -> tuple[PrivateKey, ...]:
+    """Return those that are the operator's, in the same file or in another format.
+
+    An operator whose key is in an agent alone has no file that could have been copied.
+    """
+    if not keys:
+        return ()
+    try:
+        digest = digest_of(_operator_key(ctx))
+    except SetupError:
+        return ()
+    public = _public_part(Path(ctx.config.ssh_key_path))
+    return tuple(key for key in keys if key.digest == digest or (public and key.public == public))
+
+
+def _public_part(path: Path) -> str:
+    """Return the public part of a private key in Base64; '' where its passphrase hides it."""
+    try:
+        file = inspect_key(path)
+        blob = file.public if file.locked else next(KeyRing(path).keys_to_offer()).asbytes()
+    except SetupError:
+        return ""
+    return b64encode(blob).decode()
+
+
+def _remove_copies(ctx: Context, client: Machine) -> None:
+    copies = _keys_of(ctx, client, Survey()).copies
+    if copies:
+        ctx.note(f"removing your private key, which was copied before, from {client.name}")
+        remove_keys(client, copies)
+
+
 def _comment(ctx: Context, client_id: str) -> str:
     return f"lambda-fs:{ctx.config.deployment_name}:{client_id}"
-
-
-def _machine_key(ctx: Context, client: Machine) -> str | None:
-    """Return the public key that this setup generated on a client; None without one."""
-    return _known_key(ctx, client, client.read(PUBLIC))
-
-
-def _known_key(ctx: Context, client: Machine, content: str | None) -> str | None:
-    text = (content or "").strip()
-    return text if text.endswith(" " + _comment(ctx, client.id)) else None
 
 
 def _generate_key(ctx: Context, client: Machine) -> str:
     command = ["sh", "-c", GENERATE_KEY, "lambda-fs", SSH, _comment(ctx, client.id)]
     client.run(command, timeout=120, repeatable=True)
-    key = _machine_key(ctx, client)
+    key = _keys_of(ctx, client, Survey()).generated
     if key is None:
         raise SetupError(
             f"{client} has no public key after ssh-keygen",
-            f"{PUBLIC} does not end with this deployment's comment",
+            f"{PUBLIC} does not end with this deployment's comment, or is not that of {PRIVATE}",
             f"check {SSH} on that machine, then run the same command again",
         )
     return key

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aws_setup.config import Config
 from aws_setup.infrastructure.vm_groups import CLIENTS
+from aws_setup.software.client_keys import AUTHORIZED, KEYS, PRIVATE, PUBLIC
 from aws_setup.software.clients.desired import KINDS
 from aws_setup.software.clients.remote_files import files_question
-from aws_setup.software.cluster_ssh_keys import AUTHORIZED, PRIVATE, PUBLIC
 from aws_setup.software.machines import ZOOKEEPER
 from aws_setup.software.ndb.cluster import MACHINES, RESTART_LIST, SHOW
 from aws_setup.software.ndb.config_files import CONFIG_INI, MY_CNF
@@ -54,5 +54,6 @@ def _zookeeper(config: Config, index: int) -> list[Question]:
 
 def _keys(config: Config, step: str) -> list[Question]:
     if config.copy_operator_key:
-        return [read_question(PRIVATE)] if step in CLIENTS else []
-    return [read_question(path) for path in (PUBLIC, AUTHORIZED)[step not in CLIENTS :]]
+        return [read_question(path) for path in (PRIVATE, PUBLIC)] if step in CLIENTS else []
+    of_clients = [KEYS, read_question(PUBLIC)] if step in CLIENTS else []
+    return [*of_clients, read_question(AUTHORIZED)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_setup.software.cluster_ssh_keys import GENERATE_KEY
+from aws_setup.software.client_keys import GENERATE_KEY
 
 needs_programs = pytest.mark.skipif(
     not shutil.which("flock") or not shutil.which("ssh-keygen"), reason="needs flock, ssh-keygen"

@@ -16,7 +16,7 @@ from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.rehearsal.openwhisk import server as openwhisk_server
 from aws_setup.rehearsal.openwhisk.store import OpenWhiskError
 from aws_setup.rehearsal.vms.fake_shell import SCRIPTS, CommandResult, FakeShell
-from aws_setup.software import cluster_ssh_keys, daemons
+from aws_setup.software import client_keys, daemons
 from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files
@@ -118,7 +118,11 @@ def _tap_kubernetes(tap: Tap) -> None:
 SSH_WRITES = {remote_files.REPLACE: "replace", files.WRITE: "write"}
 """Scripts that write a file -> the name of that."""
 
-OTHER_WRITES = {cluster_ssh_keys.GENERATE_KEY: "generate key", zk.FORGET_OLD_PID: "forget old pid"}
+OTHER_WRITES = {
+    client_keys.GENERATE_KEY: "generate key",
+    client_keys.REMOVE_FILES: "remove keys",
+    zk.FORGET_OLD_PID: "forget old pid",
+}
 SSH_READS = {"true", "echo", "hostname"}
 
 

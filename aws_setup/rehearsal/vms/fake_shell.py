@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aws_setup.rehearsal.vms.disk import Disk
-from aws_setup.software import cluster_ssh_keys, daemons
+from aws_setup.software import client_keys, daemons
 from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files, survey
@@ -241,15 +241,55 @@ def _list(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResu
 def _generate_key(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
     """Write a key that no program accepts: imitated VMs have no SSH client."""
     folder, comment = arguments
-    if not machine.disk.exists(f"{folder}/id_rsa"):
-        machine.disk.write(f"{folder}/id_rsa", "an imitated private key\n")
-        public = base64.b64encode(comment.encode()).decode()
-        machine.disk.write(f"{folder}/id_rsa.pub", f"ssh-rsa {public} {comment}\n")
+    private, public = (f"{folder}/{name}" for name in ("id_rsa", "id_rsa.pub"))
+    pair = {private: f"{_IMITATED}{comment}\n", public: f"ssh-rsa {_public(comment)} {comment}\n"}
+    if any(not machine.disk.exists(name) or machine.disk.read(name) != pair[name] for name in pair):
+        for name, text in pair.items():
+            if machine.disk.exists(name):
+                old = name.replace("id_rsa", "id_rsa.of-the-image")
+                machine.disk.path(name).replace(machine.disk.path(old))
+            machine.disk.write(name, text)
+    return CommandResult()
+
+
+_IMITATED = "an imitated private key of "
+
+
+def _public(comment: str) -> str:
+    return base64.b64encode(comment.encode()).decode()
+
+
+def _list_keys(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    lines = []
+    for name in (f"{arguments[0]}/{file}" for file in ("id_rsa", "id_rsa.of-the-image")):
+        path = machine.disk.path(name)
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            imitated = text.startswith(_IMITATED)
+            public = _public(text.removeprefix(_IMITATED).strip()) if imitated else "-"
+            lines.append(f"{_sha(path.read_bytes())} {public} {name}\n")
+    return CommandResult(out="".join(lines).encode())
+
+
+def _remove_files(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    for digest, name in zip(arguments[::2], arguments[1::2], strict=True):
+        path = machine.disk.path(name)
+        if path.is_file() and _sha(path.read_bytes()) == digest:
+            path.unlink()
+    return CommandResult()
+
+
+def _remove(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    for name in arguments:
+        if not name.startswith("-"):
+            machine.disk.path(name).unlink(missing_ok=True)
     return CommandResult()
 
 
 SCRIPTS: Mapping[str, Program] = {
-    cluster_ssh_keys.GENERATE_KEY: _generate_key,
+    client_keys.GENERATE_KEY: _generate_key,
+    client_keys.LIST_KEYS: _list_keys,
+    client_keys.REMOVE_FILES: _remove_files,
     survey.SURVEY: _survey,
     survey.RUN: _run,
     daemons.START: _run,
@@ -268,6 +308,7 @@ PROGRAMS: Mapping[str, Program] = {
     "echo": lambda _, words, __: CommandResult(out=(" ".join(words) + "\n").encode()),
     "hostname": lambda machine, *_: CommandResult(out=f"{machine.private_ip} \n".encode()),
     "mkdir": _make_folders,
+    "rm": _remove,
     zk.SERVER: _zk_server,
     zk.CLIENT: _zk_client,
 }
