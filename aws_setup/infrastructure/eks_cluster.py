@@ -34,6 +34,7 @@ from aws_setup.infrastructure.control_plane_logs import enabled_logs, log_drift,
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_updated
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
 from aws_setup.infrastructure.renamed_cluster import refuse_renamed
+from aws_setup.infrastructure.vpc_interfaces import delete_cni_interfaces
 
 ROLE_LAG = (
     "does not exist",
@@ -218,6 +219,8 @@ class EksCluster(Tagged, Step):
             pause=8,
             usual=MEDIANS["cluster deleted"],
         )
+        if not ctx.config.create_vpc:
+            delete_cni_interfaces(ctx)
         warn_of_kept_data(ctx, logged=bool(logs))
 
     def details(self, ctx: Context) -> str:

@@ -29,6 +29,7 @@ from aws_setup.infrastructure.kept_data import warn_of_kept_data
 from aws_setup.infrastructure.load_balancers import LoadBalancer, find_load_balancers
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 from aws_setup.infrastructure.vpc_contents import unowned_contents
+from aws_setup.infrastructure.vpc_interfaces import find_cni_interfaces
 
 LISTED_PARTS = frozenset({"network", "machines", "auto scaling", "others"})
 """Parts whose resources have their tag in a list call, or that only search."""
@@ -101,11 +102,19 @@ def _of_cluster(ctx: Context) -> list[Leftover]:
         return nothing
 
     balancers = advice(lambda: find_load_balancers(ctx), partial(unknown, "load balancers"))
-    machines = nothing
+    machines = interfaces = nothing
     if not ctx.config.create_vpc:
         machines = advice(lambda: _nodes(ctx), partial(unknown, "instances"))
+        interfaces = advice(
+            lambda: find_cni_interfaces(ctx), partial(unknown, "network interfaces")
+        )
     certain, doubtful = (
-        [*map(_balancer, balancers[side]), *map(_node, machines[side])] for side in (0, 1)
+        [
+            *map(_balancer, balancers[side]),
+            *map(_node, machines[side]),
+            *map(_interface, interfaces[side]),
+        ]
+        for side in (0, 1)
     )
     _warn_of_doubtful(ctx, [*doubtful, *map(_volume, doubtful_disks)])
     if cluster_of(ctx) is None and owns_cluster(ctx):
@@ -146,6 +155,12 @@ def _node(item: Item) -> Leftover:
         command,
         TABLE.get(f"ec2:{item['InstanceType']}"),
     )
+
+
+def _interface(item: Item) -> Leftover:
+    interface_id = str(item["NetworkInterfaceId"])
+    command = f"aws ec2 delete-network-interface --network-interface-id {interface_id}"
+    return Leftover("network interface", interface_id, command)
 
 
 def _balancer(balancer: LoadBalancer) -> Leftover:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
@@ -16,6 +17,12 @@ from aws_setup.infrastructure.cluster_parts import has_cluster_tag, is_part, own
 
 CNI_CLUSTER_TAG = "cluster.k8s.amazonaws.com/name"
 """Tag key of an interface that the VPC CNI plug-in of a cluster created."""
+
+CNI_NODE_TAG = "node.k8s.amazonaws.com/instance_id"
+"""Tag key of such an interface: the machine that it was made for.
+
+pkg/awsutils/awsutils.go in github.com/aws/amazon-vpc-cni-k8s
+"""
 
 CNI_INTERFACE = "aws-K8S-"
 """How the description of such an interface begins; early versions set no tag.
@@ -70,6 +77,46 @@ def delete_interfaces(ctx: Context, vpc_id: str, *, kept_balancers: Collection[s
     ctx.wait_until(
         "AWS deletes the network interfaces of its services", gone, deadline=600, pause=5
     )
+
+
+def find_cni_interfaces(ctx: Context) -> tuple[list[Any], list[Any]]:
+    """Return what the CNI plug-in of a cluster of this name has left: ours, and what is in doubt.
+
+    Those of this deployment's nodes are ours, wherever they are. Of others nothing says which
+    cluster of this name it was; none is in doubt while that name is the one of a cluster of others.
+    """
+    filters = [
+        {"Name": f"tag:{CNI_CLUSTER_TAG}", "Values": [ctx.config.eks_cluster_name]},
+        {"Name": "status", "Values": ["available"]},
+    ]
+    listed = pages(ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
+    if not listed or not owns_cluster(ctx):
+        return [], []
+    machines = [*ctx.inventory.all("instances"), *ctx.inventory.all("terminated instances")]
+    nodes = {item["InstanceId"] for item in machines}
+    ours: list[Any] = []
+    doubtful: list[Any] = []
+    for item in listed:
+        tags = {"Tags": item.get("TagSet") or []}
+        if tag_of(tags, CNI_NODE_TAG) in nodes:
+            ours.append(item)
+        elif not tag_of(tags, DEPLOYMENT_TAG):
+            doubtful.append(item)
+    return ours, doubtful
+
+
+def delete_cni_interfaces(ctx: Context) -> None:
+    """Delete the interfaces that our nodes have left in a VPC of others; the audit names the rest.
+
+    The plug-in leaves them where its node ends before it has deleted them: they keep their
+    addresses, and the subnets and security groups of that VPC cannot be deleted.
+    """
+
+    def delete() -> None:
+        for interface in find_cni_interfaces(ctx)[0]:
+            _delete(ctx, interface["NetworkInterfaceId"])
+
+    advice(delete, lambda _: None)
 
 
 def _is_ending(ctx: Context, interface: Any, kept_balancers: Collection[str]) -> bool:

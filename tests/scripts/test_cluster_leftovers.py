@@ -231,3 +231,56 @@ def test_what_could_not_be_looked_for_is_said(world: World) -> None:
     ended = run(SCRIPT, world.folder, "destroy", "--yes", "--json")
     (warning,) = warnings(ended.document, "load balancers of the cluster could not be looked for")
     assert "ValidationError" in warning["why"]
+
+
+def interface(world: World, **tags: str) -> str:
+    """Make an interface as the CNI plug-in does, which no node has any more."""
+    made = client("ec2").create_network_interface(
+        SubnetId=world.subnets[0],
+        Description="aws-K8S-i-0123456789abcdef0",
+        TagSpecifications=tagged("network-interface", **tags),
+    )
+    return str(made["NetworkInterface"]["NetworkInterfaceId"])
+
+
+def ended_node(world: World) -> str:
+    """Launch and end a node of the deployment's node groups."""
+    ec2, own = client("ec2"), {"lambda-fs:deployment": "lambda-fs", "lambda-fs:step": "core-nodes"}
+    made = ec2.run_instances(
+        ImageId="ami-01d2cba66e4fe4e1e",
+        InstanceType="m5.large",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=world.subnets[0],
+        TagSpecifications=tagged("instance", **own),
+    )["Instances"][0]["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[made])
+    return str(made)
+
+
+CNI, NODE = "cluster.k8s.amazonaws.com/name", "node.k8s.amazonaws.com/instance_id"
+
+
+@adopted
+@pytest.mark.parametrize("refused", [False, True], ids=["deleted", "refused"])
+def test_the_interfaces_that_our_nodes_left_are_deleted_and_doubtful_ones_named(
+    world: World, refused: bool
+) -> None:
+    ours = interface(world, **{CNI: "shared", NODE: ended_node(world)})
+    doubtful = interface(world, **{CNI: "shared", NODE: "i-0fedcba9876543210"})
+    others = interface(world, **{CNI: "other", NODE: "i-0fedcba9876543211"})
+    theirs = interface(world, **{CNI: "shared", NODE: "i-1", "lambda-fs:deployment": "other"})
+    if refused:
+        code = {"code": "UnauthorizedOperation", "message": "not authorized"}
+        world.cloud.faults.add({"fault": "fail", "action": "DeleteNetworkInterface", **code})
+    document = world.destroy(code=3 if refused else 0)
+    (warning,) = warnings(document, "kept: network interface")
+    assert warning["what"] == f"kept: network interface {doubtful}"
+    command = "aws ec2 delete-network-interface --network-interface-id"
+    assert f"`{command} {doubtful}`" in warning["hint"]
+    named = [(item["id"], item["command"]) for item in document["leftovers"]]
+    assert named == ([(ours, f"{command} {ours}")] if refused else [])
+    left = client("ec2").describe_network_interfaces()["NetworkInterfaces"]
+    ids = {item["NetworkInterfaceId"] for item in left}
+    assert {doubtful, others, theirs} <= ids
+    assert (ours in ids) is refused
