@@ -18,7 +18,16 @@ from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.kube.connect import kube_client
-from aws_setup.kube.objects import CLAIM, DEPLOYMENT, JOB, SECRET, STATEFUL_SET, Json, ResourceType
+from aws_setup.kube.objects import (
+    CLAIM,
+    DEPLOYMENT,
+    JOB,
+    SECRET,
+    STATEFUL_SET,
+    Json,
+    ResourceType,
+    is_being_deleted,
+)
 from aws_setup.openwhisk.release_records import (
     objects_of,
     records_of,
@@ -147,12 +156,15 @@ class Holder:
 def _find_holder(ctx: Context) -> Holder | None:
     """Return the database's claim, without one its Deployment; None when neither exists.
 
-    A database outside the cluster has the deployment's Secret for it.
+    A claim that is being deleted takes its data along. A database outside the cluster has the
+    deployment's Secret for it.
     """
     client, config = kube_client(ctx), ctx.config
     release, namespace = config.openwhisk_release, config.openwhisk_namespace
     for claim in client.list(CLAIM, namespace):
-        if of_release(claim, release) and "couchdb" in claim["metadata"]["name"]:
+        if is_being_deleted(claim) or not of_release(claim, release):
+            continue
+        if "couchdb" in claim["metadata"]["name"]:
             return Holder(CLAIM, claim)
     deployment = client.get(DEPLOYMENT, f"{release}-couchdb", namespace)
     if deployment:

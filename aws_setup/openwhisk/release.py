@@ -12,13 +12,11 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import Json
 from aws_setup.openwhisk import (
     certificate_steps,
     one_time_jobs,
     release_checks,
-    release_records,
     uninstall,
 )
 from aws_setup.openwhisk.addresses import chart_port, chart_service, load_balancer_host
@@ -28,6 +26,7 @@ from aws_setup.openwhisk.edited_objects import keep_edited
 from aws_setup.openwhisk.helm import Helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import Manifest, immutable_changes
+from aws_setup.openwhisk.interrupted_release import recover
 from aws_setup.openwhisk.invoker_memory import invoker_memory
 from aws_setup.openwhisk.missing_objects import missing_objects
 from aws_setup.openwhisk.namenode_image import with_namenode_image
@@ -332,19 +331,3 @@ def wait_settled(ctx: Context) -> Revision | None:
         return [release]
 
     return ctx.wait_until("no helm operation is pending", probe, deadline=OTHER_RUN * 2, pause=3)[0]
-
-
-def recover(ctx: Context, helm: Helm, release: Revision) -> Revision | None:
-    """Clear a release that a killed helm left pending; returns the release afterwards.
-
-    Neither a rollback nor, after an interrupted installation, an uninstallation: the first would
-    create one-time jobs again, the second would delete the volumes.
-    """
-    ctx.note(f"found an interrupted helm operation ({release.status}); cleaning up")
-    if release.status == "uninstalling":
-        helm.uninstall()
-    else:
-        config = ctx.config
-        names = config.openwhisk_release, config.openwhisk_namespace
-        release_records.delete_pending(kube_client(ctx), *names)
-    return newest(uninstall.records(ctx))

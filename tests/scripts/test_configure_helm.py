@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,48 @@ def test_configure_reinstalls_a_partly_uninstalled_release(
     zoo.run("configure")
     assert "found an interrupted helm operation (uninstalling)" in zoo.stderr
     assert release_of(zoo)["status"] == "deployed"
+
+
+@contextmanager
+def slow_pods(zoo: Lab, patch: pytest.MonkeyPatch, name: str) -> Iterator[list[str]]:
+    """Keep a deleted volume claim for some looks, as a pod does that has its grace period."""
+    state, plain = zoo.api.state, zoo.api.answer
+    claim = state.require("persistentvolumeclaims", name, "openwhisk")
+    metadata = claim["metadata"] | {"finalizers": ["example.com/pod-ends"]}
+    state.put("persistentvolumeclaims", claim | {"metadata": metadata})
+    looks: list[str] = []
+
+    def answer(request: Any) -> Any:
+        held = state.get("persistentvolumeclaims", name, "openwhisk")
+        if held and "deletionTimestamp" in held["metadata"]:
+            looks.append(request.agent)
+            if len(looks) == 60:
+                state.remove("persistentvolumeclaims", held)
+        return plain(request)
+
+    with patch.context() as inner:
+        inner.setattr(zoo.api, "answer", answer)
+        yield looks
+
+
+def test_a_reinstalled_release_waits_for_the_dying_claim_and_initialises_the_new_database(
+    configured_zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo, claims = configured_zoo, "persistentvolumeclaims"
+    uninstall_in_part(zoo, monkeypatch)
+    old = zoo.api.state.require(claims, "owdev-couchdb-pvc", "openwhisk")["metadata"]
+    assert old["annotations"]["lambda-fs/database"] == "initialised"
+    wipes: list[str] = []
+    monkeypatch.setattr(zoo.whisk, "wipe", lambda: wipes.append("initialised"))
+    with slow_pods(zoo, monkeypatch, "owdev-couchdb-pvc") as looks:
+        zoo.run("configure")
+    assert len(looks) >= 60, "it was waited for"
+    new = zoo.api.state.require(claims, "owdev-couchdb-pvc", "openwhisk")["metadata"]
+    assert new["uid"] != old["uid"]
+    assert "deletionTimestamp" not in new
+    assert "leaving out the job owdev-init-couchdb" not in zoo.stderr
+    assert wipes == ["initialised"]
+    assert new["annotations"]["lambda-fs/database"] == "initialised"
 
 
 def test_an_upgrade_overwrites_fields_that_were_edited_by_hand(configured_zoo: Lab) -> None:
