@@ -11,6 +11,7 @@ from aws_setup.engine.wait import Pending, SystemClock, wait_until
 from aws_setup.openwhisk import certificate
 from aws_setup.rehearsal.openwhisk.server import Certificate
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
+from aws_setup.software.daemons import START
 from aws_setup.software.ndb.cluster import NDBMTD
 from aws_setup.software.sql.client import MYSQL
 from aws_setup.software.zookeeper import config as zk
@@ -100,7 +101,7 @@ def data_node_down(story: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        story.on_first("ndb data nodes 1", NDBMTD)
+        story.on_first("ndb data nodes 1", "sh", "-c", START, "start", NDBMTD)
 
 
 def node(change: Callable[[Any], None], mend: Callable[[Any], None]) -> Break:
