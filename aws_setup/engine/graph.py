@@ -14,8 +14,8 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from aws_setup.engine.flag import SIGNAL_DELAY
-from aws_setup.engine.handing_over import Job, handing_over
-from aws_setup.errors import Interrupted
+from aws_setup.engine.handing_over import HandOver, handing_over
+from aws_setup.errors import Interrupted, SetupError
 
 N = TypeVar("N", bound=Hashable)
 """The name of a job."""
@@ -59,6 +59,7 @@ def run_graph(
 
     Raises:
         Interrupted: Ctrl-C was pressed; every running job has ended.
+        SetupError: this computer starts no thread for the jobs.
         ValueError: a cycle, or a need that is not in the graph.
     """
     unknown = {need for names in needs.values() for need in names} - needs.keys()
@@ -106,7 +107,7 @@ class _Graph(Generic[N]):
         self._counting = threading.Lock()
         self._active = 0
 
-    def drive(self, start: Callable[[Job], None], work: Callable[[N], bool]) -> None:
+    def drive(self, start: HandOver, work: Callable[[N], bool]) -> None:
         """Run all jobs; a job is handed over only when a worker is free for it."""
         while True:
             self._ready.extend(self._sorter.get_ready())
@@ -114,7 +115,7 @@ class _Graph(Generic[N]):
                 name = self._ready.popleft()
                 self.started.add(name)
                 self._running.add(name)
-                start(partial(self._job, work, name))
+                start(partial(self._job, work, name), partial(self._not_started, name))
             if not self._running:
                 return
             with suppress(Empty):
@@ -143,6 +144,9 @@ class _Graph(Generic[N]):
                 self.limits.abort()
             else:
                 return
+
+    def _not_started(self, name: N, error: SetupError) -> None:
+        self._ended.put(_Ended(name, error=error))
 
     def _job(self, work: Callable[[N], bool], name: N) -> None:
         """Do one job, count it while it runs, and say how it ended."""

@@ -18,6 +18,7 @@ from aws_setup.config.paths import expanded, known_hosts_path
 from aws_setup.engine.flag import SIGNAL_DELAY
 from aws_setup.engine.handing_over import handing_over
 from aws_setup.engine.wait import Clock, Pending, SystemClock, TooLate, wait_until
+from aws_setup.errors import SetupError
 from aws_setup.ssh.connection import SshContext, connect
 from aws_setup.ssh.console_keys import ConsoleKeys
 from aws_setup.ssh.errors import ConnectStage, StillUnreachable, Unreachable, raise_failures
@@ -153,11 +154,15 @@ class MachinePool:
             finally:
                 ended.put(index)
 
+        def not_started(index: int, error: SetupError) -> None:
+            failures[index] = error
+            ended.put(index)
+
         executor = ThreadPoolExecutor(min(PARALLEL, len(items)), thread_name_prefix="machine")
         with executor as threads, handing_over(threads) as start, self._ending(threads):
             for index, item in enumerate(items):
                 # Each thread has a copy of the deadline around this call.
-                start(partial(copy_context().run, job, index, item))
+                start(partial(copy_context().run, job, index, item), partial(not_started, index))
             left = len(items)
             while left:
                 with suppress(Empty):

@@ -14,7 +14,7 @@ from aws_setup.engine.plan import Row, inspect_all, removal_needs
 from aws_setup.engine.runner import EventKind, StepEvent, apply
 from aws_setup.engine.step import Action, Drift, Found, RunContext, Step
 from aws_setup.engine.wait import SystemClock
-from aws_setup.errors import Interrupted
+from aws_setup.errors import Interrupted, SetupError
 
 
 def nothing() -> None:
@@ -61,6 +61,58 @@ def test_no_more_jobs_than_workers_run_at_a_time() -> None:
     names: dict[str, set[str]] = {f"job {index}": set() for index in range(30)}
     assert run_graph(names, work, stop=nothing, limits=Limits(workers=3)) == []
     assert most[0] == 3
+
+
+def noting(done: list[str]) -> Callable[[str], bool]:
+    """Return work that notes its name and succeeds."""
+
+    def work(name: str) -> bool:
+        done.append(name)
+        return True
+
+    return work
+
+
+@pytest.fixture
+def thread_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return what limits the threads of the pool, as `ulimit -u` and a container do."""
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def limit(most: int) -> None:
+        def limited(thread: threading.Thread) -> None:
+            if thread.name.startswith("step"):
+                if len(started) >= most:
+                    raise RuntimeError("can't start new thread")
+                started.append(thread)
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", limited)
+
+    return limit
+
+
+@pytest.mark.timeout(60)
+def test_where_no_thread_can_be_started_the_run_ends_with_the_fix(
+    thread_limit: Callable[[int], None],
+) -> None:
+    done: list[str] = []
+    thread_limit(0)
+    with pytest.raises(SetupError, match="limit of processes and threads is reached") as caught:
+        run_graph({"a": set(), "b": set()}, noting(done), stop=nothing)
+    assert "ulimit -u" in caught.value.problems[0].hint
+    assert done == []
+
+
+@pytest.mark.timeout(60)
+def test_where_few_threads_can_be_started_they_do_every_job_once(
+    thread_limit: Callable[[int], None],
+) -> None:
+    thread_limit(2)
+    done: list[str] = []
+    names: dict[str, set[str]] = {f"job {index:02}": set() for index in range(30)}
+    assert run_graph(names, noting(done), stop=nothing) == []
+    assert sorted(done) == list(names)
 
 
 def test_after_a_failure_independent_jobs_run_unless_fail_fast() -> None:

@@ -142,6 +142,23 @@ def test_a_wait_says_what_a_machine_lacks(config: Config) -> None:
     assert notes[0] == "i-0: cannot be reached yet (address)"
 
 
+@pytest.mark.timeout(60)
+def test_where_no_thread_can_be_started_the_work_on_machines_ends_with_the_fix(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name.startswith("machine"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(SetupError, match="can't start new thread") as caught:
+        MachinePool(config).each(["a", "b"], str)
+    assert "ulimit -u" in caught.value.problems[0].hint
+
+
 def test_a_failure_that_no_wait_mends_names_its_own_cause(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
