@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -200,8 +200,19 @@ def local_copy(spec: str, stores: JarStores) -> Iterator[Path]:
         yield path
 
 
+def _split(spec: str) -> SplitResult:
+    """Return the parts of a URL; raises Refused where Python cannot split it, or its port."""
+    try:
+        parts = urlsplit(spec)
+        _ = parts.port
+    except ValueError as error:
+        fix = "set -j s3://bucket/key or -j ssh://address/path"
+        raise Refused(f"{spec!r} is no URL", str(error), fix) from None
+    return parts
+
+
 def _from_s3(spec: str, stores: JarStores, path: Path) -> None:
-    parts = urlsplit(spec)
+    parts = _split(spec)
     bucket, key = parts.netloc, parts.path.lstrip("/")
     if not bucket or not key:
         raise Refused(
@@ -236,7 +247,7 @@ def _s3_refusal(spec: str, error: ClientError) -> Refused:
 
 
 def _from_machine(spec: str, stores: JarStores, path: Path) -> None:
-    parts = urlsplit(spec)
+    parts = _split(spec)
     if parts.port or parts.username not in {None, "ubuntu"}:
         raise Refused(
             f"{spec!r} names a user or a port",

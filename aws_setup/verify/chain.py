@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
@@ -91,9 +91,9 @@ class ClientSettings:
     def endpoint(self) -> NameNodeEndpoint:
         """Where the client calls the NameNodes."""
         text = self._site(desired.ENDPOINT)
-        parts = urlsplit(text)
-        match = _ENDPOINT.fullmatch(parts.path)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not match:
+        parts = _url_parts(text)
+        match = _ENDPOINT.fullmatch(parts.path) if parts else None
+        if not parts or parts.scheme not in ("http", "https") or not parts.hostname or not match:
             cause = f"{desired.ENDPOINT} is {text!r}, which is no URL of web actions"
             raise Broken(cause, CONFIGURE)
         return NameNodeEndpoint(f"{parts.scheme}://{parts.netloc}", match[1], match[2])
@@ -111,18 +111,25 @@ class ClientSettings:
     def zookeepers(self) -> list[Address]:
         """The ZooKeeper servers."""
         items = [item.strip() for item in self._site(desired.ZOOKEEPERS).split(",")]
-        return [_address(item, desired.ZOOKEEPER_PORT) for item in items if item]
+        port, name = desired.ZOOKEEPER_PORT, desired.ZOOKEEPERS
+        return [_address(item, port, name=name) for item in items if item]
 
     @property
     def manager(self) -> Address:
-        """The NDB management server."""
-        return _address(self._ndb(desired.CONNECT_STRING), desired.MANAGER_PORT)
+        """The NDB management server, the first one where there are several.
+
+        https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-connection-strings.html
+        """
+        text = self._ndb(desired.CONNECT_STRING)
+        first = next((item for item in text.split(",") if "=" not in item), text)
+        return _address(first, desired.MANAGER_PORT, name=desired.CONNECT_STRING)
 
     @property
     def mysqld(self) -> Address:
         """The MySQL server."""
         port = self.ndb.get(desired.MYSQL_PORT) or str(desired.SQL_PORT)
-        return _address(f"{self._ndb(desired.MYSQL_HOST)}:{port}", desired.SQL_PORT)
+        text = f"{self._ndb(desired.MYSQL_HOST)}:{port}"
+        return _address(text, desired.SQL_PORT, name=desired.MYSQL_PORT)
 
     @property
     def callback_port(self) -> int | None:
@@ -130,8 +137,8 @@ class ClientSettings:
         if (self.site.get(desired.TCP_ENABLED) or "true").strip().lower() == "false":
             return None
         text = (self.site.get(desired.TCP_PORT) or str(CLIENT_TCP.first)).strip()
-        number = whole_number(text)
-        if number is None or not 0 < number <= MAX_PORT:
+        number = _port(text)
+        if number is None:
             fix = f"set it to {CLIENT_TCP.first} in {LAMBDA_FS.site} on the client"
             raise Broken(f"{desired.TCP_PORT} is {text!r}, which is no port", fix)
         return number
@@ -155,9 +162,32 @@ def _required(value: str | None, name: str, path: str) -> str:
     return value.strip()
 
 
-def _address(text: str, port: int) -> Address:
-    host, _, number = text.strip().partition(":")
-    return Address(host, whole_number(number) or port)
+def _address(text: str, port: int, *, name: str) -> Address:
+    """Return `host:port` or `host`; `port` is the default, `name` the property.
+
+    Raises:
+        Broken: what is behind the colon is no port.
+    """
+    host, colon, number = text.strip().partition(":")
+    found = _port(number) if colon else port
+    if found is None:
+        raise Broken(f"{name} is {text!r}, in which {number!r} is no port", CONFIGURE)
+    return Address(host, found)
+
+
+def _port(text: str) -> int | None:
+    """Return a TCP port; None for any other text."""
+    number = whole_number(text)
+    return number if number is not None and 0 < number <= MAX_PORT else None
+
+
+def _url_parts(text: str) -> SplitResult | None:
+    """Return the parts of a URL; None where Python cannot split it, or its port is none."""
+    try:
+        parts = urlsplit(text)
+        return None if parts.port == 0 else parts
+    except ValueError:
+        return None
 
 
 @dataclass

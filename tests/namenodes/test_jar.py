@@ -191,7 +191,10 @@ def test_a_full_temporary_folder_is_told(
         pass
 
 
-@pytest.mark.parametrize("spec", ["s3://jars", "s3://", "ftp://a/b", "ssh://h:22/x", "ssh://me@h"])
+@pytest.mark.parametrize(
+    "spec",
+    ["s3://jars", "s3://", "ftp://a/b", "ssh://h:22/x", "ssh://me@h", "ssh://h:a/x", "s3://[a/b"],
+)
 def test_malformed_sources_are_refused(bucket: JarStores, spec: str) -> None:
     with pytest.raises(Refused), local_copy(spec, bucket):
         pass

@@ -31,6 +31,13 @@ from aws_setup.rehearsal.aws.ec2.packet_rules import (
     decide,
 )
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.software.clients.desired import (
+    CONNECT_STRING,
+    ENDPOINT,
+    MYSQL_HOST,
+    MYSQL_PORT,
+    ZOOKEEPERS,
+)
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify import client_checks, deep_checks, firewall
@@ -217,6 +224,50 @@ class FakeChain:
                 return state
 
         return cast("Machine", Fake())
+
+
+def settings_of(values: dict[str, str]) -> ClientSettings:
+    """Return a client's configuration with some properties, of either file."""
+    return ClientSettings(cast("Any", values), cast("Any", values))
+
+
+@pytest.mark.parametrize("host", ["elb:PORT", "elb:310010", "elb:0", "[elb"])
+def test_an_endpoint_that_cannot_be_split_is_no_url_of_web_actions(host: str) -> None:
+    """As one that was written by hand, with configure_clients: False."""
+    url = f"https://{host}/api/v1/web/guest/default/namenode"
+    with pytest.raises(Broken, match="which is no URL of web actions") as caught:
+        _ = settings_of({ENDPOINT: url}).endpoint
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("port", ["PORT", "310010", "0", "-1"])
+def test_an_address_of_the_client_without_a_port_names_the_property(port: str) -> None:
+    found = settings_of(
+        {
+            ZOOKEEPERS: f"10.0.0.1:2181,10.0.0.2:{port}",
+            CONNECT_STRING: f"10.0.0.1:{port}",
+            MYSQL_HOST: "10.0.0.1",
+            MYSQL_PORT: port,
+        }
+    )
+    for name, attribute in (
+        (ZOOKEEPERS, "zookeepers"),
+        (CONNECT_STRING, "manager"),
+        (MYSQL_PORT, "mysqld"),
+    ):
+        with pytest.raises(Broken, match=f"{name} is .* no port") as caught:
+            getattr(found, attribute)
+        assert caught.value.fix
+
+
+def test_addresses_of_the_client_have_their_usual_ports() -> None:
+    assert list(map(str, settings_of({ZOOKEEPERS: "a, b:2182"}).zookeepers)) == [
+        "a:2181",
+        "b:2182",
+    ]
+    several = settings_of({CONNECT_STRING: "nodeid=4,10.0.0.1:1187,10.0.0.2:1188"})
+    assert str(several.manager) == "10.0.0.1:1187"
+    assert str(settings_of({CONNECT_STRING: "10.0.0.1"}).manager) == "10.0.0.1:1186"
 
 
 def chain(*, followers: int = 0, state: PortState = PortState.OPEN, **site: str) -> Chain:
