@@ -49,6 +49,9 @@ https://github.com/apple-oss-distributions/xnu/blob/main/bsd/netinet/tcp.h"""
 
 log = logging.getLogger(__name__)
 
+_INSTANCE = re.compile(r"i-[0-9a-z]+")
+"""An instance id."""
+
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -100,6 +103,11 @@ class _HostKeyNames:
     known: list[HostKey]
     console_keys: Callable[[], list[HostKey]] = list
     revoked: Collection[HostKey] = ()
+
+    @property
+    def in_ec2(self) -> bool:
+        """Whether EC2 has its console output, and not of a jump host or of an address alone."""
+        return bool(_INSTANCE.fullmatch(self.alias))
 
 
 def _log_in(
@@ -316,7 +324,7 @@ def _verify_host_key(
             known=" or ".join(map(str, expected)),
             file=str(context.known_hosts.path),
             alias=names.alias,
-            in_ec2=not route.is_jump_host,
+            in_ec2=names.in_ec2,
         )
     if not expected and (context.require_host_keys or route.strict):
         setting, off = (
@@ -324,7 +332,7 @@ def _verify_host_key(
             if context.require_host_keys
             else ("your OpenSSH configuration has StrictHostKeyChecking", "it to accept-new")
         )
-        owner = "what its administrator says" if route.is_jump_host else "its console output"
+        owner = "its console output" if names.in_ec2 else "what its administrator says"
         raise Unreachable(
             route.address,
             ConnectStage.HOST_KEY,

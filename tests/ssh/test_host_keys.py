@@ -7,13 +7,22 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from aws_setup.ssh.connection import _strong, _transport
+from aws_setup.ssh.connection import (
+    SshContext,
+    _HostKeyNames,
+    _strong,
+    _transport,
+    _verify_host_key,
+)
 from aws_setup.ssh.errors import HostKeyError, Unreachable
-from aws_setup.ssh.known_hosts import HostKey
+from aws_setup.ssh.keys import KeyRing
+from aws_setup.ssh.known_hosts import HostKey, KnownHosts
+from aws_setup.ssh.ssh_config import SshRoute, SshSettings
 from aws_setup.ssh.user_known_hosts import user_keys
 from tests.support.clock import RecordingClock
 from tests.support.machines import (
@@ -27,6 +36,38 @@ pytestmark = pytest.mark.kind("C9")
 
 BLOB = base64.b64encode(b"\x00\x00\x00\x0bssh-ed25519key").decode()
 KEY = HostKey("ssh-ed25519", base64.b64decode(BLOB))
+
+
+@pytest.mark.parametrize(
+    ("alias", "hint", "owner"),
+    [
+        ("i-0a1b2c", "get-console-output --instance-id i-0a1b2c", "its console output"),
+        ("203.0.113.9", "ask the administrator of that host", "what its administrator says"),
+        ("i-mac.example", "ask the administrator of that host", "what its administrator says"),
+        ("[bastion]:22", "ask the administrator of that host", "what its administrator says"),
+    ],
+)
+def test_only_an_instance_has_a_console_with_host_keys(
+    tmp_path: Path, alias: str, hint: str, owner: str
+) -> None:
+    """Of zk_node_public_IPs and of ssh://ADDRESS only the address is known."""
+    context = SshContext(
+        settings=lambda: SshSettings(tmp_path / "none"),
+        key_ring=KeyRing(tmp_path / "key"),
+        known_hosts=KnownHosts(tmp_path / "known"),
+        on_first_use=lambda *_: None,
+        require_host_keys=True,
+    )
+    shown = SimpleNamespace(get_name=lambda: KEY.algorithm, asbytes=lambda: KEY.blob)
+    transport = cast(Any, SimpleNamespace(get_remote_server_key=lambda: shown))
+    route = SshRoute("203.0.113.9", "203.0.113.9", 22, "ubuntu")
+    other = HostKey("ssh-rsa", KEY.blob)
+    with pytest.raises(HostKeyError) as changed:
+        _verify_host_key(context, transport, route, _HostKeyNames(alias, [other]))
+    assert hint in changed.value.problems[0].hint
+    with pytest.raises(Unreachable) as unconfirmed:
+        _verify_host_key(context, transport, route, _HostKeyNames(alias, []))
+    assert f"compare it with {owner}, then" in unconfirmed.value.problems[0].hint
 
 
 def test_nothing_with_cbc_md5_or_sha_1_is_offered() -> None:
