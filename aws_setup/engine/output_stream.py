@@ -7,6 +7,7 @@ the disk of its output is full, and its machines would run on without a deadline
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -70,9 +71,17 @@ class OutputStream:
         return getattr(self._stream, name)
 
     def _end(self, error: OSError) -> None:
-        if not isinstance(error, BrokenPipeError):
+        if not reader_has_gone(error, windows=os.name == "nt"):
             self.error = error
         discard(self._stream)
+
+
+def reader_has_gone(error: OSError, *, windows: bool) -> bool:
+    """Tell whether a pipe cannot be written because nobody reads it any more.
+
+    On Windows this may be EINVAL: https://bugs.python.org/issue35754
+    """
+    return isinstance(error, BrokenPipeError) or (windows and error.errno == errno.EINVAL)
 
 
 def discard(stream: TextIO) -> None:

@@ -9,7 +9,13 @@ import sys
 
 import pytest
 
-from aws_setup.engine.output_stream import OutputStream, make_readable, open_missing, unwritten
+from aws_setup.engine.output_stream import (
+    OutputStream,
+    make_readable,
+    open_missing,
+    reader_has_gone,
+    unwritten,
+)
 
 
 class FullDisk(io.StringIO):
@@ -42,6 +48,22 @@ def test_a_reader_that_has_gone_wanted_no_more() -> None:
             stream.write("x" * 100_000)
             stream.flush()
     assert stream.error is None
+
+
+@pytest.mark.parametrize(
+    ("code", "windows", "gone"),
+    [
+        (errno.EPIPE, False, True),
+        (errno.EPIPE, True, True),
+        (errno.EINVAL, True, True),
+        (errno.EINVAL, False, False),
+        (errno.ENOSPC, True, False),
+    ],
+)
+def test_windows_has_another_error_of_a_reader_that_has_gone(
+    code: int, windows: bool, gone: bool
+) -> None:
+    assert reader_has_gone(OSError(code, os.strerror(code)), windows=windows) == gone
 
 
 def test_what_else_a_stream_has_is_its_own() -> None:
