@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import delete_with_retry, wait_visible
+from aws_setup.aws.idempotency import wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
@@ -33,6 +33,7 @@ from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
+from aws_setup.infrastructure.eks_deletions import EksDeletion
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update
 
 SELF_MANAGED = "self-managed"
@@ -268,19 +269,12 @@ def describe(ctx: Context, addon: str) -> Item | None:
 
 def _delete(ctx: Context, addon: str) -> None:
     cluster = ctx.config.eks_cluster_name
-    delete_with_retry(
-        ctx,
+    EksDeletion(
         f"add-on {addon}",
         lambda: ctx.aws.eks.delete_addon(clusterName=cluster, addonName=addon),
-        gone={"ResourceNotFoundException"},
-    )
-
-    def gone() -> bool | Pending:
-        current = describe(ctx, addon)
-        return Pending(current["status"]) if current else True
-
-    what = f"add-on {addon} is deleted"
-    ctx.wait_until(what, gone, deadline=900, pause=5, usual=MEDIANS["addon deleted"])
+        lambda: describe(ctx, addon),
+        usual=MEDIANS["addon deleted"],
+    ).run(ctx)
 
 
 def _reasons(addon: Item) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import delete_with_retry, wait_visible
+from aws_setup.aws.idempotency import wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.reasons import health_issues
@@ -37,6 +37,11 @@ from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
+from aws_setup.infrastructure.eks_deletions import (
+    NODE_GROUP_ATTEMPTS,
+    describe_node_group,
+    node_group_deletion,
+)
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_updated
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"
@@ -88,7 +93,7 @@ class NodeGroup(Tagged, Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the node group with its drift."""
-        group = describe(ctx, self.nodes.group)
+        group = describe_node_group(ctx, self.nodes.group)
         return self._found(ctx, group) if group else None
 
     def _found(self, ctx: Context, group: Item) -> Found:
@@ -164,7 +169,9 @@ class NodeGroup(Tagged, Step):
             except ClientError as error:
                 message = str(error.response["Error"].get("Message", ""))
                 if error_code(error) == "ResourceInUseException":
-                    return describe(ctx, self.nodes.group) or Pending("it is being deleted")
+                    return describe_node_group(ctx, self.nodes.group) or Pending(
+                        "it is being deleted"
+                    )
                 lag = error_code(error) == "InvalidParameterException"
                 if lag and any(text in message for text in ROLE_LAG):
                     return Pending(f"IAM: {message}")
@@ -208,7 +215,7 @@ class NodeGroup(Tagged, Step):
             self._change(ctx, CONFIG, self._send_config)
         if VERSION in keys:
             self._change(ctx, VERSION, self._send_version)
-        group = describe(ctx, self.nodes.group)
+        group = describe_node_group(ctx, self.nodes.group)
         return self._found(ctx, group) if group else found
 
     def _change(self, ctx: Context, key: str, request: Callable[[Context], Any]) -> None:
@@ -253,7 +260,7 @@ class NodeGroup(Tagged, Step):
         )
 
     def _described(self, ctx: Context) -> Item:
-        group = wait_visible(lambda: describe(ctx, self.nodes.group), clock=ctx.clock)
+        group = wait_visible(lambda: describe_node_group(ctx, self.nodes.group), clock=ctx.clock)
         if group is None:
             why = "it was deleted during this run"
             raise SetupError(f"{self.name} no longer exists", why, HINT_RERUN)
@@ -286,20 +293,7 @@ class NodeGroup(Tagged, Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the node group and return when it no longer exists."""
-        cluster, name = ctx.config.eks_cluster_name, found.id
-        delete_with_retry(
-            ctx,
-            f"node group {name}",
-            lambda: ctx.aws.eks.delete_nodegroup(clusterName=cluster, nodegroupName=name),
-            gone={"ResourceNotFoundException"},
-        )
-
-        def gone() -> bool | Pending:
-            group = describe(ctx, name)
-            return Pending(group["status"]) if group else True
-
-        what = f"node group {name} is deleted"
-        ctx.wait_until(what, gone, deadline=2400, pause=15, usual=MEDIANS["node group deleted"])
+        node_group_deletion(ctx, found.id).run(ctx, attempts=NODE_GROUP_ATTEMPTS)
 
     def details(self, ctx: Context) -> str:
         """Return type and number of the nodes, and if they are Spot Instances."""
@@ -324,16 +318,3 @@ def group_facts(group: Item) -> dict[str, Any]:
         "arn": group.get("nodegroupArn", ""),
         "tags": tags_of(group),
     }
-
-
-def describe(ctx: Context, group: str) -> Item | None:
-    """Return a node group as EKS describes it; None when it does not exist."""
-    eks = ctx.aws.eks
-    try:
-        answer: Any = eks.describe_nodegroup(
-            clusterName=ctx.config.eks_cluster_name, nodegroupName=group
-        )
-    except eks.exceptions.ResourceNotFoundException:
-        return None
-    found: Item = answer["nodegroup"]
-    return found

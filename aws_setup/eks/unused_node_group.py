@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
-from aws_setup.eks.node_groups import describe, group_facts
+from aws_setup.eks.node_groups import group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
+from aws_setup.infrastructure.eks_deletions import describe_node_group
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class UnusedNodeGroup(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the group; nodes are a conflict. Skipped without one, and for one of others."""
-        group = describe(ctx, self.name)
+        group = describe_node_group(ctx, self.name)
         if group is None or tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             return self.create(ctx)
         has, key = group["scalingConfig"]["desiredSize"], f"num_openwhisk_{self.nodes.role}_vms"

@@ -18,11 +18,10 @@ from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
-from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.step import Found
-from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.cluster_parts import has_cluster_tag, is_part, volumes
+from aws_setup.infrastructure.eks_deletions import NODE_GROUP_ATTEMPTS, node_group_deletion
 from aws_setup.infrastructure.load_balancers import (
     LoadBalancer,
     delete_load_balancers,
@@ -66,24 +65,12 @@ class NodeGroupCleanup(CleanupStep):
         return Found(", ".join(groups), "listed") if groups else None
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete them all at once and return when EKS no longer lists any."""
-        cluster = ctx.config.eks_cluster_name
-        for group in _node_groups(ctx):
-            delete_with_retry(
-                ctx,
-                f"node group {group}",
-                lambda group=group: ctx.aws.eks.delete_nodegroup(  # type: ignore[misc]
-                    clusterName=cluster, nodegroupName=group
-                ),
-                gone={"ResourceNotFoundException"},
-            )
-
-        def gone() -> bool | Pending:
-            remaining = _node_groups(ctx)
-            return Pending(", ".join(remaining)) if remaining else True
-
-        takes = MEDIANS["node group deleted"]
-        ctx.wait_until("node groups are deleted", gone, deadline=2400, pause=15, usual=takes)
+        """Delete them all at once and return when none exists any more."""
+        deletions = [node_group_deletion(ctx, group) for group in _node_groups(ctx)]
+        for deletion in deletions:
+            deletion.request(ctx)
+        for deletion in deletions:
+            deletion.finish(ctx, attempts=NODE_GROUP_ATTEMPTS)
 
 
 def _node_groups(ctx: Context) -> list[str]:

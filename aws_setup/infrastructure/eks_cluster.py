@@ -10,7 +10,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues
 from aws_setup.aws.session import error_code
@@ -31,6 +30,7 @@ from aws_setup.infrastructure.cluster_drift import (
     version_drift,
 )
 from aws_setup.infrastructure.control_plane_logs import enabled_logs, log_drift, logging
+from aws_setup.infrastructure.eks_deletions import EksDeletion
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_updated
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
 from aws_setup.infrastructure.renamed_cluster import refuse_renamed
@@ -197,28 +197,22 @@ class EksCluster(Tagged, Step):
             cluster: Any = ctx.aws.eks.delete_cluster(name=name)["cluster"]
             logs.update(enabled_logs(cluster))
 
-        delete_with_retry(
-            ctx,
+        def describe() -> Item | None:
+            try:
+                return dict(ctx.aws.eks.describe_cluster(name=name)["cluster"])
+            except ctx.aws.eks.exceptions.ResourceNotFoundException:
+                return None
+
+        EksDeletion(
             f"EKS cluster {name}",
             delete,
-            gone={"ResourceNotFoundException"},
+            describe,
+            failed=("ACTIVE", "FAILED"),
             deadline=1800,
-        )
-
-        def gone() -> bool | Pending:
-            try:
-                state = ctx.aws.eks.describe_cluster(name=name)["cluster"]["status"]
-            except ctx.aws.eks.exceptions.ResourceNotFoundException:
-                return True
-            return Pending(state)
-
-        ctx.wait_until(
-            f"EKS cluster {name} is deleted",
-            gone,
-            deadline=1800,
+            accepted=1800,
             pause=8,
             usual=MEDIANS["cluster deleted"],
-        )
+        ).run(ctx)
         if not ctx.config.create_vpc:
             delete_cni_interfaces(ctx)
         warn_of_kept_data(ctx, logged=bool(logs))

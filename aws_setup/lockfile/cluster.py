@@ -8,9 +8,10 @@ from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.chart_source import is_git_url
-from aws_setup.eks import addons, node_groups
+from aws_setup.eks import addons
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.infrastructure.eks_deletions import describe_node_group
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import POD
 from aws_setup.lockfile.infrastructure import kubernetes_of
@@ -44,7 +45,7 @@ def _nodes(ctx: Context) -> dict[str, Any]:
     """Return the node groups that exist; the release is that of their AMI."""
     found = {}
     for spec in node_group_specs(ctx.config):
-        group = node_groups.describe(ctx, spec.group)
+        group = describe_node_group(ctx, spec.group)
         if group:
             found[spec.group] = {
                 "count": group["scalingConfig"]["desiredSize"],

@@ -20,12 +20,13 @@ from aws_setup.aws.paused import (
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.eks.node_group_problems import RE_CREATED, failure_of, reasons_of
-from aws_setup.eks.node_groups import DEGRADED_LOOKS, describe, group_facts
+from aws_setup.eks.node_groups import DEGRADED_LOOKS, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec, every_node_group
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.eks_deletions import describe_node_group
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.pause.vms import NOT_CREATED, create_is_running
@@ -49,7 +50,7 @@ class _SizedNodeGroup(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the node group with its drift; skipped when it is not this deployment's."""
-        group = describe(ctx, self.name)
+        group = describe_node_group(ctx, self.name)
         if group is None or tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             return Found("", skipped=NOT_CREATED)
         if group["status"] in ("CREATING", "DELETING"):
@@ -150,7 +151,7 @@ class RestoredNodeGroup(_SizedNodeGroup):
 
 
 def _described(ctx: Context, name: str) -> Item:
-    group = describe(ctx, name)
+    group = describe_node_group(ctx, name)
     if group is None:
         raise SetupError(
             f"the node group {name} no longer exists",

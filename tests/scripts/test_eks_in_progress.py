@@ -13,6 +13,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.support.aws import client
 from tests.support.clock import advance_by_calls
 from tests.support.cluster import Lab, lab
+from tests.support.eks import NODE_POLICIES, role
 from tests.support.scripts import prepare, run, write_config
 
 pytestmark = pytest.mark.timeout(240)
@@ -36,11 +37,15 @@ def zoo(cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def states() -> dict[str, str]:
-    """Return the states of the node group and of the add-on."""
-    eks = client("eks")
-    group = eks.describe_nodegroup(clusterName="zoo", nodegroupName=NODES)["nodegroup"]
-    addon = eks.describe_addon(clusterName="zoo", addonName=ADDON)["addon"]
-    return {NODES: group["status"], ADDON: addon["status"]}
+    """Return the states of the node group and of the add-on, as far as they exist."""
+    eks, found = client("eks"), {}
+    if NODES in eks.list_nodegroups(clusterName="zoo")["nodegroups"]:
+        group = eks.describe_nodegroup(clusterName="zoo", nodegroupName=NODES)["nodegroup"]
+        found[NODES] = group["status"]
+    if ADDON in eks.list_addons(clusterName="zoo")["addons"]:
+        addon = eks.describe_addon(clusterName="zoo", addonName=ADDON)["addon"]
+        found[ADDON] = addon["status"]
+    return found
 
 
 def fail(zoo: Lab, kind: str, **more: Any) -> None:
@@ -181,3 +186,73 @@ def test_the_update_of_a_cluster_is_waited_for_and_then_compared_again(
     on = [it["types"] for it in cluster["logging"]["clusterLogging"] if it["enabled"]]
     assert (cluster["status"], on) == ("ACTIVE", [kinds])
     assert accepted(cloud, "UpdateClusterConfig") == (1 if kinds == ["api"] else 2)
+
+
+def seconds_of_clock(zoo: Lab) -> float:
+    """Return the seconds that have passed for the cloud."""
+    return float(zoo.cloud.clock.now())
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "action", "requests"),
+    [
+        (NODES, "nodegroup-deletion", "DeleteNodegroup", 2),
+        (f"{ADDON} add-on", "addon-deletion", "DeleteAddon", 1),
+    ],
+)
+def test_a_deletion_that_eks_gives_up_fails_with_its_reason(
+    zoo: Lab, step: str, kind: str, action: str, requests: int
+) -> None:
+    fail(zoo, kind)
+    advance_by_calls(zoo.cloud, 5.0)
+    began = seconds_of_clock(zoo)
+    ended = zoo.run("destroy", "--only", step, code=None)
+    assert ended["result"] in ("failed", "leftovers")
+    (problem,) = [one for one in ended["problems"] if one["what"].startswith(step)]
+    assert "DELETE_FAILED" in problem["what"]
+    assert "a policy of the account forbids it" in problem["why"]
+    assert len(zoo.cloud.calls.named(action)) == requests, "a node group is tried twice"
+    assert seconds_of_clock(zoo) - began < 900, "it does not wait until the deadline"
+    zoo.cloud.faults.clear()
+    assert zoo.run("destroy", "--only", step)["result"] == "ok"
+    assert not states().get(step.split(maxsplit=1)[0])
+
+
+def test_a_node_group_that_is_deleted_at_the_second_attempt_is_no_failure(zoo: Lab) -> None:
+    fail(zoo, "nodegroup-deletion", times=1)
+    assert zoo.run("destroy", "--only", NODES)["result"] == "ok"
+    assert NODES not in states()
+
+
+@pytest.mark.parametrize("kind", ["cluster-deletion", "nodegroup-deletion"])
+def test_a_destroy_whose_deletion_eks_gives_up_says_why_and_goes_on_later(
+    cloud: RehearsalCloud, tmp_path: Path, kind: str
+) -> None:
+    folder = prepare(tmp_path / "work")
+    script = create_aws_infrastructure.SCRIPT
+    assert run(script, folder, "--yes", "--only", "eks cluster").exit_code == 0
+    if kind == "nodegroup-deletion":
+        add_node_group("mine")
+    why = {"code": "ResourceNotFound", "message": "the subnet of the cluster is gone"}
+    cloud.faults.add({"fault": "resource-failure", "kind": kind, **why})
+    ended = run(script, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code in (1, 3)
+    what = "EKS cluster lambda-fs-eks-cluster" if kind == "cluster-deletion" else "node group mine"
+    (problem,) = [one for one in ended.document["problems"] if what in one["what"]]
+    assert "the subnet of the cluster is gone" in problem["why"]
+    cloud.faults.clear()
+    assert run(script, folder, "destroy", "--yes").exit_code == 0
+    assert client("eks").list_clusters()["clusters"] == []
+
+
+def add_node_group(name: str) -> None:
+    """Add a node group to the cluster, as a user does in the console."""
+    eks, cluster = client("eks"), "lambda-fs-eks-cluster"
+    network = eks.describe_cluster(name=cluster)["cluster"]["resourcesVpcConfig"]
+    eks.create_nodegroup(
+        clusterName=cluster,
+        nodegroupName=name,
+        subnets=network["subnetIds"][:2],
+        nodeRole=role("mine", "ec2.amazonaws.com", *NODE_POLICIES),
+        scalingConfig={"minSize": 0, "maxSize": 1, "desiredSize": 0},
+    )
