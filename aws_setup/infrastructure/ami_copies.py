@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import CleanupStep, Context, Step
 from aws_setup.aws.idempotency import (
+    IN_USE_CODES,
     client_token,
     delete_with_retry,
     remembered_tokens,
@@ -32,6 +33,9 @@ from aws_setup.errors import Problem, SetupError
 
 SOURCE_TAG = "lambda-fs:source-ami"
 """Tag key of a copy: the id of the published AMI."""
+
+UNAVAILABLE = "InvalidAMIID.Unavailable"
+"""Error code for an AMI that is deregistered, or in a state that does not permit the request."""
 
 MAX_TOKEN_GENERATIONS = 20
 """Most copies of one AMI within the lifetime of a client token."""
@@ -213,12 +217,23 @@ def _delete(ctx: Context, images: Sequence[Item], snapshots: Sequence[Item]) -> 
 
 
 def _deregister(ctx: Context, image_id: str) -> None:
-    delete_with_retry(
-        ctx,
-        f"AMI {image_id}",
-        lambda: ctx.aws.ec2.deregister_image(ImageId=image_id),
-        gone={"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"},
-    )
+    """Deregister an AMI and return when that has begun.
+
+    InvalidAMIID.Unavailable means that it is deregistered already, or in a state that does not
+    permit it now. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+
+    def deregister() -> None:
+        try:
+            ctx.aws.ec2.deregister_image(ImageId=image_id)
+        except ClientError as error:
+            image = _image(ctx, image_id)
+            gone = image is None or image["State"] == "deregistered"
+            if error_code(error) != UNAVAILABLE or not gone:
+                raise
+
+    gone, busy = {"InvalidAMIID.NotFound"}, IN_USE_CODES | {UNAVAILABLE}
+    delete_with_retry(ctx, f"AMI {image_id}", deregister, gone=gone, busy=busy)
 
 
 def _delete_snapshot(ctx: Context, snapshot_id: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import IN_USE_CODES, delete_with_retry, wait_visible
+from aws_setup.aws.idempotency import wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.reasons import hint_of_reason
@@ -32,6 +32,7 @@ from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
+from aws_setup.infrastructure.scaling_deletion import delete_group
 
 IN_SERVICE = "InService"
 """LifecycleState of a machine that a group counts."""
@@ -249,15 +250,7 @@ class AutoScalingGroup(Tagged, Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the group with its instances and return when both are gone."""
-        delete_with_retry(
-            ctx,
-            f"auto-scaling group {found.id}",
-            lambda: ctx.aws.autoscaling.delete_auto_scaling_group(
-                AutoScalingGroupName=found.id, ForceDelete=True
-            ),
-            gone={"ValidationError"},
-            busy=IN_USE_CODES,
-        )
+        delete_group(ctx, found.id)
         self._await_gone(ctx, found.id)
 
     def _await_gone(self, ctx: Context, name: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import counted_marks, created_at, paused_drift, paused_since
 from aws_setup.aws.reasons import state_reason
@@ -37,6 +36,7 @@ from aws_setup.infrastructure.run_instances import (
     missing_launches,
 )
 from aws_setup.infrastructure.start_instances import how_to_resize, start_stopped
+from aws_setup.infrastructure.termination import terminate
 from aws_setup.infrastructure.vm_groups import VmGroup
 from aws_setup.infrastructure.volume_drift import restore_volumes, tagged_volumes
 
@@ -236,43 +236,6 @@ class VmGroupStep(Ec2Tagged, Step):
     def disks(self, ctx: Context) -> list[CostItem]:
         """The disks of the AMI, for each instance."""
         return disk_charges(ctx, self.group.ami, count=float(self.group.count), part="disks")
-
-
-def terminate(ctx: Context, what: str, ids: list[str]) -> None:
-    """Terminate instances and return when they are terminated.
-
-    Raises:
-        SetupError: an instance has termination protection, which is never overridden.
-    """
-    if not ids:
-        return
-    try:
-        delete_with_retry(
-            ctx,
-            what,
-            lambda: ctx.aws.ec2.terminate_instances(InstanceIds=ids),
-            gone={"InvalidInstanceID.NotFound"},
-            busy=set(),
-        )
-    except ClientError as error:
-        if error_code(error) != "OperationNotPermitted":
-            raise
-        raise SetupError(
-            f"{what}: termination protection is on",
-            str(error.response["Error"].get("Message", "")),
-            "disable it in the EC2 console, if the instance may be deleted",
-        ) from error
-
-    def gone() -> bool | Pending:
-        filters: Any = [{"Name": "instance-id", "Values": ids}]
-        answer: Any = ctx.aws.ec2.describe_instances(Filters=filters)
-        states = {
-            item["State"]["Name"] for group in answer["Reservations"] for item in group["Instances"]
-        } - {"terminated"}
-        return Pending(", ".join(sorted(states))) if states else True
-
-    what = f"{what} are terminated"
-    ctx.wait_until(what, gone, deadline=900, pause=8, usual=MEDIANS["instance terminated"])
 
 
 def instances_found(active: list[Item], drift: tuple[Drift, ...]) -> Found:

@@ -35,8 +35,10 @@ KEPT = {
     "HealthCheckGracePeriod": 0,
     "NewInstancesProtectedFromScaleIn": False,
     "TerminationPolicies": ["Default"],
+    "DeletionProtection": "none",
 }
-"""Settings that are stored and returned without effect, with their defaults."""
+"""Settings that are stored and returned, with their defaults; DeletionProtection alone has an
+effect."""
 NOT_COVERED = ("LaunchConfigurationName", "InstanceId")
 
 
@@ -263,7 +265,13 @@ def delete(cloud: CloudApi, call: Call) -> dict[str, Any]:
             "You cannot delete an AutoScalingGroup while there are scaling activities in progress "
             "for that group.",
         )
-    if group.instances and not call.params.get("ForceDelete"):
+    protection, force = group.settings.get("DeletionProtection"), call.params.get("ForceDelete")
+    if protection == "prevent-all-deletion" or (protection == "prevent-force-deletion" and force):
+        # EC2 Auto Scaling user guide, "Configure deletion protection"
+        raise validation_error(
+            f"The group {group.name} cannot be deleted: its deletion protection is {protection}."
+        )
+    if group.instances and not force:
         raise AwsError(
             "ResourceInUse",
             "You cannot delete an AutoScalingGroup while there are instances or pending Spot "
