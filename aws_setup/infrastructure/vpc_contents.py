@@ -16,6 +16,7 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import ENDED_STATES, tag_of
+from aws_setup.aws.reasons import fix_then
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.engine.wait import Pending
@@ -57,7 +58,7 @@ def delete_guardduty(ctx: Context, vpc_id: str) -> None:
     endpoints = [item["VpcEndpointId"] for item in _endpoints(ctx, vpc_id) if _is_guardduty(item)]
     if endpoints:
         ctx.note(f"deleting {', '.join(endpoints)} of GuardDuty")
-        ctx.aws.ec2.delete_vpc_endpoints(VpcEndpointIds=endpoints)
+        _delete_endpoints(ctx, endpoints)
 
         def gone() -> bool | Pending:
             left = [item for item in _endpoints(ctx, vpc_id) if _is_guardduty(item)]
@@ -72,6 +73,27 @@ def delete_guardduty(ctx: Context, vpc_id: str) -> None:
                 f"security group {group_id}",
                 lambda group_id=group_id: ctx.aws.ec2.delete_security_group(GroupId=group_id),  # type: ignore[misc]
                 gone={"InvalidGroup.NotFound"},
+            )
+
+
+def _delete_endpoints(ctx: Context, ids: Sequence[str]) -> None:
+    """Let AWS begin to delete endpoints; its answer names those that it does not, with status 200.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVpcEndpoints.html
+
+    Raises:
+        SetupError: AWS refuses to delete one that exists.
+    """
+    answer: Any = ctx.aws.ec2.delete_vpc_endpoints(VpcEndpointIds=list(ids))
+    for item in answer.get("Unsuccessful") or []:
+        error = item.get("Error") or {}
+        code, text = str(error.get("Code", "")), str(error.get("Message", ""))
+        if not code.endswith(".NotFound"):
+            why = ": ".join(part for part in (code, text) if part)
+            raise SetupError(
+                f"the endpoint {item.get('ResourceId', '')} of GuardDuty is kept",
+                why or "AWS gives no reason",
+                fix_then(why, "run destroy again"),
             )
 
 

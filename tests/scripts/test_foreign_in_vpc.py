@@ -134,6 +134,24 @@ def test_what_guardduty_made_is_deleted_with_the_vpc(cloud: RehearsalCloud, fold
 
 
 @pytest.mark.kind("A4")
+def test_an_endpoint_that_aws_keeps_is_named_with_its_reason(
+    cloud: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network()
+    kept = endpoint("guardduty-data", GuardDutyManaged="true")
+    refusal = {"Code": "OperationNotPermitted", "Message": "the endpoint is requester-managed"}
+    answer = {"Unsuccessful": [{"ResourceId": kept, "Error": refusal}]}
+    key = ("ec2", "DeleteVpcEndpoints")
+    with monkeypatch.context() as patch:
+        patch.setitem(cloud._tables.answers, key, lambda *_: answer)
+        ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code in (1, 3)
+    (problem,) = [one for one in ended.document["problems"] if kept in one["what"]]
+    assert "requester-managed" in problem["why"]
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code == 0
+
+
+@pytest.mark.kind("A4")
 def test_what_others_made_is_named_with_owner_and_command(
     cloud: RehearsalCloud, folder: Path
 ) -> None:
