@@ -20,13 +20,15 @@ METADATA = ("annotations", "labels")
 """Parts of the metadata that an owner sets."""
 
 
-def keep_edited(ctx: Context, applied: Manifest) -> None:
+def keep_edited(ctx: Context, before: Sequence[Manifest]) -> None:
     """Keep a copy of the objects that differ from what helm applied, before it does so again.
+
+    `before` are the manifests of which one, or each in part, is applied.
 
     helm 3 overwrites the fields of its manifest without a word, helm 4 after a conflict.
     https://helm.sh/docs/faq/changes_since_helm2/#improved-upgrade-strategy-3-way-strategic-merge-patches
     """
-    edited = edited_objects(applied, _live(ctx, applied))
+    edited = edited_objects(before, _live(ctx, [item for applied in before for item in applied]))
     if edited:
         names = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in edited)
         ctx.note(f"edited in the cluster since the last upgrade: {names}")
@@ -44,12 +46,14 @@ def _live(ctx: Context, applied: Manifest) -> dict[tuple[str, str], Json]:
     }
 
 
-def edited_objects(
-    applied: Sequence[Mapping[str, Any]], live: Mapping[tuple[str, str], Json]
-) -> list[Json]:
-    """Return the live objects in which a value of the manifest is another one, or is gone."""
-    found = [(item, live.get(key_of(item))) for item in applied]
-    return [held for item, held in found if held and differs(_settings(item), _settings(held))]
+def edited_objects(before: Sequence[Manifest], live: Mapping[tuple[str, str], Json]) -> list[Json]:
+    """Return the live objects in which a value of each manifest is another one, or is gone."""
+    edited: dict[tuple[str, str], bool] = {}
+    for item in (item for applied in before for item in applied):
+        key = key_of(item)
+        if key in live and edited.get(key, True):
+            edited[key] = differs(_settings(item), _settings(live[key]))
+    return [live[key] for key, is_edited in edited.items() if is_edited]
 
 
 def _settings(item: Mapping[str, Any]) -> dict[str, Any]:

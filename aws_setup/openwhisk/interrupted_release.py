@@ -6,11 +6,11 @@ from aws_setup.aws.context import Context
 from aws_setup.engine.wait import Pending
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import is_being_deleted
-from aws_setup.openwhisk import release_records, uninstall
+from aws_setup.openwhisk import one_time_jobs, release_records, uninstall
 from aws_setup.openwhisk.helm import Helm
 from aws_setup.openwhisk.immutable_fields import Manifest, key_of
 from aws_setup.openwhisk.release_checks import live_objects
-from aws_setup.openwhisk.release_records import Revision, newest
+from aws_setup.openwhisk.release_records import Revision, newest, status_of
 
 
 def recover(ctx: Context, helm: Helm, release: Revision) -> Revision | None:
@@ -28,6 +28,19 @@ def recover(ctx: Context, helm: Helm, release: Revision) -> Revision | None:
         names = config.openwhisk_release, config.openwhisk_namespace
         release_records.delete_pending(kube_client(ctx), *names)
     return newest(uninstall.records(ctx))
+
+
+def last_applied(ctx: Context) -> list[Manifest]:
+    """Return the manifest of the newest revision that was applied to its end, none without one.
+
+    Where a later one failed, what exists may be of either.
+    """
+    records = uninstall.records(ctx)
+    for status in one_time_jobs.APPLIED:
+        found = newest([record for record in records if status_of(record) == status])
+        if found:
+            return [found.manifest]
+    return []
 
 
 def _wait_deleted(ctx: Context, manifest: Manifest) -> None:

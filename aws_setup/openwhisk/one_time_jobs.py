@@ -320,10 +320,10 @@ def is_harmless(
 ) -> bool:
     """Say whether applying a destructive job changes nothing: its end exists as it was applied."""
     job = kube_client(ctx).get(JOB, name, ctx.config.openwhisk_namespace)
-    applied = any(
-        item.get("kind") == "Job" and item["metadata"]["name"] == name
+    # A revision that failed may have changed it, where the one before had left it out.
+    applied = bool(before) and all(
+        any(item.get("kind") == "Job" and item["metadata"]["name"] == name for item in manifest)
         for manifest in before
-        for item in manifest
     )
     # A job with a time to live may be deleted before helm looks for it.
     ttl = (job or {}).get("spec", {}).get("ttlSecondsAfterFinished")

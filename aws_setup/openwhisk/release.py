@@ -26,7 +26,7 @@ from aws_setup.openwhisk.edited_objects import keep_edited
 from aws_setup.openwhisk.helm import Helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import Manifest, immutable_changes
-from aws_setup.openwhisk.interrupted_release import recover
+from aws_setup.openwhisk.interrupted_release import last_applied, recover
 from aws_setup.openwhisk.invoker_memory import invoker_memory
 from aws_setup.openwhisk.missing_objects import missing_objects
 from aws_setup.openwhisk.namenode_image import with_namenode_image
@@ -262,10 +262,11 @@ def _apply_once(ctx: Context, desired: DesiredRelease, *, retried: bool) -> None
     if release and release.status in PENDING:
         release = recover(ctx, helm, release)
         before += [release.manifest] if release else []
+    if release and release.status != "deployed":
+        before += last_applied(ctx)
     values, new = protected_values(ctx, helm, desired, before)
     release_checks.check_upgrade(ctx, before, new, values)
-    for applied in before[-1:]:
-        keep_edited(ctx, applied)
+    keep_edited(ctx, before)
     delete_immutable(ctx, before, new)
     _note_newer_chart(ctx, chart)
     pin_chart(ctx, chart.pin)

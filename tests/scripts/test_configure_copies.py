@@ -287,7 +287,17 @@ def fail_upgrade(zoo: Lab, **values: str) -> None:
 def edited_names(applied: dict[str, Any], live: dict[str, Any]) -> list[str]:
     common = {"kind": "Secret", "metadata": {"name": "a"}}
     held = {("Secret", "a"): {"kind": "Secret"} | live}
-    return [item["kind"] for item in edited_objects([common | applied], held)]
+    return [item["kind"] for item in edited_objects([[common | applied]], held)]
+
+
+def test_what_a_failed_upgrade_has_changed_is_no_edit() -> None:
+    plain = {"kind": "Secret", "metadata": {"name": "a"}}
+    failed, deployed = ([plain | {"data": {"a": value}}] for value in ("Mg==", "MQ=="))
+    live = {("Secret", "a"): plain | {"data": {"a": "Mg=="}}}
+    assert edited_objects([failed, deployed], live) == []
+    live = {("Secret", "a"): plain | {"data": {"a": "Mw=="}}}
+    assert edited_objects([failed, deployed], live) == list(live.values())
+    assert edited_objects([failed, []], live) == list(live.values())
 
 
 def test_edits_of_secrets_roles_and_annotations_are_edits() -> None:

@@ -13,7 +13,8 @@ import yaml
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.openwhisk.test_chart import Repository
-from tests.scripts.test_configure import steps_of
+from tests.scripts.test_configure import release_of, steps_of
+from tests.scripts.test_configure_keeps_actions import run_helm
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab
 
@@ -146,6 +147,22 @@ def test_what_the_chart_renders_is_refused_before_it_is_applied(zoo: Lab) -> Non
     zoo.save(openwhisk_values=None)
     assert any("gp2" in item["what"] for item in zoo.run("configure")["warnings"])
     assert zoo.api.state.require("storageclasses", "gp2")["metadata"]["annotations"] == annotations
+
+
+def test_the_values_of_a_failed_upgrade_by_hand_are_applied_by_configure(zoo: Lab) -> None:
+    """Its jobs are those of the revision before, although the newest one has others."""
+    zoo.run("configure")
+    words = ("upgrade", "owdev", str(zoo.folder / "chart"), "--reuse-values")
+    assert "field is immutable" in run_helm(zoo, *words, "--set", "image=rehearsal/part:2")
+    assert release_of(zoo)["status"] == "failed"
+    own = zoo.folder / "own.yaml"
+    own.write_text("image: rehearsal/part:2\n")
+    zoo.save(openwhisk_values=str(own))
+    zoo.run("configure")
+    assert release_of(zoo)["status"] == "deployed"
+    job = zoo.api.state.require("jobs", "owdev-install-packages", "openwhisk")
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "rehearsal/part:2"
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
 
 
 @pytest.mark.kind("C10")
