@@ -117,7 +117,8 @@ def _unequal(count: int, *, hosts: int, configured: int) -> list[Problem]:
     what = f"the chart renders {count_of(count, 'invoker')} for {count_of(nodes, 'invoker node')}"
     why = "each needs a node of its own: the others stay Pending, and configure waits"
     if count < configured:
-        why = f"no NameNode runs on the {configured - count} others, which are billed all the same"
+        idle = count_of(configured - count, "node")
+        why = f"no NameNode runs on {idle}, billed all the same"
     hint = f"set num_openwhisk_invoker_vms to {count}, or remove the value's replicaCount"
     return [Problem(what, why, hint)]
 
