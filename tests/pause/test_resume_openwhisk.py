@@ -26,7 +26,12 @@ FAILED = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
 JOB = {
     "apiVersion": "batch/v1",
     "kind": "Job",
-    "metadata": {"name": "owdev-install-packages", "namespace": "openwhisk", "uid": "u"},
+    "metadata": {
+        "name": "owdev-install-packages",
+        "namespace": "openwhisk",
+        "uid": "u",
+        "labels": {"release": "owdev"},
+    },
     "spec": {"template": {"spec": {"containers": []}}},
     "status": {"conditions": [FAILED], "failed": 7},
 }
@@ -42,7 +47,8 @@ def test_a_job_that_has_failed_for_good_ends_the_wait_of_resume(
     inventory = Inventory(aws, config)
     ctx = Context(config=config, aws=aws, clock=clock, inventory=inventory)
     client = KubeClient(ClusterConnection.of_library(connect(kube)), clock)
-    for module in ("openwhisk.readiness", "eks.storage", "openwhisk.one_time_jobs"):
+    of_release = ("readiness", "release_objects", "one_time_jobs")
+    for module in ("eks.storage", *(f"openwhisk.{name}" for name in of_release)):
         monkeypatch.setattr(f"aws_setup.{module}.kube_client", lambda _: client)
     try:
         with pytest.raises(SetupError, match="job owdev-install-packages failed") as caught:
