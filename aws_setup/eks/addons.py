@@ -33,7 +33,7 @@ from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
-from aws_setup.infrastructure.eks_deletions import EksDeletion
+from aws_setup.infrastructure.eks_deletions import RE_CREATED, EksDeletion
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update
 
 SELF_MANAGED = "self-managed"
@@ -44,9 +44,6 @@ UPDATE_AGAIN = "update again"
 
 https://github.com/aws-controllers-k8s/eks-controller/pull/166
 """
-
-RE_CREATED = ("CREATE_FAILED", "DELETE_FAILED", "DELETING")
-"""States in which `configure` deletes an add-on, which EKS may have begun, and creates it again."""
 
 FAILED = {
     "CREATE_FAILED": "run configure again: it re-creates the add-on",

@@ -12,6 +12,7 @@ from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import of_kind
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.eks_deletions import RE_CREATED
 from aws_setup.infrastructure.iam import node_role_name
 
 CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesNot")
@@ -20,12 +21,6 @@ CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesN
 HINT_RERUN = "run the same command again"
 
 RECREATE = "run configure again: it re-creates the node group"
-
-RE_CREATED = ("CREATE_FAILED", "DELETE_FAILED", "DELETING")
-"""States in which `configure` deletes a node group, which EKS may have begun, and creates it again.
-
-A deletion that failed may be asked for again: https://github.com/eksctl-io/eksctl/issues/4203
-"""
 
 
 def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:

@@ -24,7 +24,6 @@ from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.node_group_problems import (
     HINT_RERUN,
-    RE_CREATED,
     conflicts,
     failure_of,
     pending_hint,
@@ -39,6 +38,7 @@ from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import write_eks_tags
 from aws_setup.infrastructure.eks_deletions import (
     NODE_GROUP_ATTEMPTS,
+    RE_CREATED,
     describe_node_group,
     node_group_deletion,
 )

@@ -13,6 +13,13 @@ from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 
+RE_CREATED = ("CREATE_FAILED", "DELETE_FAILED", "DELETING")
+"""States in which `configure` deletes a node group or an add-on, which EKS may have begun, and
+creates it again.
+
+A deletion that failed may be asked for again: https://github.com/eksctl-io/eksctl/issues/4203
+"""
+
 LOOKS = 4
 """Polls in a row that must show that a deletion has ended without success.
 

@@ -19,14 +19,14 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
-from aws_setup.eks.node_group_problems import RE_CREATED, failure_of, reasons_of
+from aws_setup.eks.node_group_problems import failure_of, reasons_of
 from aws_setup.eks.node_groups import DEGRADED_LOOKS, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec, every_node_group
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.eks_deletions import describe_node_group
+from aws_setup.infrastructure.eks_deletions import RE_CREATED, describe_node_group
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.pause.vms import NOT_CREATED, create_is_running

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,15 +16,16 @@ from aws_setup.pause.ended_deadline import deadline_last
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
-from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.tables.cluster import cluster_removal_steps
 from aws_setup.tables.teardown import removal_steps
-from tests.pause.deployment import NODE_SCRIPT, NODES, SCRIPT, SMALL, act, deploy
-from tests.pause.test_deadline import Calendar, pass_time, roles, schedules, states, with_calendar
-from tests.support.copies import SHARED, World, shared_cloud
+from tests.pause.deployment import NODE_SCRIPT, NODES, SCRIPT, SMALL, act
+from tests.pause.test_deadline import Calendar, clock, pass_time, roles, schedules, states, world
 from tests.support.kube import tool
 from tests.support.scripts import Ended, run, write_config
 from tests.support.virtual_time import virtual_world
+
+__all__ = ["clock", "world"]
+"""The fixtures of a deployment with a calendar."""
 
 
 def before(steps: Sequence[Step]) -> dict[str, set[str]]:
@@ -45,24 +46,6 @@ def test_the_deadline_and_its_role_are_deleted_after_all_that_runs(after: str) -
     assert not {"deadline", "deadline role"} & order["eks cluster"]
     order = before(cluster_removal_steps(config))
     assert set(NODES) <= order["deadline"] < order["deadline role"]
-
-
-@pytest.fixture(scope=SHARED)
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with (
-        shared_cloud() as cloud,
-        pytest.MonkeyPatch.context() as patch,
-        EksApiServers(cloud),
-    ):
-        with_calendar(cloud, patch)
-        yield World(cloud, deploy(tmp_path_factory.mktemp("world") / "work"))
-
-
-@pytest.fixture
-def clock(deployed: RehearsalCloud) -> Calendar:
-    """The clock of that cloud."""
-    assert isinstance(deployed.clock, Calendar)
-    return deployed.clock
 
 
 @pytest.mark.parametrize("after", ["12h", "never"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paramiko import Channel, SSHException
@@ -28,6 +29,18 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEnvironment]:
     with vm_environment(tmp_path_factory.mktemp("hostile")) as made:
         made.launch(1)
         yield made
+
+
+def breaking(error: type[Exception]) -> Callable[..., Any]:
+    """Return a method of a channel whose connection has ended.
+
+    It makes each error anew: one that is kept holds the machine by its traceback.
+    """
+
+    def broken(*_: object) -> Any:
+        raise error("broken")
+
+    return broken
 
 
 @pytest.fixture
@@ -63,12 +76,8 @@ def test_a_connection_that_breaks_while_it_sends_shows_no_traceback(
     """The input is sent in a thread, whose traceback would be on the user's screen."""
     seen: list[object] = []
     monkeypatch.setattr(threading, "excepthook", seen.append)
-
-    def broken(*_: object) -> int:
-        raise error("broken")
-
-    monkeypatch.setattr(Channel, "send", broken)
-    monkeypatch.setattr(Channel, "recv_stderr", broken)
+    monkeypatch.setattr(Channel, "send", breaking(error))
+    monkeypatch.setattr(Channel, "recv_stderr", breaking(error))
     with pytest.raises(RemoteError):
         machine.run("cat", stdin=b"x", timeout=1)
     assert not seen
@@ -80,20 +89,16 @@ def test_a_connection_that_breaks_while_it_is_read_is_lost(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     """A channel that reads sends, too: how much more it takes (RFC 4254, section 5.2)."""
-
-    def broken(*_: object) -> bytes:
-        raise error("broken")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Channel, "recv", broken)
+        patch.setattr(Channel, "recv", breaking(error))
         with pytest.raises(ConnectionLost, match="the connection was lost"):
             machine.run("true")
         with pytest.raises(ConnectionLost, match="query port 22"):
             machine.query_port(22, b"srvr")
-        patch.setattr(Channel, "sendall", broken)
+        patch.setattr(Channel, "sendall", breaking(error))
         with pytest.raises(ConnectionLost, match="query port 22"):
             machine.query_port(22, b"srvr")
-        patch.setattr(Channel, "close", broken)
+        patch.setattr(Channel, "close", breaking(error))
         assert machine.port_state("127.0.0.1", 22) is PortState.OPEN
     assert machine.run("echo alive").stdout == "alive\n"
 
@@ -107,16 +112,13 @@ def test_a_forwarded_connection_that_breaks_is_closed_and_shows_no_traceback(
     closed = threading.Event()
     monkeypatch.setattr(threading, "excepthook", seen.append)
 
-    def broken(*_: object) -> bytes:
-        raise error("broken")
-
     def close(_: Channel) -> None:
         closed.set()
         raise error("broken")
 
     with monkeypatch.context() as patch, machine.forward("127.0.0.1", 22) as port:
         for method in ("recv", "sendall", "shutdown"):
-            patch.setattr(Channel, method, broken)
+            patch.setattr(Channel, method, breaking(error))
         patch.setattr(Channel, "close", close)
         with socket.create_connection(("127.0.0.1", port), timeout=240) as client:
             client.sendall(b"request")
@@ -133,11 +135,8 @@ def test_a_forwarded_connection_that_breaks_is_closed_and_shows_no_traceback(
 def test_a_connection_that_breaks_when_all_is_read_takes_nothing_from_the_result(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    def close(_: Channel) -> None:
-        raise error("broken")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Channel, "close", close)
+        patch.setattr(Channel, "close", breaking(error))
         assert machine.run("echo alive").stdout == "alive\n"
 
 
