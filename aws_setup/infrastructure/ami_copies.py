@@ -227,9 +227,10 @@ def _deregister(ctx: Context, image_id: str) -> None:
         try:
             ctx.aws.ec2.deregister_image(ImageId=image_id)
         except ClientError as error:
+            if error_code(error) != UNAVAILABLE:
+                raise
             image = _image(ctx, image_id)
-            gone = image is None or image["State"] == "deregistered"
-            if error_code(error) != UNAVAILABLE or not gone:
+            if image is not None and image["State"] != "deregistered":
                 raise
 
     gone, busy = {"InvalidAMIID.NotFound"}, IN_USE_CODES | {UNAVAILABLE}
