@@ -9,14 +9,19 @@ from pydantic import Field, SecretStr, StringConstraints
 
 from aws_setup.config.base import LocalPath, Section
 
-Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[MG]$")]
 SQL_SCRIPTS = (
     "git clone --depth 1 https://github.com/ds2-lab/LambdaFS, and set ndb_sql_scripts_dir to its "
     "folder aws-setup/sql_scripts"
 )
-"""How to get HopsFS's and λFS's SQL scripts; what that folder lacks is in the same repository's
-hops-metadata-dal-impl-ndb/schema."""
+"""How to get HopsFS's and λFS's SQL scripts."""
 
+MORE_SQL_SCRIPTS = (
+    "copy it into that folder, from hops-metadata-dal-impl-ndb/schema of "
+    "https://github.com/ds2-lab/LambdaFS for example"
+)
+"""Where a script is that the folder of SQL_SCRIPTS lacks."""
+
+Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[MG]$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
 
 

@@ -237,6 +237,8 @@ def test_missing_scripts_are_all_named(tmp_path: Path, folder: Path) -> None:
         with pytest.raises(Refused) as caught:
             SchemaStep(pool).find(ctx)
     assert len(caught.value.problems) == 2
+    hints = [problem.hint for problem in caught.value.problems]
+    assert all("from hops-metadata-dal-impl-ndb/schema" in hint for hint in hints), "another folder"
 
 
 def test_an_entry_is_compared_with_the_statements_that_ran(folder: Path) -> None:

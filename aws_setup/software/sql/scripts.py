@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.config.regular_files import read_file
-from aws_setup.config.software import SQL_SCRIPTS
+from aws_setup.config.software import MORE_SQL_SCRIPTS, SQL_SCRIPTS
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import (
@@ -87,11 +87,7 @@ def load(folder: str) -> list[SqlScript]:
             text = read_file(root / name).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            problems.append(
-                Problem(
-                    f"{root / name} cannot be read", why, f"add it to the folder ({SQL_SCRIPTS})"
-                )
-            )
+            problems.append(Problem(f"{root / name} cannot be read", why, MORE_SQL_SCRIPTS))
             continue
         scripts.append(SqlScript(root / name, tuple(split(text))))
     if problems:
