@@ -17,6 +17,9 @@ from tests.support.units import (
     unit,
 )
 
+LONG = ("one.py", "two.py", "five.py", "six.py")
+"""Files that take longer than one worker's turn."""
+
 
 def test_tests_that_share_a_fixture_are_one_unit(request: pytest.FixtureRequest) -> None:
     for item in request.session.items:
@@ -29,12 +32,18 @@ def test_only_long_files_without_shared_fixtures_are_spread(
 ) -> None:
     (tmp_path / "one.py").write_text('@pytest.fixture(scope="module")\ndef world(): ...\n')
     (tmp_path / "two.py").write_text("def test_a(): ...\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "four.py").write_text((tmp_path / "one.py").read_text("utf-8"))
+    (tmp_path / "five.py").write_text("from tests.four import world\n")
+    (tmp_path / "six.py").write_text("from tests.four import other\n")
     monkeypatch.setattr(units, "ROOT", tmp_path)
-    monkeypatch.setattr(units, "known_seconds", lambda: {"one.py": 60.0, "two.py": 60.0})
-    units.shares.cache_clear()
+    monkeypatch.setattr(units, "known_seconds", lambda: dict.fromkeys(LONG, 60.0))
+    units.shared_fixtures.cache_clear()
     assert unit("one.py::test_a[x::y]") == "one.py"
     assert unit("two.py::test_a[x::y]") == "two.py::test_a[x::y]"
     assert unit("three.py::test_a") == "three.py"
+    assert unit("five.py::test_a") == "five.py", "the fixture of another file is imported"
+    assert unit("six.py::test_a") == "six.py::test_a"
 
 
 def test_the_order_keeps_every_test(request: pytest.FixtureRequest) -> None:

@@ -7,6 +7,7 @@ pytest-xdist's own groups are not used: they are written into the ids of the tes
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
 import re
@@ -26,16 +27,37 @@ SPREAD = 15
 """Seconds of a file above which any worker takes its next test, if they share no fixture."""
 
 
+SHARED_SCOPE = re.compile(r"fixture\(.*scope=('(module|class)'|SHARED)")
+
+
 def file_of(nodeid: str) -> str:
     """Return the file of a test, relative to the project."""
     return nodeid.partition("::")[0]
 
 
 @functools.cache
+def shared_fixtures(file: str) -> frozenset[str]:
+    """Return the fixtures that are made once for a whole file: its own and those it imports."""
+    names: set[str] = set()
+    for node in ast.parse((ROOT / file).read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and any(map(is_shared, node.decorator_list)):
+            names.add(node.name)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+            source = f"{str(node.module).replace('.', '/')}.py"
+            imported = {name.name: name.asname or name.name for name in node.names}
+            if (ROOT / source).is_file():
+                names |= {imported[name] for name in shared_fixtures(source) & imported.keys()}
+    return frozenset(names)
+
+
+def is_shared(decorator: ast.expr) -> bool:
+    """Return whether a decorator makes a fixture whose scope is a file or a class."""
+    return bool(SHARED_SCOPE.search(ast.unparse(decorator)))
+
+
 def shares(file: str) -> bool:
     """Return whether tests of a file share a fixture, which is made once for a whole file."""
-    text = (ROOT / file).read_text("utf-8")
-    return bool(re.search(r"""scope=(["'](module|class)["']|SHARED)""", text))
+    return bool(shared_fixtures(file))
 
 
 @functools.cache
