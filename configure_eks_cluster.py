@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_setup.cli.app import script_command
-from aws_setup.cli.options import ConfigOption
-from aws_setup.cli.script import Script, Story
+from aws_setup.cli.installed import required
+
+with required("configure"):
+    from aws_setup.cli.app import script_command
+    from aws_setup.cli.options import ConfigOption
+    from aws_setup.cli.script import Script, Story
 
 
 def story() -> Story:
@@ -66,4 +69,5 @@ SCRIPT = Script(
 )
 
 if __name__ == "__main__":
-    script_command(SCRIPT, folder=Path(__file__).resolve().parent)()
+    with required("configure"):
+        script_command(SCRIPT, folder=Path(__file__).resolve().parent)()

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_setup.cli.app import script_command
-from aws_setup.cli.options import ConfigOption
-from aws_setup.cli.script import Script, Story
+from aws_setup.cli.installed import required
+
+with required("create"):
+    from aws_setup.cli.app import script_command
+    from aws_setup.cli.options import ConfigOption
+    from aws_setup.cli.script import Script, Story
 
 if TYPE_CHECKING:
     from aws_setup.aws.context import Context, Step
@@ -108,4 +111,5 @@ SCRIPT = Script(
 )
 
 if __name__ == "__main__":
-    script_command(SCRIPT, folder=Path(__file__).resolve().parent)()
+    with required("create"):
+        script_command(SCRIPT, folder=Path(__file__).resolve().parent)()

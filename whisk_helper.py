@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+from aws_setup.cli.installed import required
 
-from aws_setup.cli.options import Command, SharedOptions, shared_options
-from aws_setup.namenodes.request import DEFAULT_JAR, MEMORY, parse_request
+with required("whisk"):
+    import click
+
+    from aws_setup.cli.options import Command, SharedOptions, shared_options
+    from aws_setup.namenodes.request import DEFAULT_JAR, MEMORY, parse_request
 
 if TYPE_CHECKING:
     from aws_setup.config import Config
@@ -149,4 +152,5 @@ def main(ctx: click.Context, /, **parameters: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with required("whisk"):
+        main()

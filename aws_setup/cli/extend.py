@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from aws_setup.aws.deadline import Schedules, full_minute
+from aws_setup.aws.errors import to_setup_error
 from aws_setup.aws.paused import display_time
 from aws_setup.cli.commands import ScriptRun, confirm_writes
 from aws_setup.cli.deadline import report_deadline
@@ -52,7 +55,11 @@ def extend(run: ScriptRun) -> None:
     run.report.result(f"Deadline: {display_time(present)} -> {display_time(deadline)}")
     confirm_writes(run, "move the deadline")
     run.take_lock()
-    set_deadline(run.ctx, schedules, parts, deadline)
+    try:
+        set_deadline(run.ctx, schedules, parts, deadline)
+    except (ClientError, BotoCoreError) as error:
+        # What has been written is no refusal any more.
+        raise to_setup_error(error) from error
     run.ctx.inventory.all("deadline", fresh=True)
     report_deadline(run, run.ctx)
 

@@ -6,9 +6,11 @@ This module needs nothing but Python's own library, because the others may be mi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from importlib import metadata
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 
@@ -16,6 +18,12 @@ OLDEST_PYTHON = (3, 11)
 
 INSTALL = "pip install --require-hashes -r requirements.lock, in a virtual environment"
 """The fix of everything here but Python itself."""
+
+INSTALL_FIX = f"activate the virtual environment (source .venv/bin/activate), or {INSTALL}"
+"""The fix of missing packages: they may be there for another Python."""
+
+WHAT = "python and packages"
+"""The title of these problems."""
 
 _LINE = re.compile(r"^([A-Za-z0-9._-]+)\s*((?:[<>=]=?\s*[\d.]+\s*,?\s*)*)")
 _BOUND = re.compile(r"([<>=]=?)\s*([\d.]+)")
@@ -35,6 +43,47 @@ def python_problem(version: tuple[int, ...]) -> str:
         return ""
     has, wants = ".".join(map(str, version[:2])), ".".join(map(str, OLDEST_PYTHON))
     return f"this is Python {has}, and {wants} or newer is needed"
+
+
+@contextmanager
+def required(command: str, *, at_once: bool = False) -> Iterator[None]:
+    """End the run with cause and fix where what is inside needs a newer Python, or a package.
+
+    It is the first that a script does: a new terminal often has another Python than the one of
+    the virtual environment. Packages are looked for when one cannot be imported, or `at_once`.
+    """
+    if problem := python_problem(sys.version_info[:3]):
+        _refuse(command, problem, "use a newer Python")
+    if at_once and (missing := missing_packages()):
+        _refuse(command, not_installed(missing), INSTALL_FIX)
+    try:
+        yield
+    except ImportError:
+        if missing := missing_packages():
+            _refuse(command, not_installed(missing), INSTALL_FIX)
+        raise
+
+
+def not_installed(names: Sequence[str]) -> str:
+    """Return the sentence for missing packages."""
+    return f"{', '.join(names)}: not installed"
+
+
+def _refuse(command: str, problem: str, fix: str) -> NoReturn:
+    """Say what Python or its packages lack, with --json as the document, and end the process.
+
+    Exit code 2, a refusal: nothing was written; of `doctor`, whose checks fail, 1.
+    """
+    end, code = ("failed", 1) if command == "doctor" else ("refused", 2)
+    import json  # 3 ms, which --help does not need
+
+    if "--json" in sys.argv[1:]:
+        problems = [{"what": WHAT, "why": problem, "hint": fix}]
+        document = {"command": command, "result": end, "problems": problems}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        sys.stderr.write(f"error: {WHAT}: {problem}\n  Fix: {fix}\n")
+    sys.exit(code)
 
 
 def missing_packages(requirements: Path = REQUIREMENTS) -> list[str]:
@@ -65,6 +114,8 @@ def _required(requirements: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]
 
 def _version(name: str) -> str:
     """Return a package's version, '' when it is not installed."""
+    from importlib import metadata  # 10 ms, which --help does not need
+
     try:
         return metadata.version(name) or ""
     except metadata.PackageNotFoundError:

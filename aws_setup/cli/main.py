@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from aws_setup.cli.debug_log import SafeFormatter, incomplete_log, log_to_file
+from aws_setup.cli.installed import INSTALL_FIX, WHAT, missing_packages, not_installed
 from aws_setup.cli.options import SharedOptions
 from aws_setup.config import Config, file_warnings, load_config, lock_warnings
 from aws_setup.config.lock_file import read_lock
@@ -99,6 +100,15 @@ KeyboardInterrupt into errors of their own.
 """
 
 
+TOGETHER = 1.0
+"""Seconds within which signals have one cause, and are no second Ctrl-C.
+
+A terminal that is closed sends SIGHUP twice: once its shell to its jobs, once the kernel to the
+foreground's processes when the shell has ended
+(https://www.gnu.org/software/bash/manual/html_node/Signals.html, setpgid(2)).
+"""
+
+
 CAUSES = {"SIGINT": "Ctrl-C", "SIGHUP": "the terminal was closed"}
 """Signal -> what has sent it; others are called by their names."""
 
@@ -106,10 +116,14 @@ CAUSES = {"SIGINT": "Ctrl-C", "SIGHUP": "the terminal was closed"}
 def _end_as_with_ctrl_c() -> None:
     """Let SIGTERM and a closed terminal end a run as Ctrl-C does; nohup keeps it alive."""
     _signals.clear()
+    latest = -TOGETHER
 
     def end(number: int, _: FrameType | None) -> None:
+        nonlocal latest
+        latest, before = time.monotonic(), latest
         _signals.append(number)
-        raise KeyboardInterrupt
+        if number == signal.SIGINT or latest - before >= TOGETHER:
+            raise KeyboardInterrupt
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
@@ -157,7 +171,7 @@ def config_search_path(folder: Path) -> list[Path]:
 
 
 def _existing(folder: Path) -> bool:
-    return any(path.is_file() for path in config_search_path(folder))
+    return any(path.exists() and not path.is_dir() for path in config_search_path(folder))
 
 
 def find_config(path: str | None, folder: Path) -> Path:
@@ -168,7 +182,8 @@ def find_config(path: str | None, folder: Path) -> Path:
     """
     candidates = [Path(path)] if path else config_search_path(folder)
     for candidate in candidates:
-        if candidate.is_file():
+        # What is neither file nor folder, as a named pipe, is refused by what reads it.
+        if candidate.exists() and not candidate.is_dir():
             return candidate
     places = list(dict.fromkeys(str(absolute(candidate)) for candidate in candidates))
     folders = [place for place in places if Path(place).is_dir()]
@@ -197,6 +212,8 @@ def _translated(error: Exception) -> Exception:
     """Return an error of AWS as one with cause and fix; botocore is imported for others alone."""
     if isinstance(error, SetupError):
         return error
+    if isinstance(error, ImportError) and (missing := missing_packages()):
+        return SetupError(WHAT, not_installed(missing), INSTALL_FIX)
     from aws_setup.aws.errors import to_setup_error
 
     return to_setup_error(error)

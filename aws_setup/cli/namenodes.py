@@ -11,7 +11,7 @@ from aws_setup.cli.command_run import count_actions
 from aws_setup.cli.lock import record_namenodes
 from aws_setup.cli.namenode_run import ActionsRun, lock_of
 from aws_setup.cli.options import SharedOptions
-from aws_setup.cli.prompts import prompt_function
+from aws_setup.cli.prompts import prompt_function, secret_prompt_function
 from aws_setup.cli.run_lock import released, until_current
 from aws_setup.cli.run_recorder import Mode, RunRecorder
 from aws_setup.config import Config
@@ -310,7 +310,7 @@ def run_request(
         profile=options.profile,
         region=options.region,
         clock=clock,
-        ask=ask,
+        ask=secret_prompt_function(),
         note=report.message,
     ) as session:
         connections = session.connections

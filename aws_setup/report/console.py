@@ -80,7 +80,10 @@ class Report:
         out, err = self._streams
         self.out = SafeConsole(file=out, soft_wrap=True, **plainly)  # type: ignore[arg-type]
         self.err = SafeConsole(file=err, **plainly)  # type: ignore[arg-type]
-        self.live = self.err.is_terminal and not colour and not style.quiet
+        # rich takes a file for a terminal where FORCE_COLOR or TTY_COMPATIBLE is set, as in CI:
+        # https://rich.readthedocs.io/en/stable/console.html#environment-variables
+        drawable = sys.stderr.isatty() and self.err.is_terminal
+        self.live = drawable and not colour and not style.quiet
 
     def is_complete(self) -> bool:
         """Whether everything was written; what went wrong is told on stderr, also with --json."""

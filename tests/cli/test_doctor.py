@@ -21,8 +21,11 @@ from click.testing import CliRunner
 
 from aws_setup import __version__
 from aws_setup.cli import doctor_checks, installed
+from aws_setup.cli import main as frame
 from aws_setup.cli.doctor import main, run_groups
 from aws_setup.cli.doctor_checks import Computer
+from aws_setup.cli.main import Invocation, run_guarded
+from aws_setup.cli.options import SharedOptions
 from aws_setup.engine.wait import SystemClock
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
@@ -112,20 +115,56 @@ def test_an_old_or_incomplete_python_is_named(
     assert "click" not in found["packages"]["cause"]
 
 
-def test_without_the_packages_the_command_still_says_so(tmp_path: Path) -> None:
-    for words, stream in (((), "stderr"), (("--json",), "stdout")):
-        done = subprocess.run(
-            [sys.executable, "-S", "-m", "aws_setup", "doctor", *words],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 1
-        text = getattr(done, stream)
-        assert "boto3" in text
-        assert "requirements.lock" in text
-        assert "Traceback" not in done.stderr
+COMMANDS = {
+    "doctor": ("-m", "aws_setup", "doctor"),
+    "create": ("create_aws_infrastructure.py",),
+    "configure": ("configure_eks_cluster.py", "plan"),
+    "whisk": ("whisk_helper.py", "--list"),
+}
+"""Command -> how Python is called."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_without_the_packages_the_command_still_says_so(
+    command: str, words: tuple[str, ...]
+) -> None:
+    """As in a new terminal, in which the virtual environment is not active."""
+    done = subprocess.run(
+        [sys.executable, "-S", *COMMANDS[command], *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    code, end = (1, "failed") if command == "doctor" else (2, "refused")
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    if words:
+        document = json.loads(done.stdout)
+        assert (document["command"], document["result"]) == (command, end)
+        [problem] = document["problems"]
+        text = f"{problem['why']} {problem['hint']}"
+    else:
+        text = done.stderr
+    assert "boto3" in text
+    assert "requirements.lock" in text
+    assert "source .venv/bin/activate" in text
+
+
+def test_a_package_that_is_needed_later_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(frame, "missing_packages", lambda: ["boto3"])
+
+    def work(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'boto3'")
+
+    call = Invocation(
+        "create", SharedOptions(), tmp_path, config_optional=True, without_config=work
+    )
+    assert run_guarded(call, lambda *_: None) == 2
+    assert "boto3: not installed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

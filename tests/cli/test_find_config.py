@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,13 @@ def test_a_file_of_another_folder_is_named_without_a_detour(
     assert missing.why == f"there is no {tmp_path / 'other' / 'none.yaml'}"
     config = load_config(find_config("../other/c.yaml", tmp_path))
     assert config.infrastructure_json_path == str(tmp_path / "other" / "infrastructure_json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_what_is_neither_file_nor_folder_is_called_what_it_is(tmp_path: Path) -> None:
+    """As `-y <(...)` of a shell, and /dev/stdin in a pipe."""
+    pipe = tmp_path / "config.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(Refused) as caught:
+        load_config(find_config(str(pipe), tmp_path))
+    assert "it is a named pipe, not a file" in str(caught.value)

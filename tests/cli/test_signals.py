@@ -23,12 +23,13 @@ from tests.support.signals import deliver
 ROOT = Path(__file__).resolve().parents[2]
 
 RUN = """
-import json, os, signal, sys, weakref
+import json, os, signal, sys, time, weakref
 from pathlib import Path
 from aws_setup.cli.main import Invocation, run_guarded
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.prompts import prompt_function, secret_prompt_function
-from aws_setup.errors import SetupError
+from aws_setup.engine.graph import run_graph
+from aws_setup.errors import Interrupted, SetupError
 
 def arrive():
     os.kill(os.getpid(), signal.{number})
@@ -58,6 +59,18 @@ def library():
         for _ in range(100): pass
     except (Exception, KeyboardInterrupt) as error:
         raise SetupError("no port can be reached", "", "run allow-my-ip") from error
+def jobs():
+    def job(name):
+        for _ in range(2):
+            arrive()
+            time.sleep(0.1)
+        sys.stderr.write("the job ended\\n")
+        return True
+    try:
+        run_graph({"step": set()}, job, stop=lambda: None)
+    except Interrupted:
+        sys.stderr.write("what a run does at its end\\n")
+        raise
 def question(): prompt_function()("Type y to go on")
 def secret(): secret_prompt_function()("Passphrase")
 
@@ -69,6 +82,23 @@ invocation = Invocation("create", options, Path("/none"), config_optional=True, 
 sys.exit(run_guarded(invocation, lambda *_: None))
 """
 
+
+PASSPHRASE = """
+from contextlib import contextmanager
+from aws_setup.cli import namenodes
+from aws_setup.errors import Refused
+from whisk_helper import main
+
+@contextmanager
+def open_session(request, config, *, ask, **_):
+    heard = len(ask("Passphrase of key").split())
+    raise Refused(f"it heard {heard} words", "", "")
+    yield
+
+namenodes.open_session = open_session
+main()
+"""
+"""whisk_helper.py, which needs the key of a machine."""
 
 WHY = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "the terminal was closed"}
 """Signal -> what the run says of it."""
@@ -98,6 +128,22 @@ def test_a_signal_that_is_lost_on_its_way_ends_the_run_as_interrupted(
     assert "allow-my-ip" not in ended.stdout
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_terminal_that_closes_is_no_second_ctrl_c(tmp_path: Path, number: str) -> None:
+    """It sends SIGHUP twice, and what a run does at its end, as the deadline, must be done."""
+    ended = subprocess.run(
+        program("jobs", number),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 130, ended.stderr
+    assert "the job ended" in ended.stderr
+    assert ("what a run does at its end" in ended.stderr) == (number != "SIGINT")
+
+
 def wait_until_it_reads(pid: int) -> None:
     """Return when a process reads standard input: a signal just before does not interrupt that.
 
@@ -105,6 +151,33 @@ def wait_until_it_reads(pid: int) -> None:
     """
     while Path(f"/proc/{pid}/syscall").read_text().split()[:2] not in (["0", "0x0"], ["63", "0x0"]):
         time.sleep(0.001)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_a_passphrase_that_whisk_helper_asks_for_is_not_shown(tmp_path: Path) -> None:
+    """Of the key with which it reads the jar on the client VM, -j ssh://."""
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PASSPHRASE, "--list"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"key: " not in shown:
+        shown += os.read(terminal, 1000)
+    wait_until_it_reads(process.pid)
+    os.write(terminal, b"correct horse\n")
+    while b"words" not in shown:
+        shown += os.read(terminal, 1000)
+    process.wait(240)
+    os.close(terminal)
+    assert b"it heard 2 words" in shown
+    assert b"horse" not in shown
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")

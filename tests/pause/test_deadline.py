@@ -179,6 +179,9 @@ def test_a_day_with_a_deadline(deployed: RehearsalCloud, clock: Calendar, folder
     assert {row["action"] for row in again["steps"]} == {"exists"}
     assert len(deployed.calls.writes()) == writes, "a run without changes writes nothing"
 
+    deployed.settings.deny = [DeniedPermission(action="scheduler:CreateSchedule")]
+    assert len(act(folder, "extend", "6h", code=1)["problems"]) == 1, "tags are written: no refusal"
+    deployed.settings.deny = []
     moved = act(folder, "extend", "6h")
     assert time_of(moved) - time_of(first) == timedelta(hours=6)
     assert len(schedules(deployed)) == 11

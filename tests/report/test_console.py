@@ -349,3 +349,24 @@ def test_the_live_table_keeps_names_and_one_line_for_each_step(
     table = stream.getvalue()
     assert LONG in table
     assert "waits for" in table
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_a_file_gets_lines_and_no_live_table_whatever_variables_say(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """CI sets them, and its log is a file."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, "1")
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    with Report(Style()).progress({"vpc": ()}) as tell:
+        tell(StepEvent(0.0, EventKind.START, "vpc"))
+        tell(StepEvent(1.0, EventKind.DONE, "vpc", Action.CREATE))
+    assert "\x1b[1A" not in stream.getvalue()
+    assert "\x1b[?25l" not in stream.getvalue(), "the cursor is not hidden"
+    assert stream.getvalue().count("\n") == 1, "an event is a line"
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert Report(Style()).live
