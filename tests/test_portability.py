@@ -15,10 +15,11 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.engine import private_files
 from aws_setup.engine.private_files import append_private, write_private
+from aws_setup.engine.wording import shell_word
 from aws_setup.openwhisk.local_program import end_session, own_session
 from aws_setup.preflight.key_pair import read_key, windows_remark
 from aws_setup.ssh.errors import Unreachable
-from aws_setup.ssh.login_config import quoted_path, shell_word
+from aws_setup.ssh.login_config import quoted_path
 from aws_setup.ssh.proxy_command import _need_proxy_command
 from aws_setup.ssh.ssh_config import SshRoute
 from tests.test_layers import PACKAGE, ROOT, modules
@@ -106,7 +107,7 @@ PRODUCT = [
 
 SHELL_QUOTING = {
     "ssh/exchange.py",
-    "ssh/login_config.py",
+    "engine/wording.py",
     "ssh/survey.py",
     "software/zookeeper/config.py",
 }

@@ -285,9 +285,10 @@ def write_run_receipt(run: ScriptRun, found: Mapping[str, Found], *, steps: Sequ
 
 
 def confirm_writes(run: ScriptRun, action: str, *, word: str = "") -> None:
-    """Print account and region, and ask before the first write."""
-    aws = run.ctx.aws
-    run.report.message(f"Account {aws.identity.account}, {aws.identity.arn}, region {aws.region}.")
+    """Print deployment, account and region, and ask before the first write."""
+    aws, name = run.ctx.aws, run.ctx.config.deployment_name
+    account = f"account {aws.identity.account}, {aws.identity.arn}, region {aws.region}"
+    run.report.message(f"Deployment {name}, {account}.")
     run.confirm(action, word=word)
 
 

@@ -25,8 +25,9 @@ from aws_setup.config.paths import absolute
 from aws_setup.engine.result import Result
 from aws_setup.engine.safe_text import visible
 from aws_setup.engine.temporary_files import delete_abandoned
+from aws_setup.engine.wording import shell_word
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
-from aws_setup.report import Report
+from aws_setup.report import CommandOptions, Report
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
         if config is None:
             invocation.without_config(result, report)
         else:
-            report = Report(options.style(no_color=config.no_color))
+            commands = _printed_commands(options, config)
+            report = Report(options.style(no_color=config.no_color), commands)
             report.problems(result.warnings, warning=True)
             work(config, result, report)
         if _signals:
@@ -89,6 +91,18 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
     report.problems(result.problems)
     report.document(result)
     return result.exit_code if report.is_complete() else result.exit_code or 1
+
+
+def _printed_commands(options: SharedOptions, config: Config) -> CommandOptions:
+    """Return the options of commands in texts: those of this run, and what AWS's CLI lacks."""
+    own = {"-y": options.yaml_path, "--profile": options.profile, "--region": options.region}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    profile = os.environ.get("AWS_PROFILE")
+    return CommandOptions(
+        own=" ".join(f"{name} {shell_word(value)}" for name, value in own.items() if value),
+        profile=shell_word(config.aws_profile) if config.aws_profile not in (None, profile) else "",
+        region=config.aws_region if config.aws_region not in (None, region) else "",
+    )
 
 
 _signals: list[int] = []

@@ -140,9 +140,9 @@ def _check_names(known: Collection[str], names: Sequence[str]) -> None:
     example = next((name for name in known if " " in name), "")
     hint = "use one of these names, in quotes where it contains spaces"
     if matches:
-        hint = "use " + " and ".join(f"--only '{name}'" for name in matches)
+        hint = "use " + " and ".join(f'--only "{name}"' for name in matches)
     elif example:
-        hint += f": --only '{example}'"
+        hint += f': --only "{example}"'
     raise Refused(
         f"--only: no step is named {', '.join(unknown)}",
         "the steps are " + shorten(list(known), most=MOST_NAMES),

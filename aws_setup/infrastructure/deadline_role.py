@@ -37,7 +37,7 @@ POLICY_NAME = "stop-deployment"
 NOTHING_STOPS = "nothing will stop this deployment by itself"
 
 HINT = (
-    "have an administrator run `create --only 'deadline role'` once, or grant what "
+    'have an administrator run `create --only "deadline role"` once, or grant what '
     "docs/permissions.md lists; with auto_pause_after: never this warning ends"
 )
 

@@ -255,7 +255,7 @@ def failure_of(cluster: Item) -> SetupError:
         why or "EKS gives no reason",
         fix_then(
             why,
-            "run `python create_aws_infrastructure.py destroy --only 'eks cluster'` and "
+            'run `python create_aws_infrastructure.py destroy --only "eks cluster"` and '
             "`python create_aws_infrastructure.py create`",
         ),
     )

@@ -121,7 +121,7 @@ class VmGroupStep(Ec2Tagged, Step):
         ):
             has = {instance[field] for instance in active}
             if has != {desired}:
-                fix = f"restore {key}, or run destroy --only '{self.name}' first"
+                fix = f'restore {key}, or run destroy --only "{self.name}" first'
                 if stopped := _stopped(active) if field == "InstanceType" else []:
                     fix = f"{fix}, which deletes the disks; or {how_to_resize(self.group, stopped)}"
                 drift.append(Drift(what, ", ".join(sorted(has)), desired, fix))

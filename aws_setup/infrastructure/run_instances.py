@@ -81,7 +81,7 @@ def address_drift(group: VmGroup, active: list[Item]) -> list[Drift]:
     missing = [str(address) for address in group.addresses if str(address) not in used]
     if not missing:
         return []
-    fix = f"restore the fixed addresses, or run destroy --only '{group.step}' first"
+    fix = f'restore the fixed addresses, or run destroy --only "{group.step}" first'
     return [Drift("fixed address", ", ".join(used), ", ".join(missing), fix)]
 
 

@@ -12,11 +12,12 @@ from aws_setup.config.paths import known_hosts_path, ssh_config_path
 from aws_setup.engine.file_errors import fix_of
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Found
+from aws_setup.engine.wording import shell_word
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import VmGroup, vm_groups
 from aws_setup.ssh.known_hosts import KnownHosts
-from aws_setup.ssh.login_config import LoginHost, login_config, shell_word, shown_path
+from aws_setup.ssh.login_config import LoginHost, login_config, shown_path
 from aws_setup.ssh.ssh_config import USER, SshRoute, SshSettings
 
 CLIENT = "lambda-fs-client"

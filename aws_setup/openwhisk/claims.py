@@ -22,7 +22,7 @@ DATABASE = "couchdb"
 
 BEGIN_AGAIN = (
     "restore its volume from a snapshot; or, without its data, run "
-    "`python configure_eks_cluster.py destroy --only 'openwhisk release'`, "
+    '`python configure_eks_cluster.py destroy --only "openwhisk release"`, '
     "`python configure_eks_cluster.py` and `python whisk_helper.py --create` again"
 )
 

@@ -7,9 +7,9 @@ from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
+from aws_setup.engine.wording import shell_word
 from aws_setup.openwhisk.addresses import chart_port
 from aws_setup.openwhisk.public_address import audience
-from aws_setup.ssh.login_config import shell_word
 
 CLIENT = "lambda-fs client"
 """Step of the VM that is in the VPC and has a public address."""

@@ -33,7 +33,7 @@ def switched_off(ctx: Context, steps: Collection[str]) -> list[Problem]:
     names = sorted(billed - {"", *steps})
     if not names:
         return []
-    commands = " ".join(f"--only '{name}'" for name in names)
+    commands = " ".join(f'--only "{name}"' for name in names)
     return [
         Problem(
             f"exists and is billed, but is not in this plan: {shorten(names)}",

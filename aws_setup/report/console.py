@@ -29,6 +29,7 @@ from aws_setup.report.plan_table import (
     plan_table,
     plan_text,
 )
+from aws_setup.report.printed_commands import AS_THEY_ARE, CommandOptions
 from aws_setup.report.progress import Needs, Progress, live, plain
 
 GAP = 2
@@ -68,11 +69,11 @@ class Report:
     Only a terminal's lines are folded: in a pipe or a file one row is one line.
     """
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, commands: CommandOptions = AS_THEY_ARE) -> None:
         plain_terminal = style.no_color or os.environ.get("TERM") == "dumb"
         colour = {"no_color": True} if plain_terminal or "NO_COLOR" in os.environ else {}
         plainly = {"highlight": False, "emoji": False, **colour}
-        self.style = style
+        self.style, self._commands = style, commands
         self._folds = sys.stdout.isatty()
         for stream in (sys.stdout, sys.stderr):
             make_readable(stream)
@@ -95,12 +96,16 @@ class Report:
     def message(self, text: str) -> None:
         """Print a message on stderr; nothing with --quiet."""
         if not self.style.quiet:
-            print_line(self.err, Text(one_line(text)))
+            print_line(self.err, Text(self._line(text)))
 
     def result(self, text: str = "") -> None:
         """Print a line of the result on stdout; nothing with --json."""
         if not self.style.json:
-            print_line(self.out, Text(one_line(text)))
+            print_line(self.out, Text(self._line(text)))
+
+    def _line(self, text: str) -> str:
+        """Return a text as a line, with commands that lead to this run's deployment."""
+        return self._commands.complete(one_line(text))
 
     def table(self, table: Table) -> None:
         """Print a table of the result on stdout; nothing with --json."""
@@ -164,12 +169,12 @@ class Report:
     def _problem(self, problem: Problem, *, warning: bool = False) -> None:
         sign, style = ("warning", "yellow") if warning else ("error", "bold red")
         line = Text(f"{sign}: ", style=style)
-        line.append(one_line(problem.what), style="default")
+        line.append(self._line(problem.what), style="default")
         if problem.why:
-            line.append(f": {one_line(problem.why)}", style="default")
+            line.append(f": {self._line(problem.why)}", style="default")
         print_line(self.err, line)
         if problem.hint:
-            print_line(self.err, Text(f"  Fix: {one_line(problem.hint)}"))
+            print_line(self.err, Text(f"  Fix: {self._line(problem.hint)}"))
 
     @contextmanager
     def progress(
@@ -204,7 +209,8 @@ class Report:
         """With --json, print the one JSON document."""
         if self.style.json:
             escaped = not self.out.encoding.startswith("utf")
-            text = json_text(result.document(), indent=2, default=str, ensure_ascii=escaped)
+            document = self._commands.completed(result.document())
+            text = json_text(document, indent=2, default=str, ensure_ascii=escaped)
             self.out.print(text, markup=False)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -113,13 +112,6 @@ def shown_path(path: Path) -> str:
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 -- a link of the user stays one
     here = Path.cwd()
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
-
-
-def shell_word(text: str, *, windows: bool = os.name == "nt") -> str:
-    """Return a text as one word of the user's shell: cmd and PowerShell know double quotes."""
-    if windows:
-        return f'"{text}"' if re.search(r"[\s&()^;,']", text) else text
-    return shlex.quote(text)
 
 
 def _quoted(text: str) -> str:

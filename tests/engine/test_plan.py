@@ -71,8 +71,8 @@ def test_destroy_only_selects_the_steps_that_need_it() -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("nat gatway", "use --only 'nat gateway'"),
-        ("Machine", "use --only 'machine'"),
+        ("nat gatway", 'use --only "nat gateway"'),
+        ("Machine", 'use --only "machine"'),
         ("load balancer", "use one of these names, in quotes where it contains spaces"),
     ],
 )

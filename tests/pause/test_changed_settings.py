@@ -98,7 +98,7 @@ def test_what_is_switched_off_and_billed_is_named_before_the_run(folder: Path) -
     found = [one for one in act(folder, "plan")["warnings"] if "billed" in one["what"]]
     assert len(found) == 1
     for name in ("zookeeper", "auto-scaling group lambda_fs_clients_ags", "nat gateway"):
-        assert f"--only '{name}'" in found[0]["hint"]
+        assert f'--only "{name}"' in found[0]["hint"]
     assert "ndb manager" not in found[0]["hint"]
     write_config(folder, **SMALL)
     assert act(folder, "plan")["warnings"] == []

@@ -69,7 +69,7 @@ def test_only_restricts_every_verb_to_the_named_actions(whisk: OpenWhiskServer) 
 def test_only_with_another_name_is_refused_without_a_write(whisk: OpenWhiskServer) -> None:
     refused = script("-n", "1000", "--create", "--only", "namenod7")
     assert refused.exit_code == 2
-    assert "--only 'namenode7'" in refused.stderr
+    assert '--only "namenode7"' in refused.stderr
     assert "and 920 more" in refused.stderr
     assert whisk.requests["PUT"] == 0
 

@@ -71,7 +71,7 @@ def test_a_typo_in_only_is_answered_with_the_closest_name(folder: Path) -> None:
     config = load_config(folder / "config_aws.yaml", overrides={}, environ={})
     with pytest.raises(Refused) as refused:
         only(TABLE.story().table(config), ["nat gatway"])
-    assert refused.value.problems[0].hint == "use --only 'nat gateway'"
+    assert refused.value.problems[0].hint == 'use --only "nat gateway"'
 
 
 def test_the_scripts_use_no_proxy_for_the_rehearsal() -> None:
