@@ -25,7 +25,14 @@ if [ -e "$key" ] && ! grep -qsxF -- "$public $2" "$key.pub"; then
   mv -f -- "$key" "$key.of-the-image"
   [ ! -e "$key.pub" ] || mv -f -- "$key.pub" "$key.of-the-image.pub"
 fi
-[ -e "$key" ] || ssh-keygen -q -t rsa -b 3072 -N '' -C "$2" -f "$key" < /dev/null
+[ -e "$key" ] || ssh-keygen -q -t rsa -b 3072 -m PEM -N '' -C "$2" -f "$key" < /dev/null
+if head -n 1 "$key" | grep -q 'BEGIN OPENSSH'; then
+  new=$(mktemp "$1/.id_rsa.lambda-fs-XXXXXXXX")
+  trap 'rm -f -- "$new"' EXIT
+  cat "$key" > "$new"
+  ssh-keygen -q -p -m PEM -P '' -N '' -f "$new" < /dev/null > /dev/null
+  mv -f -- "$new" "$key"
+fi
 """
 """Arguments: folder, comment of the key. A key from the image is public, so it is renamed.
 
@@ -34,17 +41,24 @@ So is a private key that is not that of its public one: ssh offers the public on
 A command whose connection was lost is sent again and may still be running, and ssh-keygen refuses
 a key that has appeared meanwhile: the folder is locked (flock(1) of util-linux).
 https://github.com/openssh/openssh-portable/blob/master/sshconnect2.c
+λFS's benchmark logs in to its followers with JSch 0.1.55 (its pom.xml), which cannot read
+OpenSSH's own format, the default of ssh-keygen since 7.8
+(https://www.openssh.com/txt/release-7.8, https://github.com/mwiede/jsch/issues/12): the key is
+written as PEM, and one that an earlier version wrote becomes it.
 """
 
 LIST_KEYS = """\
 for file in "$1/id_rsa" "$1/id_rsa.of-the-image" "$1"/.id_rsa.lambda-fs-????????; do
   if [ -f "$file" ]; then
     public=$(ssh-keygen -y -P '' -f "$file" 2> /dev/null < /dev/null | cut -d ' ' -f 2)
-    printf '%s %s %s\\n' "$(sha256sum < "$file" | cut -c1-64)" "${public:--}" "$file"
+    form=$(head -n 1 "$file" | tr -cd 'A-Z')
+    printf '%s %s %s %s\\n' "$(sha256sum < "$file" | cut -c1-64)" "${public:--}" \\
+      "${form:--}" "$file"
   fi
 done
 """
-"""Arguments: folder. Prints SHA-256, public key and path of the private keys written here.
+"""Arguments: folder. Prints SHA-256, public key, kind of file, and path of the private keys
+written here.
 
 The last pattern is that of a file that was being written when the machine lost its power. The
 public key is - where ssh-keygen cannot read it, as in a key with a passphrase.
@@ -63,10 +77,14 @@ KEYS = Question(LIST_KEYS, (SSH,))
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A private key on a client: SHA-256 of the file, and the public key in Base64 or ''."""
+    """A private key on a client: SHA-256 of the file, and the public key in Base64 or ''.
+
+    `form` are the letters of the file's first line, as BEGINRSAPRIVATEKEY.
+    """
 
     digest: str
     public: str
+    form: str
     path: str
 
 
@@ -80,9 +98,12 @@ def private_keys(client: Machine, survey: Survey) -> list[PrivateKey]:
     if known is None:
         command = ["sh", "-c", LIST_KEYS, NAME, SSH]
         known = client.run(command, sudo=True, repeatable=True, changes=False, label="list keys")
-    rows = (line.split(" ", 2) for line in known.stdout.splitlines())
+    rows = (line.split(" ", 3) for line in known.stdout.splitlines())
     with decoding(f"{client}: the list of its SSH keys cannot be used", UNEXPECTED_OUTPUT):
-        return [PrivateKey(digest, public.removesuffix("-"), path) for digest, public, path in rows]
+        return [
+            PrivateKey(digest, public.removesuffix("-"), form, path)
+            for digest, public, form, path in rows
+        ]
 
 
 def remove_keys(client: Machine, keys: Sequence[PrivateKey]) -> None:
@@ -93,8 +114,11 @@ def remove_keys(client: Machine, keys: Sequence[PrivateKey]) -> None:
 
 
 def pair_with(comment: str, public: str | None, keys: Sequence[PrivateKey]) -> str | None:
-    """Return a client's public key if it has that comment and is that of its private key."""
+    """Return a client's public key if it has that comment and is that of its private key.
+
+    A private key that Java programs cannot read is none.
+    """
     text = (public or "").strip()
     words = text.split(" ")
-    private = [key.public for key in keys if key.path == PRIVATE]
+    private = [key.public for key in keys if key.path == PRIVATE and "OPENSSH" not in key.form]
     return text if words[1:] == [*private, comment] else None

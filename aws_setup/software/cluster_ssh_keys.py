@@ -31,7 +31,7 @@ from aws_setup.software.machines import (
     machines_of,
 )
 from aws_setup.ssh.files import digest_of
-from aws_setup.ssh.keys import KeyRing, inspect_key
+from aws_setup.ssh.keys import KeyRing, inspect_key, readable_by_java
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.survey import Survey
@@ -151,7 +151,7 @@ def _operator_key(ctx: Context) -> str:
     path = Path(ctx.config.ssh_key_path)
     hint = "correct ssh_key_path, or set copy_operator_key: False"
     try:
-        return read_text(path, what="the private key", hint=hint)
+        return readable_by_java(read_text(path, what="the private key", hint=hint))
     except FileNotFoundError:
         raise SetupError(f"{path} cannot be read", "there is no such file", hint) from None
 

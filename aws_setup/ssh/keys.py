@@ -161,6 +161,23 @@ def _parse(file: KeyFile, secret: bytes | None) -> paramiko.PKey:
     return paramiko.PKey.from_path(expanded(file.path), secret)  # type: ignore[arg-type] # the stubs lack Path and bytes
 
 
+def readable_by_java(text: str) -> str:
+    """Return a private key in OpenSSH's own format as PEM, which JSch 0.1.55 reads, too.
+
+    Other formats stay as they are, and keys with a passphrase, which nobody can ask for there.
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    if "OPENSSH PRIVATE KEY" not in text:
+        return text
+    pem, classic = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
+    try:
+        key = serialization.load_ssh_private_key(text.encode(), None)
+        return key.private_bytes(pem, classic, serialization.NoEncryption()).decode()
+    except _unreadable():
+        return text
+
+
 def _not_rsa(file: KeyFile) -> SetupError:
     return SetupError(
         f"the private key {file.path} cannot be used: it is {file.kind or 'not RSA'}",

@@ -79,15 +79,17 @@ def secret_of(clients: NdbEnvironment) -> str:
 def test_each_switch_leaves_a_login_and_no_key_of_the_operator(
     clients: NdbEnvironment, form: str
 ) -> None:
-    """RFC4716 is ssh-keygen's name of OpenSSH's own format."""
-    change_format(clients.key, "-m", form)
+    """RFC4716 is ssh-keygen's name of OpenSSH's own format, which Java programs cannot read."""
     secret = secret_of(clients)
+    change_format(clients.key, "-m", form)
+    own = secret_of(clients)
     switch(clients, copy=False)
     assert holders(clients, secret) == []
     assert switch(clients, copy=True).action is Action.CREATE
-    assert holders(clients, secret) == ["id_rsa"]
+    assert holders(clients, secret) == ["id_rsa"], "as PEM"
     switch(clients, copy=False)
-    assert holders(clients, secret) == []
+    assert holders(clients, secret) == holders(clients, own) == []
+    assert holders(clients, "BEGIN RSA PRIVATE KEY") == ["id_rsa"]
     assert any("removing your private key" in note for note in clients.notes)
 
 

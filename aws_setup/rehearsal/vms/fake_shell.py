@@ -267,7 +267,7 @@ def _list_keys(machine: FakeShell, arguments: list[str], stdin: bytes) -> Comman
             text = path.read_text(encoding="utf-8")
             imitated = text.startswith(_IMITATED)
             public = _public(text.removeprefix(_IMITATED).strip()) if imitated else "-"
-            lines.append(f"{_sha(path.read_bytes())} {public} {name}\n")
+            lines.append(f"{_sha(path.read_bytes())} {public} - {name}\n")
     return CommandResult(out="".join(lines).encode())
 
 
