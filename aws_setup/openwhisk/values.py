@@ -77,6 +77,10 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
         f"{ELB}-ssl-negotiation-policy": TLS_POLICY,
         # For what is in the VPC; who else may call OpenWhisk does so by the public Service.
         f"{ELB}-internal": "true",
+        # Without it the address of a zone in which there is no node leads nowhere (503), and all
+        # nodes may be in one zone. Its default is off:
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/enable-disable-crosszone-lb.html
+        f"{ELB}-cross-zone-load-balancing-enabled": "true",
         f"{ELB}-additional-resource-tags": ",".join(
             f"{key}={value}" for key, value in tags(config, "openwhisk release").items()
         ),

@@ -56,6 +56,7 @@ def test_the_charts_own_address_is_internal_with_tls() -> None:
             f"{ELB}-ssl-ports": "https",
             f"{ELB}-ssl-negotiation-policy": "ELBSecurityPolicy-TLS-1-2-2017-01",
             f"{ELB}-internal": "true",
+            f"{ELB}-cross-zone-load-balancing-enabled": "true",
             f"{ELB}-additional-resource-tags": (
                 "lambda-fs:deployment=lambda-fs,lambda-fs:step=openwhisk release,Project=LambdaFS"
             ),

@@ -84,6 +84,7 @@ class Ec2CloudProvider(CloudProvider):
         if current:
             self._update_listeners(current, service)
             self._update_rules(self._group(service), service)
+            self._balance_zones(service)
             return str(current["DNSName"])
         subnets = self._subnets(internal=bool(scheme))
         group = self._group(service)
@@ -98,7 +99,21 @@ class Ec2CloudProvider(CloudProvider):
             Tags=_listed(self._tags(service)),
             **({"Scheme": scheme} if scheme else {}),
         )
+        self._balance_zones(service)
         return str(created["DNSName"])
+
+    def _balance_zones(self, service: KubeObject) -> None:
+        """Set whether the nodes of one zone serve the addresses of all; the default is that of AWS.
+
+        The same ensureLoadBalancer, ServiceAnnotationLoadBalancerCrossZoneLoadBalancingEnabled.
+        """
+        enabled = _annotation(service, "cross-zone-load-balancing-enabled") == "true"
+        self._call(
+            "elb",
+            "ModifyLoadBalancerAttributes",
+            LoadBalancerName=load_balancer_name(service),
+            LoadBalancerAttributes={"CrossZoneLoadBalancing": {"Enabled": enabled}},
+        )
 
     def delete_load_balancer(self, service: KubeObject) -> None:
         """Delete the load balancer, then its group, which its interfaces block for a while."""

@@ -24,6 +24,7 @@ from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers import database
 from aws_setup.rehearsal.kubernetes.controllers.context import is_internal, load_balancer_name
+from aws_setup.rehearsal.kubernetes.controllers.scheduling import ZONE
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.activations import Invocation
 from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
@@ -100,6 +101,7 @@ class OpenWhiskFrontend:
         self.port = self.vm_port = 0
         self._cloud, self._hooks = cloud, hooks
         self._database = ""
+        self._connections = 0
         hooks.job_effects.append(self._run_job)
         self._contexts: dict[str, ssl.SSLContext] = {}
 
@@ -212,9 +214,28 @@ class OpenWhiskFrontend:
         if not verdict:
             raise PacketDropped(verdict.reason)
         traffic = Traffic("tcp", instance_ports[port])
+        self._check_zone(release, balancer)
         nodes = [Node(str(node["metadata"]["name"])) for node in release.state.all("nodes")]
         if nodes and not any(network.verdict(end, node, traffic) for node in nodes):
             raise ConnectionRefusedError(network.verdict(end, nodes[0], traffic).reason)
+
+    def _check_zone(self, release: Release, balancer: Any) -> None:
+        """Refuse every other connection whose zone has no node, unless nodes serve all zones.
+
+        AWS has an address for each zone of the balancer's subnets, and answers 503 at one without
+        a node: https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/ts-elb-error-message.html
+        """
+        held = balancer.attributes["cross_zone_load_balancing"].items()
+        if ("enabled", "true") in {(name.lower(), str(value).lower()) for name, value in held}:
+            return
+        subnets = self._cloud.backend("ec2").describe_subnets(subnet_ids=balancer.subnets)
+        zones = sorted({subnet.availability_zone for subnet in subnets})
+        labels = [node["metadata"].get("labels", {}) for node in release.state.all("nodes")]
+        served = {label[ZONE] for label in labels if ZONE in label}
+        self._connections += 1
+        zone = zones[self._connections % len(zones)] if zones else ""
+        if zone and served and zone not in served:
+            raise ConnectionRefusedError(f"{balancer.name} has no node in {zone}: 503")
 
     def _context(self, balancer: Any) -> ssl.SSLContext | None:
         """Return the TLS context of the listener on 443; None without a certificate."""

@@ -114,6 +114,32 @@ def test_no_answer_without_a_ready_release(hooks: EksApiServers, behind: OpenWhi
         get(behind, "/ping")
 
 
+@pytest.mark.parametrize("across_zones", [False, True])
+def test_the_address_of_a_zone_without_a_node_leads_nowhere(
+    hooks: EksApiServers, behind: OpenWhiskFrontend, across_zones: bool
+) -> None:
+    state = hooks.apis["zoo"].state
+    install(state)
+    [found] = client("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    subnets = client("ec2").describe_subnets(SubnetIds=found["Subnets"])["Subnets"]
+    zones = sorted(subnet["AvailabilityZone"] for subnet in subnets)
+    assert len(zones) == 2
+    attributes = {"CrossZoneLoadBalancing": {"Enabled": across_zones}}
+    client("elb").modify_load_balancer_attributes(
+        LoadBalancerName=found["LoadBalancerName"], LoadBalancerAttributes=attributes
+    )
+    labels = {"topology.kubernetes.io/zone": zones[0]}
+    state.put("nodes", {"metadata": {"name": "node-1", "labels": labels}})
+    ends = set()
+    for _ in range(4):
+        try:
+            behind.tls_context()
+            ends.add("answered")
+        except ConnectionRefusedError as refused:
+            ends.add("no node" if f"no node in {zones[1]}" in str(refused) else "another reason")
+    assert ("no node" in ends) == (not across_zones)
+
+
 def test_the_key_of_the_release_authenticates(
     hooks: EksApiServers, behind: OpenWhiskFrontend
 ) -> None:
