@@ -8,10 +8,12 @@ from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.cli.command_run import CommandRun
+from aws_setup.config import Config
 from aws_setup.config.paths import receipt_path
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import Undecodable, json_object
 from aws_setup.engine.safe_text import json_text
-from aws_setup.errors import Problem
+from aws_setup.errors import Problem, Refused
 
 ARN_ACCOUNT = re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
 
@@ -66,6 +68,29 @@ def of_another_place(ctx: Context) -> OtherPlace | None:
     if isinstance(region, str) and region != aws.region and region in aws.known_regions():
         return OtherPlace(name, path, aws.region, region)
     return None
+
+
+def refuse_shared_receipt(config: Config) -> None:
+    """Refuse a receipt that belongs to a deployment of another name.
+
+    All files of a deployment on this computer are beside its receipt: keys, the address and key of
+    its OpenWhisk, what is registered there. They would be taken for those of this deployment.
+
+    Raises:
+        Refused: infrastructure_json_path names a file of another deployment.
+    """
+    path, name = receipt_path(config), config.deployment_name
+    try:
+        other = json_object(read_file(path)).get("deployment_name")
+    except (OSError, Undecodable):
+        return
+    if isinstance(other, str) and other not in ("", name):
+        raise Refused(
+            f"infrastructure_json_path: {path} belongs to the deployment {other}",
+            f"this configuration is of {name}, and the files of {other} on this computer are there",
+            "set infrastructure_json_path to a folder, in which each deployment has its own files, "
+            f"or to another .json; or deployment_name: {other}",
+        )
 
 
 def warn_of_another_place(run: CommandRun[Context], verb: str) -> None:

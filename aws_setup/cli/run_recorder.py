@@ -57,11 +57,15 @@ class RunRecorder:
         self.log = EventLog(script=script, command=command, redact=redact)
 
     def check(self, config: Config | None) -> None:
-        """Take the configuration, after a check that the page can be written.
+        """Take the configuration, after a check of the page's folder and of the receipt's owner.
 
         Raises:
-            Refused: its folder is missing or not writable.
+            Refused: the folder is missing or not writable, or the receipt is of another deployment.
         """
+        if config:
+            from aws_setup.cli.receipt_place import refuse_shared_receipt  # AWS's errors are slow
+
+            refuse_shared_receipt(config)
         if self.html:
             from aws_setup.report.page import check_target
 

@@ -231,7 +231,7 @@ def rewrite(
         )
     except OSError as error:
         what, why = f"the kubeconfig {path} cannot be written", error.strerror or str(error)
-        fix = "set kubeconfig_path to a file that can be written"
+        fix = "set kubeconfig_file or KUBECONFIG to a file that can be written"
         raise Refused(what, why, fix_of(error, fix)) from error
 
 
@@ -261,6 +261,7 @@ class Kubeconfig(Step):
     name: str = "kubeconfig"
     needs: tuple[str, ...] = ("cluster access",)
     part: str = "eks"
+    local: bool = True
 
     def find(self, ctx: Context) -> Found | None:
         """Return the entry, compared with the cluster where it exists, else found by its name."""

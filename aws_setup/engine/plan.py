@@ -242,7 +242,8 @@ def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
 
     A step between two of them may be deleted already, so indirect needs count too. A resource that
     ends with another one holds up nothing of what is deleted before that, and one that is deleted
-    beside others does not hold up those.
+    beside others does not hold up those. A file on this computer holds up nothing: one that cannot
+    be written would keep what is billed.
     """
     selected = removable(rows)
     names = {row.step.name for row in selected}
@@ -251,7 +252,8 @@ def removal_needs(rows: Sequence[Row]) -> dict[str, set[str]]:
     for row in selected:
         name, end = row.step.name, row.step.ends_with
         beside = set(row.step.beside) if row.step.within in names else set()
-        for need in before[name] & names - beside:
+        waiting = set() if row.step.local else before[name] & names - beside
+        for need in waiting:
             if not (end in names and (need == end or end in before[need])):
                 needs[need].add(name)
         if end in names:

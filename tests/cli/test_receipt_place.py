@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from aws_setup.cli.receipt_place import of_another_place
+from aws_setup.cli.receipt_place import of_another_place, refuse_shared_receipt
 from aws_setup.config import Config
 from aws_setup.config.paths import receipt_path
+from aws_setup.errors import Refused
 
 ROLE = '{"aws_region": "us-east-1", "steps": {"role": {"id": "arn:aws:iam::123456789012:role/r"}}}'
 
@@ -57,3 +58,21 @@ def test_a_receipt_is_of_one_account_and_region(
     found = place(tmp_path, receipt, region=region, account=account, verb=verb)
     assert says in found if says else found == ""
     assert not found or ("destroy" in found) == (verb == "destroy")
+
+
+def test_the_receipt_of_another_deployment_is_refused(tmp_path: Path) -> None:
+    """A copied configuration with another name: keys and addresses beside it are the other's."""
+    path = tmp_path / "x.json"
+    keys: dict[str, Any] = {"ssh_keypair_name": "k", "ssh_key_path": "k"}
+    config = Config(deployment_name="two", infrastructure_json_path=str(path), **keys)
+    refuse_shared_receipt(config)
+    for own in ('{"deployment_name": "two"}', "{", "[]", '{"deployment_name": 1}', "{}"):
+        path.write_text(own)
+        refuse_shared_receipt(config)
+    path.write_text('{"deployment_name": "one", "steps": {}}')
+    with pytest.raises(Refused) as caught:
+        refuse_shared_receipt(config)
+    [problem] = caught.value.problems
+    assert problem.what == f"infrastructure_json_path: {path} belongs to the deployment one"
+    assert "a folder" in problem.hint
+    refuse_shared_receipt(Config(deployment_name="one", infrastructure_json_path=str(path), **keys))

@@ -7,10 +7,12 @@ from graphlib import TopologicalSorter
 
 import pytest
 
+from aws_setup.config import Config
 from aws_setup.engine.plan import Row, held_back, needed_by, removable, removal_needs
 from aws_setup.engine.runner import remove
 from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
 from aws_setup.engine.wait import SystemClock
+from aws_setup.tables.teardown import removal_steps
 
 UNOWNED = Drift("owner", "other", "this", "choose another name", DriftKey.OWNER)
 
@@ -147,3 +149,13 @@ def test_what_ends_with_a_resource_that_stays_is_deleted() -> None:
     remove(rows, RunContext(clock=SystemClock()), tell=lambda _: None, stop=lambda: None)
     assert deleted[:2] == ["release", "add-on"]
     assert set(deleted[2:]) == {"nodes", "role"}
+
+
+def test_nothing_that_is_billed_waits_for_a_file_on_this_computer() -> None:
+    """One that cannot be removed, as on a full disk, kept the cluster and its network."""
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+    steps = removal_steps(config)
+    needs = removal_needs([Row(step, Action.EXISTS, Found("id")) for step in steps])
+    local = {step.name for step in steps if step.local}
+    assert {"kubeconfig", "hand-over file"} <= local
+    assert not {name: waits & local for name, waits in needs.items() if waits & local}
