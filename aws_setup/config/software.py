@@ -73,7 +73,8 @@ class Software(Section):
     https://github.com/ds2-lab/LambdaFS. Without it there are no tables, and λFS does not work."""
 
     ndb_database: Identifier | None = Field(default=None, examples=["vanilla_hopsfs"])
-    """Database of HopsFS and λFS in MySQL NDB; if omitted, that of the λFS client's image."""
+    """Database of HopsFS and λFS in MySQL NDB; if omitted, that of the λFS client's image.
+    Another name than before makes another database, with an empty file system; the first stays."""
 
     ndb_user: Identifier | None = Field(default=None, examples=["user"])
     """Database user of HopsFS and λFS; if omitted, that of the λFS client's image, with which the

@@ -8,17 +8,30 @@ from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.config.paths import format_log_path
-from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.engine.private_files import open_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import format_duration
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
-from aws_setup.software.clients.desired import HADOOP, HOPS_FS_RELEASE, LAMBDA_FS_RELEASE
-from aws_setup.software.clients.login import database_login, stopped_login_source
+from aws_setup.software.clients.desired import (
+    DATABASE,
+    HADOOP,
+    HOPS_FS_RELEASE,
+    KINDS,
+    LAMBDA_FS_RELEASE,
+)
+from aws_setup.software.clients.login import PUBLISHED, database_login, stopped_login_source
+from aws_setup.software.clients.remote_files import read_files
+from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.machines import machines_of, not_checked
 from aws_setup.software.sql import migrations
-from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError
+from aws_setup.software.sql.client import Mysql
+from aws_setup.software.sql.databases import (
+    INODES,
+    count_inodes,
+    how_to_make_tables,
+    prepare_entries,
+)
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState
 from aws_setup.software.sql.schema_step import NAME as SCHEMA
 from aws_setup.software.sql.schema_step import mysqld_down, root_client
@@ -96,14 +109,15 @@ class FormatFileSystem(Step):
         return self._formatted(ctx, root)
 
     def _formatted(self, ctx: Context, root: Mysql) -> Found | None:
-        applied = migrations.read_applied(root).get(self.name)
-        inodes = _count_inodes(self._database(ctx), root)
+        database = self._database(ctx)
+        applied = migrations.applied_in(migrations.read_applied(root), database).get(self.name)
+        inodes = count_inodes(database, root)
         done = applied is not None and applied.state is MigrationState.DONE
-        if not done and (inodes is None or inodes <= 1):
+        if inodes is None or (not done and inodes <= 1):
             return None
         state = "formatted" if done else "in use, not formatted by this deployment"
         drift = (Drift("file system", state, "reformatted"),) if ctx.reformat else ()
-        return Found(self.system.client, f"{state}, {count_of(inodes or 0, 'inode')}", {}, drift)
+        return Found(self.system.client, f"{state}, {count_of(inodes, 'inode')}", {}, drift)
 
     def create(self, ctx: Context) -> Found:
         """Format, unless the database shows that the file system is in use.
@@ -120,15 +134,13 @@ class FormatFileSystem(Step):
         if formatted and not ctx.reformat:
             return formatted
         database = self._database(ctx)
-        if _count_inodes(database, root) is None:
+        if count_inodes(database, root) is None:
             raise SetupError(
-                f"{self.name}: there is no table hdfs_inodes in {database}",
+                f"{self.name}: there is no table {INODES} in {database}",
                 "the tables must exist before the file system is formatted",
-                "set populate_mysql_ndb_tables: True"
-                if ctx.config.ndb_sql_scripts_dir
-                else SQL_SCRIPTS,
+                how_to_make_tables(ctx.config, database),
             )
-        return self._format(ctx, root)
+        return self._format(ctx, root, database)
 
     def _database(self, ctx: Context) -> str:
         return self._known_database(ctx) or database_login(ctx, self.pool).database
@@ -139,18 +151,17 @@ class FormatFileSystem(Step):
         known = str(tables.facts.get("database", "")) if tables else ""
         return ctx.config.ndb_database or known
 
-    def _format(self, ctx: Context, root: Mysql) -> Found:
+    def _format(self, ctx: Context, root: Mysql, database: str) -> Found:
         client = machines_of(ctx, self.pool, self.system.client)[0]
-        migrations.create_table(root)
-        self._record(root, MigrationState.RUNNING, statements=0)
+        self._refuse_another_database(client, database)
+        prepare_entries(database, root)
+        key = migrations.key_of(self.name, database=database)
+        migrations.record(root, key, AppliedScript(MigrationState.RUNNING, 0, "0" * 64))
         log = format_log_path(ctx.config, self.name)
         ctx.note(f"hdfs writes to {log}")
         self._run(client, log)
-        self._record(root, MigrationState.DONE, statements=1)
+        migrations.record(root, key, AppliedScript(MigrationState.DONE, 1, "0" * 64))
         return Found(self.system.client, "formatted", {"log": str(log)})
-
-    def _record(self, root: Mysql, state: MigrationState, *, statements: int) -> None:
-        migrations.record(root, self.name, AppliedScript(state, statements, "0" * 64))
 
     def _refuse_beside_earlier(self, ctx: Context) -> None:
         """Refuse while a client formats, also the other one: both systems share the tables.
@@ -162,6 +173,21 @@ class FormatFileSystem(Step):
         for client in (client for client in clients if client.address):
             if client.run(probe, sudo=True, check=False, repeatable=True).code == _LOCKED:
                 raise _still_runs(client)
+
+    def _refuse_another_database(self, client: Machine, database: str) -> None:
+        """Refuse where hdfs would format another database than the one that was looked at."""
+        kind = next(kind for kind in KINDS if kind.step == self.system.client)
+        files = read_files(client, (kind.ndb,))
+        if kind.ndb not in files:
+            return
+        file = JavaProperties.parse(files[kind.ndb], source=f"{client.name}: {kind.ndb}")
+        named = file.get(DATABASE) or PUBLISHED.database
+        if named != database:
+            raise SetupError(
+                f"{self.name}: {client.name} would format the database {named}, not {database}",
+                f"{DATABASE} in {kind.ndb} names it",
+                f"set configure_clients: True, or ndb_database: {named}",
+            )
 
     def _run(self, client: Machine, log: Path) -> None:
         """Run hdfs, which goes on when the connection is lost: without a terminal no signal comes.
@@ -226,18 +252,6 @@ def _open_log(log: Path) -> int:
         raise SetupError(
             f"{log} cannot be written", error.strerror or str(error), "remove it, then run again"
         ) from None
-
-
-def _count_inodes(database: str, root: Mysql) -> int | None:
-    """Return the number of files and folders, including the root; None without the tables."""
-    try:
-        # The name of the database is checked by the configuration: letters, digits and _.
-        rows = root.run(f"SELECT COUNT(*) FROM `{database}`.hdfs_inodes;")  # nosec B608
-    except SqlError as error:
-        if error.code in {NO_DATABASE, NO_TABLE}:
-            return None
-        raise
-    return int(rows[0][0])
 
 
 def error_line(log: str) -> str:

@@ -7,6 +7,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from aws_setup.config import Config
 from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.engine.wording import count_of
@@ -23,6 +24,7 @@ from aws_setup.software.sql.client import (
     Mysql,
     SqlError,
 )
+from aws_setup.software.sql.databases import INODES, how_to_make_tables
 from aws_setup.software.sql.scripts import load
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import is_complete, role_texts, server_role
@@ -36,9 +38,6 @@ from aws_setup.verify.machine_checks import run_or_skip
 SYNC_SECONDS = 10.0
 """Seconds within which a follower applies what its leader had applied; some milliseconds usually.
 A follower that is behind by syncLimit (2 s here) is dropped by its leader."""
-
-INODES = "hdfs_inodes"
-"""The table of files and folders."""
 
 ROW_TABLE = "lambda_fs_verify_"
 """Beginning of the names of the tables in which a row is written."""
@@ -209,11 +208,17 @@ def check_tables(chain: Chain) -> str:
         raise Broken(
             f"{len(missing)} of {count_of(len(needed), 'table does', 'tables do')} not exist in "
             f"{chain.settings.login.database} ({missing[0]})",
-            f"set populate_mysql_ndb_tables: True, and {CREATE}"
-            if chain.ctx.config.ndb_sql_scripts_dir
-            else f"{SQL_SCRIPTS}, and {CREATE}",
+            _how_to_make_tables(chain, everything=len(missing) == len(needed)),
         )
     return f"{count_of(len(needed), 'table')} in {chain.settings.login.database}"
+
+
+def _how_to_make_tables(chain: Chain, *, everything: bool) -> str:
+    """Return the fix for missing tables; `create` itself fills a database without any."""
+    config = chain.ctx.config
+    if everything and config.ndb_sql_scripts_dir and config.populate_mysql_ndb_tables:
+        return CREATE
+    return f"{how_to_make_tables(config, chain.settings.login.database)}, and {CREATE}"
 
 
 def expected_tables(folder: str | None) -> list[str]:
@@ -277,6 +282,14 @@ def check_formatted(chain: Chain) -> str:
     if not count:
         raise Broken(
             f"the file system is not formatted: {INODES} is empty",
-            f"set format_filesystem: True, and {CREATE}",
+            _how_to_format(chain.ctx.config),
         )
     return f"formatted, {count_of(count, 'file or folder', 'files and folders')}"
+
+
+def _how_to_format(config: Config) -> str:
+    if not config.format_filesystem:
+        return f"set format_filesystem: True, and {CREATE}"
+    if config.populate_mysql_ndb_tables and not config.ndb_sql_scripts_dir:
+        return f"{SQL_SCRIPTS}, and {CREATE}"
+    return f"{CREATE} create --reformat"

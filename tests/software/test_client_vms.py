@@ -82,13 +82,13 @@ def link(clients: NdbEnvironment, **keys: Any) -> Row:
 
 
 def reformat(
-    clients: NdbEnvironment, *, confirmed: bool = False, configured: bool = True
+    clients: NdbEnvironment, *, confirmed: bool = False, configured: bool = True, **keys: Any
 ) -> list[Row]:
     """Run both formatting steps; `confirmed` is --reformat.
 
     With `configured` the clients' files are brought to this deployment before.
     """
-    ctx, pool = clients.context(ndb_sql_scripts_dir=str(clients.folder))
+    ctx, pool = clients.context(ndb_sql_scripts_dir=str(clients.folder), **keys)
     ctx.found["mysqld"] = Found("i-0a", "running")
     ctx = replace(ctx, reformat=confirmed)
     try:
@@ -342,3 +342,47 @@ def test_without_tables_nothing_is_formatted(tables: NdbEnvironment) -> None:
     with pytest.raises(SetupError, match="there is no table hdfs_inodes"):
         reformat(tables)
     assert tables.started(1) == []
+
+
+SECOND = INODES.replace("vanilla_hopsfs", "second")
+
+
+def test_another_database_is_formatted_once_and_the_first_one_keeps_its_files(
+    tables: NdbEnvironment,
+) -> None:
+    reformat(tables)
+    sql(tables, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (2, 1, 'thesis');")
+    sql(tables, SECOND)
+    for action in (Action.CREATE, Action.EXISTS):
+        rows = reformat(tables, ndb_database="second")
+        assert [row.action for row in rows] == [action] * 2
+    assert sql(tables, "SELECT COUNT(*) FROM second.hdfs_inodes;") == [["1"]]
+    assert [row.action for row in reformat(tables)] == [Action.EXISTS] * 2
+    assert sql(tables, "SELECT COUNT(*) FROM vanilla_hopsfs.hdfs_inodes;") == [["2"]]
+
+
+def test_a_client_that_names_another_database_formats_none(tables: NdbEnvironment) -> None:
+    """As with configure_clients: False: hdfs empties the database of its own file."""
+    reformat(tables)
+    sql(tables, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (2, 1, 'thesis');")
+    sql(tables, SECOND)
+    for confirmed in (False, True):
+        with pytest.raises(SetupError) as caught:
+            reformat(tables, ndb_database="second", configured=False, confirmed=confirmed)
+        problem = caught.value.problems[0]
+        assert "would format the database vanilla_hopsfs, not second" in problem.what
+        assert problem.hint == "set configure_clients: True, or ndb_database: vanilla_hopsfs"
+    assert sql(tables, "SELECT COUNT(*) FROM vanilla_hopsfs.hdfs_inodes;") == [["2"]]
+
+
+def test_a_database_that_was_dropped_and_made_again_is_formatted_again(
+    tables: NdbEnvironment,
+) -> None:
+    reformat(tables)
+    sql(tables, "DROP DATABASE vanilla_hopsfs;")
+    ctx, pool = tables.context(ndb_sql_scripts_dir=str(tables.folder))
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    try:
+        assert FormatFileSystem(pool, LAMBDA_FS, needs=()).find(ctx) is None
+    finally:
+        pool.close()

@@ -193,7 +193,7 @@ def test_a_script_resumes_after_its_last_statement(server: Server) -> None:
         "CREATE TABLE c",
     ]
     assert "USE db" in server.executed, "every session needs its context statements"
-    assert tables.matches(read_applied(server.root)["tables.sql"])
+    assert tables.matches(read_applied(server.root)["db/tables.sql"])
 
 
 def test_a_statement_that_an_interrupted_run_has_executed_is_skipped_once(
@@ -207,7 +207,7 @@ def test_a_statement_that_an_interrupted_run_has_executed_is_skipped_once(
     server.entries = {}
     with pytest.raises(SetupError, match="line 1: CREATE TABLE a"):
         execute(tables, None, server.root, server.root, database="db")
-    assert read_applied(server.root)["tables.sql"] == tables.entry(0, MigrationState.FAILED)
+    assert read_applied(server.root)["db/tables.sql"] == tables.entry(0, MigrationState.FAILED)
 
 
 def test_an_error_never_shows_a_password(server: Server) -> None:

@@ -62,9 +62,17 @@ def root(manager: NdbEnvironment, sql: str) -> list[list[str]]:
         pool.close()
 
 
-def tables(manager: NdbEnvironment) -> set[str]:
-    rows = root(manager, "SHOW TABLES FROM vanilla_hopsfs;")
+def tables(manager: NdbEnvironment, database: str = "vanilla_hopsfs") -> set[str]:
+    rows = root(manager, f"SHOW TABLES FROM {database};")
     return {row[0] for row in rows}
+
+
+ALL_TABLES = {"hdfs_inodes", "hdfs_variables"} | {f"t{index}" for index in range(1, len(ORDER))}
+
+
+def forget_databases(manager: NdbEnvironment) -> None:
+    """Let the entries be those of an earlier version, which did not name their database."""
+    root(manager, "UPDATE lambda_fs_setup.scripts SET name = SUBSTRING_INDEX(name, '/', -1);")
 
 
 def test_every_script_runs_once_and_a_second_run_does_nothing(
@@ -72,8 +80,7 @@ def test_every_script_runs_once_and_a_second_run_does_nothing(
 ) -> None:
     row, ctx = create(manager, folder)
     assert row.action is Action.CREATE
-    expected = {f"t{index}" for index in range(1, len(ORDER))}
-    assert tables(manager) == {"hdfs_inodes", "hdfs_variables"} | expected
+    assert tables(manager) == ALL_TABLES
     again, _ = create(manager, folder)
     assert again.action is Action.EXISTS
     assert ctx.found["ndb tables"].facts == {"database": "vanilla_hopsfs", "user": "user"}
@@ -195,7 +202,7 @@ def test_a_run_killed_between_a_statement_and_its_entry_resumes_after_it(
     _ctx, pool = manager.context()
     client = Mysql(pool.machine("i-0a", manager.public["i-0a"]), "root")
     schema = next(script for script in load(str(folder)) if script.name == "schema.sql")
-    record(client, "schema.sql", schema.entry(1, MigrationState.RUNNING))
+    record(client, "vanilla_hopsfs/schema.sql", schema.entry(1, MigrationState.RUNNING))
     client.run("DROP PROCEDURE vanilla_hopsfs.simpleproc;")
     pool.close()
     row, _ = create(manager, folder)
@@ -246,3 +253,95 @@ def test_an_entry_is_compared_with_the_statements_that_ran(folder: Path) -> None
     assert schema.matches(schema.entry(2, MigrationState.FAILED))
     assert not schema.matches(schema.entry(2, MigrationState.DONE))
     assert not schema.matches(AppliedScript(MigrationState.FAILED, 2, "0" * 64))
+
+
+@pytest.mark.parametrize("unnamed", [False, True], ids=["of this version", "of an earlier one"])
+def test_another_database_gets_its_own_tables_and_the_first_one_keeps_its_files(
+    manager: NdbEnvironment, folder: Path, unnamed: bool
+) -> None:
+    create(manager, folder)
+    root(manager, "INSERT INTO vanilla_hopsfs.hdfs_inodes VALUES (2, 1, 'thesis');")
+    if unnamed:
+        forget_databases(manager)
+    row, ctx = create(manager, folder, ndb_database="second")
+    assert row.found
+    assert [str(drift) for drift in row.found.drift] == [
+        "database: vanilla_hopsfs -> second, made with its tables and without files"
+    ]
+    (warning,) = ctx.warnings.values()
+    assert warning.what == "λFS changes to the database second, which has no files"
+    assert warning.hint == "to keep using them, set ndb_database: vanilla_hopsfs"
+    assert tables(manager, "second") == ALL_TABLES
+    assert ctx.found["ndb tables"].state == "13 of 13 scripts"
+    for database in ("second", "vanilla_hopsfs"):
+        again, ctx = create(manager, folder, ndb_database=database)
+        assert again.action is Action.EXISTS
+        assert not ctx.warnings
+    assert root(manager, "SELECT name FROM vanilla_hopsfs.hdfs_inodes;") == [["thesis"]]
+
+
+@pytest.mark.parametrize("unnamed", [False, True], ids=["of this version", "of an earlier one"])
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_database_that_was_dropped_by_hand_gets_its_tables_again(
+    manager: NdbEnvironment, folder: Path, unnamed: bool, made_again: bool
+) -> None:
+    create(manager, folder)
+    if unnamed:
+        forget_databases(manager)
+    root(manager, "DROP DATABASE vanilla_hopsfs;")
+    if made_again:
+        root(manager, "CREATE DATABASE vanilla_hopsfs;")
+    row, ctx = create(manager, folder)
+    assert row.action is Action.UPDATE
+    assert not ctx.warnings
+    assert tables(manager) == ALL_TABLES
+    assert create(manager, folder)[0].action is Action.EXISTS
+
+
+def test_an_interrupted_script_of_an_earlier_version_resumes_in_its_database(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    script = folder / "serverless.sql"
+    script.write_text("CREATE TABLE good (id INT PRIMARY KEY);\nCREATE TABEL bad (id INT);\n")
+    with pytest.raises(SetupError):
+        create(manager, folder)
+    forget_databases(manager)
+    script.write_text(script.read_text().replace("TABEL", "TABLE"))
+    assert create(manager, folder)[0].action is Action.UPDATE
+    assert {"good", "bad"} < tables(manager)
+    names = {row[0] for row in root(manager, "SELECT name FROM lambda_fs_setup.scripts;")}
+    unnamed = {name for name in names if "/" not in name}
+    assert unnamed == {"create_user.sql", "database user"}, "the users are those of every database"
+
+
+def test_scripts_that_name_another_database_are_no_success(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    root(
+        manager,
+        "CREATE DATABASE theirs; CREATE USER user@localhost;GRANT ALL ON *.* TO user@localhost;",
+    )
+    for path in folder.glob("[!c]*.sql"):
+        path.write_text(f"USE theirs;\n{path.read_text()}")
+    with pytest.raises(SetupError, match="vanilla_hopsfs has no tables although") as caught:
+        create(manager, folder)
+    assert caught.value.problems[0].why.endswith("schema.sql, line 1: USE theirs")
+
+
+def test_of_two_databases_a_stopped_client_alone_knows_which_is_the_deployments(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    create(manager, folder)
+    create(manager, folder, ndb_database="second")
+    ctx, pool = manager.context(ndb_sql_scripts_dir=str(folder))
+    stopped = {"id": "i-3a", "name": "client", "private_ip": "10.0.2.1", "public_ip": None}
+    ctx.found |= {
+        "mysqld": Found("i-0a", "running"),
+        "lambda-fs client": Found("c", "stopped", {"instances": [stopped]}),
+    }
+    try:
+        found = SchemaStep(pool).find(ctx)
+    finally:
+        pool.close()
+    assert found
+    assert found.state == "not checked: client is stopped"

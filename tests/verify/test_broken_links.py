@@ -183,7 +183,7 @@ def test_a_run_ends_with_what_is_missing_where_there_is_no_file_system(story: St
     with not_formatted(story):
         printed = story.run("configure_eks_cluster.py", "configure", "--yes")
     assert "λFS is not ready: file system: the file system is not formatted" in printed
-    assert "  Fix: set format_filesystem: True, and run" in printed
+    assert "  Fix: run python create_aws_infrastructure.py create --reformat" in printed
 
 
 def test_whisk_helper_brings_the_client_to_its_number_and_continues_after_a_failure(

@@ -172,6 +172,36 @@ def test_a_node_group_without_a_replica_is_found(old: str, new: str, cause: str)
         service_checks.judge_data_nodes(parse_show(SHOW.replace(old, new)), ADDRESSES)
 
 
+@pytest.mark.parametrize(
+    ("existing", "populate", "fix"),
+    [
+        ((), True, "run python create_aws_infrastructure.py"),
+        (("t1",), True, "DROP DATABASE `db`, and run python create_aws_infrastructure.py"),
+        (("t1",), False, "set populate_mysql_ndb_tables: True, and run"),
+    ],
+)
+def test_the_fix_for_missing_tables_is_one_that_the_next_run_does_not_ignore(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    existing: tuple[str, ...],
+    populate: bool,
+    fix: str,
+) -> None:
+    folder = write_scripts(tmp_path / "sql")
+    config = SimpleNamespace(
+        ndb_sql_scripts_dir=str(folder), populate_mysql_ndb_tables=populate, format_filesystem=True
+    )
+    login = SimpleNamespace(database="db")
+    made: Any = SimpleNamespace(
+        ctx=SimpleNamespace(config=config), settings=SimpleNamespace(login=login)
+    )
+    monkeypatch.setattr(service_checks, "query", lambda *_: [[name] for name in existing])
+    with pytest.raises(Broken, match="tables do not exist in db") as broken:
+        service_checks.check_tables(made)
+    assert fix in broken.value.fix
+    assert populate != ("set populate" in broken.value.fix)
+
+
 def test_the_expected_tables_are_those_that_the_scripts_leave(tmp_path: Path) -> None:
     folder = write_scripts(tmp_path / "sql")
     (folder / "serverless.sql").write_text(

@@ -1,8 +1,8 @@
-"""The table of applied scripts in the database: which ones, how many statements, which text."""
+"""The table of applied scripts in the cluster: which ones in which database, which text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,9 @@ from aws_setup.software.sql.client import NO_DATABASE, NO_TABLE, Mysql, SqlError
 
 DATABASE = "lambda_fs_setup"
 TABLE = f"{DATABASE}.scripts"
+
+OF_ALL_DATABASES = frozenset({"create_user.sql", "database user"})
+"""Entries of the users, which are those of every database of the cluster."""
 
 _RESTORE = f"correct the row of {TABLE} that another program has written, or delete it"
 
@@ -52,6 +55,31 @@ class AppliedScript:
     state: MigrationState
     statements: int
     sha256: str
+
+
+def key_of(name: str, *, database: str) -> str:
+    """Return the name of an entry in the table; '' is the database of OF_ALL_DATABASES."""
+    return f"{database}/{name}" if database else name
+
+
+def applied_in(entries: Mapping[str, AppliedScript], database: str) -> dict[str, AppliedScript]:
+    """Return the entries that count for a database with tables, without its name.
+
+    Entries without a database are an earlier version's: they count where it has none of its own.
+    """
+    prefix = key_of("", database=database)
+    own = {
+        name.removeprefix(prefix): entry
+        for name, entry in entries.items()
+        if name.startswith(prefix)
+    }
+    unnamed = {name: entry for name, entry in entries.items() if "/" not in name}
+    return of_all_databases(entries) | (own or unnamed)
+
+
+def of_all_databases(entries: Mapping[str, AppliedScript]) -> dict[str, AppliedScript]:
+    """Return the entries that count for every database."""
+    return {name: entry for name, entry in entries.items() if name in OF_ALL_DATABASES}
 
 
 def create_table(root: Mysql) -> dict[str, AppliedScript]:
@@ -105,3 +133,22 @@ def record_sql(name: str, entry: AppliedScript) -> str:
 def record(root: Mysql, name: str, entry: AppliedScript) -> None:
     """Write an entry."""
     root.run(record_sql(name, entry) + ";")
+
+
+def assign(root: Mysql, names: Sequence[str], *, database: str) -> None:
+    """Note entries without a database as those of one, all of them or none."""
+    if names:
+        prefix = literal(key_of("", database=database))
+        root.run(
+            f"UPDATE {TABLE} SET name=CONCAT({prefix}, name) WHERE name IN ({_list(names)});"  # nosec B608
+        )
+
+
+def delete(root: Mysql, names: Sequence[str]) -> None:
+    """Delete entries."""
+    if names:
+        root.run(f"DELETE FROM {TABLE} WHERE name IN ({_list(names)});")  # nosec B608
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(literal(name) for name in names)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wording import count_of
-from aws_setup.errors import SetupError
+from aws_setup.errors import Problem, SetupError
 from aws_setup.software import ssh_access
 from aws_setup.software.clients.desired import NdbLogin
 from aws_setup.software.clients.login import database_login, stopped_login_source
@@ -19,10 +20,16 @@ from aws_setup.software.sql.account import (
     user_exists,
 )
 from aws_setup.software.sql.client import ROOT, Mysql
+from aws_setup.software.sql.databases import (
+    databases_with_files,
+    is_empty,
+    prepare_entries,
+    recorded_database,
+)
 from aws_setup.software.sql.migrations import (
     AppliedScript,
     MigrationState,
-    create_table,
+    applied_in,
     read_applied,
     wait_for_earlier,
 )
@@ -74,13 +81,27 @@ class SchemaStep(Step):
         root = root_client(ctx, self.pool)
         if root is None:
             return Found("", "unknown", drift=(Drift("mysqld", "down", "running"),))
-        entries = read_applied(root)
-        if not entries:
+        recorded = read_applied(root)
+        if not recorded:
             return None
+        return self._compared(ctx, scripts, recorded, root)
+
+    def _compared(
+        self,
+        ctx: Context,
+        scripts: list[SqlScript],
+        recorded: Mapping[str, AppliedScript],
+        root: Mysql,
+    ) -> Found:
         stopped = stopped_login_source(ctx, self.pool)
-        if stopped:
-            return _found(scripts, entries, None, root, remark=f"; login {not_checked(stopped)}")
-        return _found(scripts, entries, database_login(ctx, self.pool), root)
+        login = None if stopped else database_login(ctx, self.pool)
+        database = login.database if login else _known_database(ctx, recorded)
+        if database is None:
+            return Found("", not_checked(stopped))
+        if database and is_empty(database, root):
+            return _without_tables(ctx, scripts, database, login, root)
+        remark = f"; login {not_checked(stopped)}" if stopped else ""
+        return _found(scripts, applied_in(recorded, database), login, root, remark=remark)
 
     def create(self, ctx: Context) -> Found:
         """Create the database and its user, then run every script that is not complete.
@@ -93,31 +114,73 @@ class SchemaStep(Step):
             raise mysqld_down()
         login = database_login(ctx, self.pool)
         wait_for_earlier(root, note=ctx.note)
-        entries = create_table(root)
+        entries = prepare_entries(login.database, root)
         skipped = CREATE_USER not in entries and user_exists(login, root)
         users = [script for script in scripts if script.name == CREATE_USER and not skipped]
-        self._run(ctx, users, root, root)
+        self._run(ctx, users, entries, root, root)
         root.run(f"CREATE DATABASE IF NOT EXISTS `{login.database}`;")
         user = ensure_account(login, root)
         others = [script for script in scripts if script.name != CREATE_USER]
-        self._run(ctx, others, user, root, database=login.database)
-        return _found(scripts, read_applied(root), login, root)
+        self._run(ctx, others, entries, user, root, database=login.database)
+        if is_empty(login.database, root):
+            raise _made_elsewhere(others, login.database)
+        return _found(scripts, applied_in(read_applied(root), login.database), login, root)
 
     def _run(
         self,
         ctx: Context,
         scripts: list[SqlScript],
+        entries: Mapping[str, AppliedScript],
         user: Mysql,
         root: Mysql,
         *,
         database: str = "",
     ) -> None:
-        entries = read_applied(root)
         for script in scripts:
             entry = entries.get(script.name)
             if entry is None or entry.state is not MigrationState.DONE:
                 ctx.note(script.name)
                 execute(script, entry, user, root, database=database)
+
+
+def _known_database(ctx: Context, recorded: Mapping[str, AppliedScript]) -> str | None:
+    """Return the clients' database where no client tells: configured, or the only one recorded."""
+    return ctx.config.ndb_database or recorded_database(recorded)
+
+
+def _without_tables(
+    ctx: Context, scripts: Sequence[SqlScript], database: str, login: NdbLogin | None, root: Mysql
+) -> Found:
+    """Return the state of a database that is new, was dropped, or was emptied."""
+    others = ", ".join(name for name in databases_with_files(root) if name != database)
+    if others:
+        ctx.warn(
+            Problem(
+                f"λFS changes to the database {database}, which has no files",
+                f"the files in {others} stay there, and clients and NameNodes do not see them",
+                f"to keep using them, set ndb_database: {others}",
+            )
+        )
+    facts = {"database": database, "user": login.user} if login else {}
+    state = f"{database} has no tables"
+    drift = Drift(
+        "database", others or state, f"{database}, made with its tables and without files"
+    )
+    return Found(database, state, facts, (drift,))
+
+
+def _made_elsewhere(scripts: Sequence[SqlScript], database: str) -> SetupError:
+    uses = [
+        f"{script.path}, line {statement.line}: {statement.start}"
+        for script in scripts
+        for statement in script.statements
+        if statement.context and statement.start.upper().startswith("USE ")
+    ]
+    return SetupError(
+        f"{database} has no tables although all scripts ran",
+        uses[0] if uses else "they make their tables in another database",
+        "remove the name of the other database from the scripts, or set ndb_database to it",
+    )
 
 
 def _found(

@@ -13,6 +13,7 @@ from aws_setup.software.sql.migrations import (
     HOLD_LOCK,
     AppliedScript,
     MigrationState,
+    key_of,
     read_applied,
     record,
     record_sql,
@@ -105,31 +106,31 @@ def execute(
         entry: its entry in the table; None before its first run.
         as_user: the client that runs it.
         root: the client that reads the table after an error.
-        database: the database in which it runs.
+        database: the database in which it runs, under which its entry is; '' for none.
 
     Raises:
         SetupError: a statement failed; it names the line. The next run resumes there.
     """
     before = entry or script.entry(0, MigrationState.FAILED)
     interrupted = before.state is MigrationState.RUNNING
-    done = before.statements
+    done, key = before.statements, key_of(script.name, database=database)
     while True:
         try:
-            as_user.run(_feed(script, done), database=database, timeout=TIMEOUT)
+            as_user.run(_feed(script, done, key), database=database, timeout=TIMEOUT)
         except SqlError as error:
-            now = read_applied(root).get(script.name, before)
+            now = read_applied(root).get(key, before)
             if interrupted and now.statements == done and error.code in ALREADY_EXISTS:
                 done, interrupted = done + 1, False
                 continue
             if error.code:
-                record(root, script.name, script.entry(now.statements, MigrationState.FAILED))
+                record(root, key, script.entry(now.statements, MigrationState.FAILED))
             raise _message(script, now.statements, error) from None
         return
 
 
-def _feed(script: SqlScript, done: int) -> str:
+def _feed(script: SqlScript, done: int, key: str) -> str:
     """Return the statements after the first `done`, each followed by the update of its entry."""
-    parts = [HOLD_LOCK, record_sql(script.name, script.entry(done, MigrationState.RUNNING))]
+    parts = [HOLD_LOCK, record_sql(key, script.entry(done, MigrationState.RUNNING))]
     count = 0
     for statement in script.statements:
         if statement.context:
@@ -138,8 +139,8 @@ def _feed(script: SqlScript, done: int) -> str:
         count += 1
         if count > done:
             parts.append(statement.text)
-            parts.append(record_sql(script.name, script.entry(count, MigrationState.RUNNING)))
-    parts.append(record_sql(script.name, script.entry(len(script.counted), MigrationState.DONE)))
+            parts.append(record_sql(key, script.entry(count, MigrationState.RUNNING)))
+    parts.append(record_sql(key, script.entry(len(script.counted), MigrationState.DONE)))
     return f"DELIMITER {_DELIMITER}\n" + "".join(f"{part}\n{_DELIMITER}\n" for part in parts)
 
 
