@@ -18,7 +18,7 @@ from aws_setup.openwhisk.credentials_file import read_credentials
 from aws_setup.software.clients.namenode_record import (
     NAMESPACE,
     NameNodeRecord,
-    read_record,
+    stored_record,
     write_record,
 )
 
@@ -57,18 +57,13 @@ def configure_clients(
     number = selection.deployments(names)
     if config is None or not config.configure_clients or not number:
         return ClientsResult()
-    before = read_record(config)
+    before = stored_record(config)
     try:
         namespace = _namespace(session, config)
     except SetupError as error:
         return ClientsResult(warnings=(to_problem(error, step="client configuration"),))
     record = NameNodeRecord(selection.prefix, namespace, number, _host(session.endpoint.inside))
-    same = (before.prefix, before.namespace, before.deployments) == (
-        record.prefix,
-        record.namespace,
-        record.deployments,
-    )
-    if same and not before.pending and before.api_host in {record.api_host, ""}:
+    if before and _same(before, record):
         return ClientsResult()
     before_write()
     write_record(config, replace(record, pending=True))
@@ -76,6 +71,12 @@ def configure_clients(
     if not result.problems:
         write_record(config, record)
     return result
+
+
+def _same(before: NameNodeRecord, record: NameNodeRecord) -> bool:
+    """Whether the clients have been brought to what is deployed now."""
+    known = replace(before, api_host=record.api_host)
+    return known == record and before.api_host in {record.api_host, ""}
 
 
 def _host(url: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,9 +25,14 @@ from aws_setup.software.clients.desired import (
     ndb_values,
     site_values,
 )
-from aws_setup.software.clients.login import choose, image_login
-from aws_setup.software.clients.namenode_record import read_record
-from aws_setup.software.clients.remote_files import ORIGINAL, read_files
+from aws_setup.software.clients.login import client_login
+from aws_setup.software.clients.namenode_record import (
+    NameNodeRecord,
+    configured_record,
+    read_record,
+    stored_record,
+)
+from aws_setup.software.clients.remote_files import files_of, read_files
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.software.java_properties import JavaProperties
 from aws_setup.software.machines import (
@@ -50,8 +54,6 @@ CONFIGURE = "run python configure_eks_cluster.py"
 WHISK = "run python whisk_helper.py --sync -n NUMBER"
 
 MAX_PORT = 65535
-
-_ENDPOINT = re.compile(r"/api/v1/web/([^/]+)/default/([^/]+)")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class ClientSettings:
         """Where the client calls the NameNodes."""
         text = self._site(desired.ENDPOINT)
         parts = _url_parts(text)
-        match = _ENDPOINT.fullmatch(parts.path) if parts else None
+        match = desired.ENDPOINT_PATH.fullmatch(parts.path) if parts else None
         if not parts or parts.scheme not in ("http", "https") or not parts.hostname or not match:
             cause = f"{desired.ENDPOINT} is {text!r}, which is no URL of web actions"
             raise Broken(cause, CONFIGURE)
@@ -256,8 +258,17 @@ class Chain:
 
     @cached_property
     def _files(self) -> dict[str, bytes]:
-        kind = LAMBDA_FS
-        return dict(read_files(self.client, (kind.site, kind.ndb, kind.ndb + ORIGINAL)))
+        return dict(read_files(self.client, files_of(LAMBDA_FS)))
+
+    @property
+    def record(self) -> NameNodeRecord:
+        """Which NameNodes are deployed: as recorded on this computer, else as the client calls."""
+        config = self.ctx.config
+        stored = stored_record(config)
+        if stored:
+            return stored
+        configured = configured_record(LAMBDA_FS, self._files, source=self.client.name)
+        return configured or read_record(config)
 
     @cached_property
     def settings(self) -> ClientSettings:
@@ -300,11 +311,11 @@ class Chain:
         ]
 
     def _facts(self) -> DeploymentFacts:
-        config, record = self.ctx.config, read_record(self.ctx.config)
+        config, record = self.ctx.config, self.record
         host = self.credentials.inside if self.credentials else record.api_host
         managers = self.machines(MANAGER)
         zookeepers = self.machines(ZOOKEEPER) if config.create_zookeeper_vms else []
-        login = choose(config, image_login(self.client, LAMBDA_FS, self._files))
+        login = client_login(config, self.client, LAMBDA_FS, self._files)
         return DeploymentFacts(
             endpoint_url(host, record.namespace, record.prefix) if host else "",
             record.deployments,

@@ -15,7 +15,6 @@ from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.openwhisk.secrets import read_secrets
 from aws_setup.openwhisk.summary import next_command
-from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import CONFIGURE, CREATE, WHISK, Address, Chain
@@ -151,7 +150,7 @@ def check_registered(chain: Chain) -> str:
     with connection(chain, signed_endpoint(chain)) as http:
         client = Client(http, chain.clock, HTTP_SECONDS)
         listed = client.listing()
-        deployed = read_record(chain.ctx.config).namespace
+        deployed = chain.record.namespace
         if deployed == endpoint.namespace != client.namespace():
             raise NotApplicable(f"the key of the namespace {deployed} is not on this computer")
     existing = {str(item["name"]): str(item.get("namespace", "")) for item in listed}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aws_setup.aws.context import Context
+from aws_setup.config.paths import ndb_password_path
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Found
 from aws_setup.errors import Refused, SetupError
@@ -181,6 +182,36 @@ def test_what_whisk_helper_deployed_decides_endpoint_and_number(clients: NdbEnvi
     written = clients.disk(1).read(LAMBDA_FS.site)
     assert f"<value>{HOST}/api/v1/web/whisk.system/default/mine</value>" in written
     assert written.count("<value>7</value>") == 2
+
+
+def test_another_computer_without_the_record_leaves_the_clients_with_what_they_call(
+    clients: NdbEnvironment,
+) -> None:
+    write_record(clients.config(), NameNodeRecord("mine", "whisk.system", 7))
+    configure(clients)
+    before = clients.disk(1).read(LAMBDA_FS.site)
+    other = {"infrastructure_json_path": str(clients.folder / "other")}
+    assert configure(clients, **other).action is Action.EXISTS
+    new = clients.vm_pool.disk(clients.scale(0, answers=True))
+    moved = configure(clients, host="https://new.example:443", **other)
+    assert moved.action is Action.UPDATE
+    after = before.replace(HOST, "https://new.example:443")
+    assert clients.disk(1).read(LAMBDA_FS.site) == after
+    assert new.read(LAMBDA_FS.site) == after, "one that was launched meanwhile calls the same ones"
+
+
+def test_another_computer_without_the_stored_password_leaves_the_clients_with_theirs(
+    clients: NdbEnvironment,
+) -> None:
+    path = ndb_password_path(clients.config())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("generated-1A\n")
+    configure(clients, ndb_user="lambdafs")
+    before = clients.disk(1).read(LAMBDA_FS.ndb)
+    assert ".password=generated-1A\n" in before
+    other = {"infrastructure_json_path": str(clients.folder / "other")}
+    assert configure(clients, ndb_user="lambdafs", **other).action is Action.EXISTS
+    assert clients.disk(1).read(LAMBDA_FS.ndb) == before
 
 
 def test_a_configured_login_is_written_and_without_it_that_of_the_image_returns(

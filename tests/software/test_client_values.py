@@ -19,13 +19,15 @@ from aws_setup.engine.step import Found
 from aws_setup.errors import Refused
 from aws_setup.software.clients.benchmark import with_followers
 from aws_setup.software.clients.desired import LAMBDA_FS, NdbLogin, endpoint_url
-from aws_setup.software.clients.login import choose, database_login, image_login
+from aws_setup.software.clients.login import choose, client_login, database_login, image_login
 from aws_setup.software.clients.namenode_record import (
     NameNodeRecord,
     NameNodeRecordFile,
+    configured_record,
     read_record,
     write_record,
 )
+from aws_setup.software.clients.remote_files import ORIGINAL
 from aws_setup.software.clients.step import ClientConfiguration
 from tests.support.fake_machines import FakeMachine, FakePool, fake_context
 
@@ -100,6 +102,52 @@ def test_a_file_without_a_login_means_the_published_one(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="no name of a database"):
         text = b"com.mysql.clusterj.database=a`b\n"
         image_login(machine, LAMBDA_FS, {LAMBDA_FS.ndb: text})
+
+
+def test_the_password_of_another_computers_user_is_that_of_the_clients_file(
+    tmp_path: Path,
+) -> None:
+    config = fake_context(tmp_path, {}, ndb_user="lambdafs").config
+    machine = FakeMachine("client")
+    prefix = b"io.hops.metadata.ndb.mysqlserver."
+    written = prefix + b"username=lambdafs\n" + prefix + b"password=generated\n"
+    image = prefix + b"username=user\n" + prefix + b"password=of-the-image\n"
+    files = {LAMBDA_FS.ndb: written, LAMBDA_FS.ndb + ORIGINAL: image}
+    login = client_login(config, machine, LAMBDA_FS, files)
+    assert (login.password, login.assumed) == ("generated", False)
+    login = client_login(config, machine, LAMBDA_FS, {LAMBDA_FS.ndb: image})
+    assert (login.password, login.assumed) == ("of-the-image", True)
+    both = fake_context(tmp_path, {}, ndb_user="lambdafs", ndb_password="set").config
+    assert client_login(both, machine, LAMBDA_FS, files).password == "set"
+
+
+def test_what_a_client_calls_is_known_without_a_record_once_it_was_configured() -> None:
+    def record(site: str, original: str | None) -> NameNodeRecord | None:
+        files = {LAMBDA_FS.site: site.encode()}
+        if original is not None:
+            files[LAMBDA_FS.site + ORIGINAL] = original.encode()
+        return configured_record(LAMBDA_FS, files, source="client")
+
+    def text(**values: str) -> str:
+        rows = (
+            f"<property><name>serverless.{name.replace('_', '.')}</name><value>{value}</value>"
+            "</property>"
+            for name, value in values.items()
+        )
+        return f"<configuration>{''.join(rows)}</configuration>"
+
+    image = text(deployments_max="37", endpoint="https://author/api/v1/web/whisk.system/default/a")
+    assert record(image, None) is None
+    assert record(image, image) is None
+    mine = text(deployments_max="12", endpoint="https://elb/api/v1/web/whisk.system/default/mine")
+    assert record(mine, image) == NameNodeRecord("mine", "whisk.system", 12)
+    waits = text(deployments_max="12", endpoint="https://author/api/v1/web/whisk.system/default/a")
+    assert record(waits, image) == NameNodeRecord(deployments=12), "OpenWhisk has no address yet"
+    for endpoint in ("", "https://elb/other", "https://[elb/api/v1/web/guest/default/nn"):
+        assert record(text(deployments_max="12", endpoint=endpoint), image) == NameNodeRecord(
+            deployments=12
+        )
+    assert record(text(deployments_max="many", endpoint=""), image) is None
 
 
 def test_without_a_client_vm_no_machine_is_asked(tmp_path: Path) -> None:

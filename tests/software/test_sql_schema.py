@@ -164,6 +164,24 @@ def test_the_user_of_an_earlier_version_keeps_its_stored_password(
     assert logs_in(manager, PUBLISHED.user, PUBLISHED.password)
 
 
+def test_a_user_whose_password_this_computer_does_not_know_keeps_it(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    create(manager, folder, ndb_user="lambdafs", ndb_password="of another computer")
+    other = {"infrastructure_json_path": str(manager.folder / "other"), "ndb_user": "lambdafs"}
+    ctx, pool = manager.context(ndb_sql_scripts_dir=str(folder), **other)
+    ctx.found["mysqld"] = Found("i-0a", "running")
+    found = SchemaStep(pool).find(ctx)
+    with pytest.raises(SetupError, match="password is not known on this computer") as caught:
+        SchemaStep(pool).create(ctx)
+    pool.close()
+    assert found
+    (drift,) = found.drift
+    assert drift.fix == caught.value.problems[0].hint
+    assert "LAMBDA_FS_NDB_PASSWORD" in drift.fix
+    assert logs_in(manager, "lambdafs", "of another computer")
+
+
 def test_an_sql_error_names_file_and_line_and_a_corrected_script_resumes_there(
     manager: NdbEnvironment, folder: Path
 ) -> None:

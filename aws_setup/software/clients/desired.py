@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ MYSQL_HOST = "io.hops.metadata.ndb.mysqlserver.host"
 MYSQL_PORT = "io.hops.metadata.ndb.mysqlserver.port"
 USER = "io.hops.metadata.ndb.mysqlserver.username"
 PASSWORD = "io.hops.metadata.ndb.mysqlserver.password"
+
+ENDPOINT_PATH = re.compile(r"/api/v1/web/([^/]+)/default/([^/]+)")
+"""The path of `serverless.endpoint`: namespace, and prefix of the actions' names."""
 
 MANAGER_PORT, SQL_PORT, ZOOKEEPER_PORT = 1186, 3306, 2181
 
@@ -67,11 +71,15 @@ KINDS = (LAMBDA_FS, HOPS_FS)
 
 @dataclass(frozen=True)
 class NdbLogin:
-    """The database and the user with which clients and NameNodes log in to MySQL."""
+    """The database and the user with which clients and NameNodes log in to MySQL.
+
+    `assumed` is True where the password is that of the image's user, and the user another one.
+    """
 
     user: str
     password: str = field(repr=False)
     database: str
+    assumed: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def database_login(ctx: Context, pool: MachinePool) -> NdbLogin:
             "ndb_password and ndb_database",
         )
     files = read_files(machine, files_of(kind), pool.survey)
-    return choose(config, image_login(machine, kind, files))
+    return client_login(config, machine, kind, files)
 
 
 def stopped_login_source(ctx: Context, pool: MachinePool) -> str:
@@ -64,6 +64,27 @@ def _login_source(ctx: Context, pool: MachinePool) -> tuple[Machine, ClientKind]
         return None
     machines = ((machine, kind) for kind in KINDS for machine in machines_of(ctx, pool, kind.step))
     return next(machines, None)
+
+
+def client_login(
+    config: Config, machine: Machine, kind: ClientKind, files: Mapping[str, bytes]
+) -> NdbLogin:
+    """Return the login that a client should have.
+
+    Of a user whose password is not known here, it is the one in the client's file: another
+    computer has written it.
+
+    Raises:
+        Refused: the client's file cannot be read as a properties file.
+    """
+    login = choose(config, image_login(machine, kind, files))
+    if not login.assumed or kind.ndb not in files:
+        return login
+    file = JavaProperties.parse(files[kind.ndb], source=f"{machine.name}: {kind.ndb}")
+    password = file.get(PASSWORD)
+    if file.get(USER) != login.user or password is None:
+        return login
+    return NdbLogin(login.user, password, login.database)
 
 
 def image_login(machine: Machine, kind: ClientKind, files: Mapping[str, bytes]) -> NdbLogin:
@@ -100,7 +121,10 @@ def choose(config: Config, image: NdbLogin) -> NdbLogin:
     stored = stored_password(config) if user != image.user else None
     configured = config.ndb_password.get_secret_value() if config.ndb_password else None
     return NdbLogin(
-        user, configured or stored or image.password, config.ndb_database or image.database
+        user,
+        configured or stored or image.password,
+        config.ndb_database or image.database,
+        assumed=user != image.user and not (configured or stored),
     )
 
 

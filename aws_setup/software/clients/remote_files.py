@@ -59,7 +59,7 @@ Mode and owner are kept. The copy is made once: one that exists is never overwri
 
 def files_of(kind: ClientKind) -> tuple[str, ...]:
     """Return every file that is read on a client of a kind."""
-    return (*paths_of(kind), kind.ndb + ORIGINAL)
+    return (*paths_of(kind), kind.site + ORIGINAL, kind.ndb + ORIGINAL)
 
 
 def files_question(kind: ClientKind) -> Question:

@@ -26,8 +26,13 @@ from aws_setup.software.clients.desired import (
     ndb_values,
     site_values,
 )
-from aws_setup.software.clients.login import PUBLISHED, choose, image_login
-from aws_setup.software.clients.namenode_record import read_record
+from aws_setup.software.clients.login import PUBLISHED, choose, client_login
+from aws_setup.software.clients.namenode_record import (
+    NameNodeRecord,
+    configured_record,
+    read_record,
+    stored_record,
+)
 from aws_setup.software.clients.remote_files import files_of, read_files, replace_file
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.software.java_properties import JavaProperties
@@ -213,7 +218,7 @@ class ClientConfiguration(Step):
         ]
 
     def _facts(self, ctx: Context, clients: Sequence[ClientFiles]) -> DeploymentFacts:
-        record = read_record(ctx.config)
+        record = _record(ctx.config, clients)
         host = self.api_host(ctx.config) or record.api_host
         managers = machines_of(ctx, self.pool, "ndb manager")
         return DeploymentFacts(
@@ -263,6 +268,18 @@ def _write(change: FileChange) -> None:
     replace_file(client.machine, change.path, change.content, before=client.files[change.path])
 
 
+def _record(config: Config, clients: Sequence[ClientFiles]) -> NameNodeRecord:
+    """Return which NameNodes are deployed: as recorded here, else as a client calls them."""
+    stored = stored_record(config)
+    if stored:
+        return stored
+    found = (
+        configured_record(client.kind, client.files, source=client.machine.name)
+        for client in clients
+    )
+    return next((record for record in found if record), read_record(config))
+
+
 def _login(ctx: Context, pool: MachinePool, clients: Sequence[ClientFiles]) -> NdbLogin | None:
     """Return the login of all clients: that of the first one's image, the λFS client's.
 
@@ -272,7 +289,7 @@ def _login(ctx: Context, pool: MachinePool, clients: Sequence[ClientFiles]) -> N
     first = next((machine.id for machine in machines_of(ctx, pool, *steps)), "")
     known = next((client for client in clients if client.machine.id == first), None)
     if known:
-        return choose(ctx.config, image_login(known.machine, known.kind, known.files))
+        return client_login(ctx.config, known.machine, known.kind, known.files)
     return None if first else choose(ctx.config, PUBLISHED)
 
 

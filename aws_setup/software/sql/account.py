@@ -28,11 +28,24 @@ ACCOUNT_HOSTS = (ANY_HOST, "localhost")
 """The user's hosts; with '%' alone an anonymous user of the image would take precedence."""
 
 
+UNKNOWN_PASSWORD = "its password is not known on this computer"
+"""What is wrong where another computer has set the password; changing it would lock others out."""
+
+
+def how_to_know(login: NdbLogin) -> str:
+    """Return the fix where the password of a user that exists is not known."""
+    return (
+        f"set LAMBDA_FS_NDB_PASSWORD to the password of {login.user}; the computer that made the "
+        "deployment may have it in its file DEPLOYMENT.ndb_password beside the receipt"
+    )
+
+
 def ensure_account(login: NdbLogin, root: Mysql) -> Mysql:
     """Create the database user or set its password to the login's, and return its client.
 
     Raises:
-        SetupError: the login is root's with another password, which is never changed.
+        SetupError: the login is root's with another password, which is never changed; or the
+            password of a user that exists is not known on this computer.
     """
     user = Mysql(root.machine, login.user, login.password)
     if ANY_HOST in _hosts(root, login.user) and authenticates(user):
@@ -42,6 +55,12 @@ def ensure_account(login: NdbLogin, root: Mysql) -> Mysql:
             "the clients log in to MySQL as root, and their password is refused",
             "this program does not change the password of root",
             "set ndb_user to another name",
+        )
+    elif login.assumed and user_exists(login, root):
+        raise SetupError(
+            f"MySQL has the user {login.user}, and {UNKNOWN_PASSWORD}",
+            "NameNodes and clients may log in with it, so it is not changed",
+            how_to_know(login),
         )
     else:
         _set_password(login, root)

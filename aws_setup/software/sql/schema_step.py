@@ -15,8 +15,10 @@ from aws_setup.software.clients.login import database_login, stopped_login_sourc
 from aws_setup.software.machines import machines_of, not_checked
 from aws_setup.software.sql.account import (
     ACCOUNT_KEY,
+    UNKNOWN_PASSWORD,
     authenticates,
     ensure_account,
+    how_to_know,
     user_exists,
 )
 from aws_setup.software.sql.client import ROOT, Mysql
@@ -215,9 +217,11 @@ def _account_differences(
 ) -> list[Drift]:
     if ACCOUNT_KEY not in entries:
         return [Drift(ACCOUNT_KEY, "missing", login.user)]
-    if not authenticates(Mysql(root.machine, login.user, login.password), database=login.database):
-        return [Drift(ACCOUNT_KEY, "refused", f"{login.user}, as the clients log in")]
-    return []
+    if authenticates(Mysql(root.machine, login.user, login.password), database=login.database):
+        return []
+    if login.assumed and user_exists(login, root):
+        return [Drift(ACCOUNT_KEY, UNKNOWN_PASSWORD, "a known password", how_to_know(login))]
+    return [Drift(ACCOUNT_KEY, "refused", f"{login.user}, as the clients log in")]
 
 
 def _differences(script: SqlScript, entry: AppliedScript | None) -> list[Drift]:
