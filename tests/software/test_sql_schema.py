@@ -172,11 +172,14 @@ def test_a_user_whose_password_this_computer_does_not_know_keeps_it(
     ctx, pool = manager.context(ndb_sql_scripts_dir=str(folder), **other)
     ctx.found["mysqld"] = Found("i-0a", "running")
     found = SchemaStep(pool).find(ctx)
-    with pytest.raises(SetupError, match="password is not known on this computer") as caught:
+    with pytest.raises(SetupError, match="is one that this computer does not know") as caught:
         SchemaStep(pool).create(ctx)
     pool.close()
     assert found
     (drift,) = found.drift
+    assert str(drift) == (
+        "password of lambdafs: one that this computer does not know -> that of the image's user"
+    )
     assert drift.fix == caught.value.problems[0].hint
     assert "LAMBDA_FS_NDB_PASSWORD" in drift.fix
     assert logs_in(manager, "lambdafs", "of another computer")

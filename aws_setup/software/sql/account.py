@@ -28,7 +28,7 @@ ACCOUNT_HOSTS = (ANY_HOST, "localhost")
 """The user's hosts; with '%' alone an anonymous user of the image would take precedence."""
 
 
-UNKNOWN_PASSWORD = "its password is not known on this computer"
+UNKNOWN_PASSWORD = "one that this computer does not know"
 """What is wrong where another computer has set the password; changing it would lock others out."""
 
 
@@ -58,7 +58,7 @@ def ensure_account(login: NdbLogin, root: Mysql) -> Mysql:
         )
     elif login.assumed and user_exists(login, root):
         raise SetupError(
-            f"MySQL has the user {login.user}, and {UNKNOWN_PASSWORD}",
+            f"the password of MySQL's user {login.user} is {UNKNOWN_PASSWORD}",
             "NameNodes and clients may log in with it, so it is not changed",
             how_to_know(login),
         )

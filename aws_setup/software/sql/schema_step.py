@@ -220,7 +220,8 @@ def _account_differences(
     if authenticates(Mysql(root.machine, login.user, login.password), database=login.database):
         return []
     if login.assumed and user_exists(login, root):
-        return [Drift(ACCOUNT_KEY, UNKNOWN_PASSWORD, "a known password", how_to_know(login))]
+        what = f"password of {login.user}"
+        return [Drift(what, UNKNOWN_PASSWORD, "that of the image's user", how_to_know(login))]
     return [Drift(ACCOUNT_KEY, "refused", f"{login.user}, as the clients log in")]
 
 
