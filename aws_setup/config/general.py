@@ -125,7 +125,7 @@ class General(Section):
     OpenWhisk's public load balancer as you may; IPv6 is for SSH only, the others take IPv4."""
 
     ssh_keypair_name: str
-    """Name of the EC2 key pair (RSA) for the machines."""
+    """Name of the EC2 key pair (RSA) for the machines; each keeps that of its launch."""
 
     ssh_key_path: LocalPath
     """Path of that key pair's private key on this computer."""

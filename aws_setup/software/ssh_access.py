@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from aws_setup.aws.context import Context, Step
@@ -11,6 +11,7 @@ from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.step import Found
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.routing import PUBLIC_ROUTING
+from aws_setup.software.launch_keys import key_drift, launched_with_another_key, not_configured
 from aws_setup.software.machines import (
     ZOOKEEPER,
     auto_scaled_components,
@@ -54,8 +55,15 @@ class SshAccess(Step):
             return None
         scaled = self._announce(ctx)
         lacks = next((step for step in PUBLIC_ROUTING if self._lacks(ctx, step)), "")
-        answers = self.pool.which_answer([*machines, *scaled], lacks=lacks)
-        return self._found(machines, reachable=sum(answers[: len(machines)]))
+        tried = [*machines, *scaled]
+        answers = self.pool.which_answer(tried, lacks=lacks)
+        silent = [machine for machine, answer in zip(tried, answers, strict=True) if not answer]
+        refusing = launched_with_another_key(ctx, silent)
+        if others := {machine: key for machine, key in refusing.items() if machine in scaled}:
+            ctx.warn(not_configured(ctx, others))
+        drift = key_drift(ctx, {m: key for m, key in refusing.items() if m not in scaled})
+        found = self._found(machines, reachable=sum(answers[: len(machines)]))
+        return replace(found, drift=drift)
 
     def _lacks(self, ctx: Context, step: str) -> bool:
         return step in self.needs and step not in ctx.found

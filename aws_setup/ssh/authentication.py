@@ -108,6 +108,7 @@ def _denied(route: SshRoute, tried: int) -> Unreachable:
         route.address,
         ConnectStage.KEY,
         f"it accepts none of {count_of(tried, 'offered key')} for user {route.user}",
-        "set ssh_key_path to the private key of ssh_keypair_name's key pair",
+        "set ssh_key_path to the private key of the key pair with which the machine was launched "
+        "(its KeyName in EC2); another ssh_keypair_name is that of later machines only",
         transient=False,
     )

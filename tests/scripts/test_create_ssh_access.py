@@ -16,7 +16,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from tests.support.aws import client, where
-from tests.support.machines import shared_key
+from tests.support.machines import make_key, shared_key
 from tests.support.script_runs import run_script
 
 IMPATIENT = """
@@ -121,6 +121,31 @@ def test_a_network_acl_that_denies_ssh_makes_the_machines_unreachable(laptop: La
     assert "does not answer" in json.dumps(laptop.run("create", code=1))
     ec2.delete_network_acl_entry(NetworkAclId=acl["NetworkAclId"], RuleNumber=50, Egress=False)
     assert laptop.run("create")["result"] == "ok"
+
+
+def test_another_key_pair_is_refused_before_a_write_while_the_machines_have_the_first(
+    laptop: Laptop, tmp_path: Path
+) -> None:
+    assert laptop.run("create")["result"] == "ok"
+    first = yaml.safe_load((laptop.folder / "config_aws.yaml").read_text())
+    (tmp_path / "other").mkdir()
+    key = make_key(tmp_path / "other" / "key")
+    public = key.with_suffix(".pub").read_text()
+    client("ec2").import_key_pair(KeyName="second", PublicKeyMaterial=public.encode())
+    laptop.configure(
+        ssh_keypair_name="second", ssh_key_path=str(key), create_hops_fs_client_vm=True
+    )
+    refused = laptop.run("create", code=2)
+    assert refused["result"] == "refused"
+    text = json.dumps(refused, ensure_ascii=False)
+    assert "key pair of" in text
+    assert "is researcher, but second in the configuration" in text
+    assert "restore ssh_keypair_name: researcher with its ssh_key_path" in text
+    pairs = client("ec2").describe_instances(Filters=where(**{"key-name": "second"}))
+    assert not pairs["Reservations"], "no machine of the configuration was launched"
+    laptop.configure(**first)
+    again = laptop.run("create")
+    assert {step["action"] for step in again["steps"]} == {"exists"}
 
 
 def _vpcs(ec2: Any, vpc_id: str) -> list[dict[str, Any]]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import paramiko
 import pytest
 
+from aws_setup.aws.inventory import Inventory
+from aws_setup.aws.tags import GROUP_TAG
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
 from aws_setup.software.ssh_access import KnownHostsFile, SshAccess, is_reachable, unless_gone
 from aws_setup.ssh.errors import ConnectionLost, ConnectStage, HostKeyError, Unreachable
 from aws_setup.ssh.machine import Machine
-from tests.support.fake_machines import FakePool, fake_context
+from aws_setup.ssh.survey import Question
+from tests.support.fake_machines import FakeMachine, FakePool, fake_context
 from tests.support.machines import make_key
 
 
@@ -76,6 +82,81 @@ def test_before_any_machine_exists_the_step_finds_nothing(tmp_path: Path) -> Non
     make_key(tmp_path / "key")
     ctx = fake_context(tmp_path, {})
     assert SshAccess(FakePool(ctx.config, []), needs=("zookeeper",)).find(ctx) is None
+
+
+class Refusing(FakeMachine):
+    """A machine to which SSH fails at a stage, or works."""
+
+    def __init__(self, name: str, stage: ConnectStage | None) -> None:
+        super().__init__(name)
+        self.stage = stage
+
+    def connect(self, *, wait: bool = True) -> paramiko.Transport:
+        """Fail at the stage, if any."""
+        if self.stage:
+            raise Unreachable(self.name, self.stage, "it fails", "mend it")
+        return paramiko.Transport.__new__(paramiko.Transport)
+
+
+@pytest.mark.parametrize(
+    ("stage", "key", "conflicts"),
+    [
+        (ConnectStage.KEY, "old", True),
+        (ConnectStage.KEY, "key", False),
+        (ConnectStage.KEY, None, False),
+        (ConnectStage.PORT, "old", False),
+        (None, "old", False),
+    ],
+    ids=["refused", "the same pair", "not in EC2", "not reached", "let in by hand"],
+)
+def test_a_machine_that_refuses_the_key_and_has_another_key_pair_is_a_conflict(
+    tmp_path: Path, stage: ConnectStage | None, key: str | None, conflicts: bool
+) -> None:
+    make_key(tmp_path / "key")
+    machines = [Refusing("a", stage), Refusing("b", stage)]
+    ctx = fake_context(tmp_path, {"zookeeper": list(machines)})
+    listed = [
+        {"InstanceId": machine.id, "State": {"Name": "running"}} | ({"KeyName": key} if key else {})
+        for machine in machines
+    ]
+    ctx.inventory = cast(Inventory, SimpleNamespace(all=lambda _kind: listed))
+    found = SshAccess(FakePool(ctx.config, machines), needs=("zookeeper",)).find(ctx)
+    assert found
+    assert [str(drift) for drift in found.drift] == (
+        ["key pair of a, b: old -> key"] if conflicts else []
+    )
+    for drift in found.drift:
+        assert drift.fix.startswith("restore ssh_keypair_name: old with its ssh_key_path; or let")
+        assert f"ssh-keygen -y -f {ctx.config.ssh_key_path} | ssh -i KEY ubuntu@" in drift.fix
+
+
+def test_auto_scaled_machines_with_another_key_pair_are_named_and_refuse_no_run(
+    tmp_path: Path,
+) -> None:
+    make_key(tmp_path / "key")
+    answers, scaled = Refusing("a", None), Refusing("b", ConnectStage.KEY)
+    ctx = fake_context(tmp_path, {"zookeeper": [answers]})
+    tags = {GROUP_TAG: "group", "Component": "LambdaFSClientVM"}
+    listed = [
+        {
+            "InstanceId": scaled.id,
+            "KeyName": "old",
+            "State": {"Name": "running"},
+            "PublicIpAddress": "203.0.113.9",
+            "PrivateIpAddress": "10.0.0.9",
+            "LaunchTime": datetime(2026, 1, 1, tzinfo=UTC),
+            "Tags": [{"Key": name, "Value": value} for name, value in tags.items()],
+        }
+    ]
+    ctx.inventory = cast(Inventory, SimpleNamespace(all=lambda _kind: listed))
+    pool = FakePool(ctx.config, [answers, scaled])
+    step = SshAccess(pool, needs=("zookeeper",), questions=lambda _step, _index: [Question("true")])
+    found = step.find(ctx)
+    assert found
+    assert found.drift == ()
+    (warning,) = ctx.warnings.values()
+    assert warning.what == "not configured: b"
+    assert "with the key pair old and refuse that of key" in warning.why
 
 
 def test_destroy_deletes_the_known_hosts(tmp_path: Path) -> None:
