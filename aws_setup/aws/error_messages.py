@@ -186,6 +186,12 @@ _NO_INTERNET = ErrorMessage(
     "the account blocks public access of its VPCs: {message}",
     "ask the account's administrator for an exclusion of this VPC from VPC Block Public Access",
 )
+_FREE_PLAN = ErrorMessage(
+    "the account is on AWS's Free plan, which launches some small instance types and images only: "
+    "{message}",
+    "upgrade the account to the Paid plan (Billing and Cost Management console; unused credits "
+    f"stay), wait some minutes, then {HINT_RERUN}",
+)
 
 BY_TEXT = (
     _family(ANY, LINKED_ROLE, r"service-linked role|ServiceLinkedRole"),
@@ -207,10 +213,14 @@ BY_TEXT = (
     _family(ANY, _PROTECTED, r"disableApi(Termination|Stop)|(deletion|termination) protection"),
     _family(ANY, _ALLOWED_IMAGES, r"allowed AMIs"),
     _family(ANY, _NO_INTERNET, r"block public access"),
+    _family(ANY, _FREE_PLAN, r"not eligible for (the )?Free Tier"),
 )
 """Families that are recognised by AWS's text: they precede the single codes.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/free-tier-plans.html; the texts of EC2,
+of types and of images: https://github.com/splunk/attack_range/issues/1302 and
+https://github.com/bitnami/vms/issues/1838
 """
 
 THROTTLING = re.compile(
@@ -263,6 +273,9 @@ def message_of(code: str, text: str) -> ErrorMessage | None:
     return next((family.message for family in BY_CODE if family.has(code, text)), None)
 
 
+_OF_THE_ACCOUNT = (ACCOUNT, KEY, _TAG_POLICY, LINKED_ROLE, _FREE_PLAN)
+
+
 def forbids_launches(code: str, text: str) -> bool:
     """Return whether an error means that the account cannot launch at all until its owner acts."""
-    return message_of(code, text) in (ACCOUNT, KEY, _TAG_POLICY, LINKED_ROLE)
+    return message_of(code, text) in _OF_THE_ACCOUNT

@@ -217,6 +217,13 @@ def test_the_fix_of_a_dead_machine_follows_its_cause(code: str, message: str, hi
         ("InsufficientFreeAddresses: x", "larger subnet"),
         ("KmsKeyDisabled: x", "key"),
         ("StsRegionalEndpointDisabled: x", "activate"),
+        (
+            "AsgInstanceLaunchFailures: Could not launch On-Demand Instances. "
+            "InvalidParameterCombination - The specified instance type is not eligible for Free "
+            "Tier. For a list of Free Tier instance types, run 'describe-instance-types' with the "
+            "filter 'free-tier-eligible=true'. Launching EC2 instance failed.",
+            "Paid plan",
+        ),
     ],
 )
 def test_a_reason_in_words_has_the_fix_of_its_cause(reason: str, hint: str) -> None:
@@ -260,6 +267,17 @@ def test_the_fix_of_a_scaling_activity_follows_its_cause() -> None:
 )
 def test_families_of_codes_are_rules(code: str, hint: str) -> None:
     assert hint in of_code(code).hint
+
+
+@pytest.mark.kind("A3")
+@pytest.mark.parametrize("what", ["instance type", "image"])
+def test_what_the_free_plan_does_not_launch_names_the_plan(what: str) -> None:
+    problem = of_code(
+        "InvalidParameterCombination", f"The specified {what} is not eligible for Free Tier. For …"
+    )
+    assert "Free plan" in problem.why
+    assert f"The specified {what}" in problem.why
+    assert "upgrade the account to the Paid plan" in problem.hint
 
 
 @pytest.mark.kind("A10")

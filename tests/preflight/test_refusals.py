@@ -254,6 +254,12 @@ def test_missing_permissions_are_named(operator: Operator) -> None:
             "The provided credentials do not have permission to create the role",
             "iam:CreateServiceLinkedRole",
         ),
+        (
+            "InvalidParameterCombination",
+            "The specified instance type is not eligible for Free Tier. For a list of Free Tier "
+            "instance types, run 'describe-instance-types'",
+            "upgrade the account to the Paid plan",
+        ),
     ],
 )
 def test_what_forbids_launches_is_known_before_the_first_write(
