@@ -19,6 +19,15 @@ _UNRESOLVED = ErrorMessage(
     "check this computer's network, DNS servers and VPN, and the region's name, then run the same "
     "command again",
 )
+HINT_PROXY_LOGIN = (
+    "write your user name and password for the proxy in HTTPS_PROXY, as in "
+    "http://USER:PASSWORD@HOST:PORT, special characters percent-encoded"
+)
+_PROXY = ErrorMessage(
+    "the proxy does not connect to AWS: {message}",
+    f"for 407 {HINT_PROXY_LOGIN}; for 403 ask who runs the proxy to let this endpoint through; "
+    "else check HTTPS_PROXY and NO_PROXY",
+)
 _WRONG_TIME = ErrorMessage(
     "the certificate that answers is not valid at the time of this computer's clock: {message}",
     HINT_CLOCK,
@@ -155,6 +164,7 @@ MESSAGES_BY_CLASS: tuple[tuple[tuple[type[Exception], ...], ErrorMessage], ...] 
         ),
         _UNREADABLE,
     ),
+    ((errors.ProxyConnectionError,), _PROXY),
     (
         (errors.ConnectionError, errors.HTTPClientError, errors.CapacityNotAvailableError),
         _UNREACHABLE,

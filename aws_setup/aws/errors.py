@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError
 from botocore.parsers import ResponseParserError
 
 from aws_setup.aws.credential_errors import message_of_class
@@ -18,6 +19,7 @@ from aws_setup.aws.error_messages import (
     ErrorMessage,
     message_of,
 )
+from aws_setup.engine.http_deadline import why_broken
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 
@@ -124,8 +126,18 @@ def _skew_text(error: ClientError) -> str:
 
 def _from_botocore_error(error: Exception) -> SetupError:
     template = message_of_class(error) or ErrorMessage("{message}", "see docs/troubleshooting.md")
-    why = _fill(template.why, message=_one_line(error))
+    why = _fill(template.why, message=_one_line(_text_of(error)))
     return SetupError(type(error).__name__, why, template.hint)
+
+
+def _text_of(error: Exception) -> str:
+    """Return what botocore says of an error; of a proxy it leaves out why, and the way to where."""
+    if not isinstance(error, ProxyConnectionError):
+        return str(error)
+    known: Mapping[str, Any] = error.kwargs
+    where, why = known.get("endpoint_url"), known.get("error")
+    text = f"{error} for {where}" if where else str(error)
+    return f"{text}: {why_broken(why)}" if isinstance(why, Exception) else text
 
 
 def _one_line(text: object) -> str:

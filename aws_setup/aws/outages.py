@@ -2,6 +2,9 @@
 
 botocore's own attempts end within ten seconds where there is no network at all, and a run mostly
 waits for clusters and machines, with calls that change nothing.
+
+A network may also let through some services only: a firewall drops what it does not know, a proxy
+refuses it. Such a service has never answered; a run goes on without it where it can.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
+from botocore.exceptions import ConnectionError as NoConnection
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, HTTPClientError
+from botocore.exceptions import ProxyConnectionError as NoProxy
 
 from aws_setup.engine.deadline import left
 from aws_setup.engine.retry import SERVER_RESTARTING
@@ -24,6 +29,16 @@ PAUSE = 3.0
 
 SILENT = 5.0
 """Seconds after which it is said that the network is waited for."""
+
+NO_ANSWER = (NoConnection, HTTPClientError)
+"""What a call without an answer raises: no network, a firewall, a proxy, a broken connection."""
+
+OPTIONAL = frozenset({"scheduler"})
+"""Services of patient clients that runs go on without."""
+
+OPTIONAL_ATTEMPTS = 4
+"""Attempts at an optional service that has never answered; nine take four minutes where a firewall
+drops their packets."""
 
 READING = ("Describe", "List", "Get", "Head", "Simulate")
 """What the names of operations begin with that change nothing."""
@@ -50,14 +65,37 @@ class Outages:
         # (botocore/endpoint.py, _needs_retry).
         events.register_last("needs-retry.*", self._pause if patient else self._end)
 
-    def _end(self, *, caught_exception: Exception | None = None, **_: Any) -> None:
-        if caught_exception is not None and self.stopped():
+    def keeps_silent(self, service: str, error: Exception) -> bool:
+        """Return whether a call failed because its service has not answered once.
+
+        One that has answered is let through: the network is broken now, and comes back.
+        """
+        return isinstance(error, NO_ANSWER) and service not in self._answered
+
+    def _end(
+        self,
+        *,
+        operation: Any,
+        endpoint: Any,
+        caught_exception: Exception | None = None,
+        **_: Any,
+    ) -> None:
+        if caught_exception is None:
+            self._answered.add(operation.service_model.service_name)
+            return
+        if isinstance(caught_exception, NoProxy):
+            # Its own text names the proxy alone.
+            known: dict[str, Any] = caught_exception.kwargs  # type: ignore[assignment]
+            known["endpoint_url"] = endpoint.host
+        if self.stopped():
             raise Interrupted
 
     def _pause(
         self,
         *,
         operation: Any,
+        endpoint: Any,
+        attempts: int,
         request_dict: dict[str, Any],
         caught_exception: Exception | None = None,
         **_: Any,
@@ -66,15 +104,19 @@ class Outages:
 
         Raises:
             Interrupted: the run is being stopped.
+            Exception: that of the attempt, where another would only take time.
         """
-        self._end(caught_exception=caught_exception)
+        self._end(operation=operation, endpoint=endpoint, caught_exception=caught_exception)
         service = operation.service_model.service_name
         if caught_exception is None:
-            self._answered.add(service)
             self._noted = False
             return None
         # A service that has never answered may not exist in the region.
-        if service not in self._answered or not is_outage(caught_exception):
+        if self.keeps_silent(service, caught_exception):
+            if service in OPTIONAL and attempts >= OPTIONAL_ATTEMPTS:
+                raise caught_exception
+            return None
+        if not is_outage(caught_exception):
             return None
         if not operation.name.startswith(READING):
             return None

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
-from botocore.exceptions import EndpointConnectionError as Unreachable
+from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.errors import AWS_ERRORS, describe_error
@@ -77,7 +76,8 @@ def not_prevented(why: str) -> Problem:
     return Problem(
         "two runs at once are not prevented",
         why,
-        "allow the actions of ssm in docs/permissions.md, and until then start one run at a time",
+        "allow the actions of ssm in docs/permissions.md, or that endpoint in this network's "
+        "firewall or proxy; until then start one run at a time",
     )
 
 
@@ -302,7 +302,11 @@ class RunLock:
         self._number = 0
 
     def _available(self, act: Callable[[], T], otherwise: T) -> T:
-        """Return what a call returns; without permission or access the run has no lock."""
+        """Return what a call returns; without permission or access the run has no lock.
+
+        Once the Parameter Store has answered, another run may see the lock and this one may not
+        go on without it.
+        """
         try:
             return act()
         except ClientError as error:
@@ -310,7 +314,7 @@ class RunLock:
                 raise
             self.unavailable = describe_error(error)
         except (BotoCoreError, SetupError) as error:
-            if not (self._optional or isinstance(error, (Unreachable, ConnectTimeoutError))):
+            if not (self._optional or self.store.aws.outages.keeps_silent("ssm", error)):
                 raise
             self.unavailable = describe_error(error)
         return otherwise

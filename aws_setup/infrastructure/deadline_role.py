@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.errors import describe_error
 from aws_setup.aws.idempotency import retry_not_found
 from aws_setup.aws.inventory import Item, schedule_group_name
+from aws_setup.aws.outages import NO_ANSWER
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import TaggedItem, Write
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
@@ -39,6 +40,10 @@ NOTHING_STOPS = "nothing will stop this deployment by itself"
 HINT = (
     'have an administrator run `create --only "deadline role"` once, or grant what '
     "docs/permissions.md lists; with auto_pause_after: never this warning ends"
+)
+HINT_NETWORK = (
+    "let this network's firewall or proxy through to that endpoint, where the region has this "
+    "service, then run again; with auto_pause_after: never this warning ends"
 )
 
 
@@ -88,14 +93,18 @@ def stop_policy(config: Config) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def is_unavailable(error: Exception) -> bool:
-    """Return whether AWS refuses for lack of permission, or the region has no such service."""
-    return is_denial(error_code(error)) or isinstance(error, EndpointConnectionError)
+def is_unavailable(ctx: Context, error: Exception, *, service: str = "iam") -> bool:
+    """Return whether a service refuses for lack of permission, or has never answered.
+
+    A region may not have it, and a firewall or a proxy may not let it through.
+    """
+    return is_denial(error_code(error)) or ctx.aws.outages.keeps_silent(service, error)
 
 
 def without_deadline(ctx: Context, error: Exception) -> Found:
     """Warn that there is no deadline, and why; the run goes on without it."""
-    ctx.warn(Problem(NOTHING_STOPS, describe_error(error), HINT))
+    hint = HINT_NETWORK if isinstance(error, NO_ANSWER) else HINT
+    ctx.warn(Problem(NOTHING_STOPS, describe_error(error), hint))
     return Found("", skipped=NOTHING_STOPS)
 
 
@@ -148,8 +157,8 @@ class DeadlineRole(TaggedRole, Step):
             role: Any = iam.get_role(RoleName=name)["Role"]
         except iam.exceptions.NoSuchEntityException:
             return None
-        except (ClientError, EndpointConnectionError) as error:
-            if not is_unavailable(error):
+        except (ClientError, *NO_ANSWER) as error:
+            if not is_unavailable(ctx, error):
                 raise
             return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
         if self.surplus and self._of_others(ctx, role):
@@ -198,7 +207,7 @@ class DeadlineRole(TaggedRole, Step):
                 **boundary_argument(ctx),
             )["Role"]
         except ClientError as error:
-            if is_unavailable(error):
+            if is_unavailable(ctx, error):
                 return without_deadline(ctx, error)
             if error_code(error) != "EntityAlreadyExists":
                 raise
@@ -216,7 +225,7 @@ class DeadlineRole(TaggedRole, Step):
             document = json.dumps(stop_policy(ctx.config))
             iam.put_role_policy(RoleName=name, PolicyName=POLICY_NAME, PolicyDocument=document)
         except ClientError as error:
-            if not is_unavailable(error):
+            if not is_unavailable(ctx, error):
                 raise
             return without_deadline(ctx, error)
         return Found(found.id, "available", found.facts)
@@ -234,7 +243,7 @@ def write_deadline_tags(
     try:
         write(names, written)
     except ClientError as error:
-        if not is_unavailable(error):
+        if not is_unavailable(ctx, error):
             raise
         what = "the deadline's tags were not written again"
         ctx.warn(Problem(what, describe_error(error), HINT))

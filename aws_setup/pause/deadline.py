@@ -14,11 +14,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.deadline import AFTER_TAG, Schedules, full_minute, schedules_of
+from aws_setup.aws.errors import describe_error
 from aws_setup.aws.inventory import schedule_group_name
+from aws_setup.aws.outages import NO_ANSWER
 from aws_setup.aws.paused import display_time
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own
@@ -28,7 +30,7 @@ from aws_setup.config import Config
 from aws_setup.config.durations import NEVER, parse_duration
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
-from aws_setup.errors import SetupError
+from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.deadline_role import (
     DeadlineRole,
     checked,
@@ -70,9 +72,11 @@ class Deadline(Tagged, Step):
             return Found("", skipped=role.skipped)
         try:
             group = read_schedules(ctx)
-        except (ClientError, EndpointConnectionError) as error:
-            if not is_unavailable(error):
+        except (ClientError, *NO_ANSWER) as error:
+            if not is_unavailable(ctx, error, service="scheduler"):
                 raise
+            if ctx.owned_only and isinstance(error, NO_ANSWER):
+                ctx.warn(_unseen(ctx, error))
             return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
         if group is None:
             return self._checked(ctx, None)
@@ -134,8 +138,8 @@ class Deadline(Tagged, Step):
             return Found("", skipped=role.skipped)
         try:
             return self._apply(ctx)
-        except (ClientError, EndpointConnectionError) as error:
-            if not is_unavailable(error):
+        except (ClientError, *NO_ANSWER) as error:
+            if not is_unavailable(ctx, error, service="scheduler"):
                 raise
             return without_deadline(ctx, error)
 
@@ -167,6 +171,14 @@ class Deadline(Tagged, Step):
         what = f"the schedule group {name} is deleted"
         takes = MEDIANS["schedule group deleted"]
         ctx.wait_until(what, gone, deadline=600, pause=5, usual=takes)
+
+
+def _unseen(ctx: Context, error: Exception) -> Problem:
+    """Return the warning of a destroy that could not ask for the schedules."""
+    name = schedule_group_name(ctx.config)
+    what = f"whether the schedule group {name} exists is not known: it was not deleted"
+    fix = f"run `aws scheduler delete-schedule-group --name {name}` where the network allows it"
+    return Problem(what, describe_error(error), fix)
 
 
 def _owns(ctx: Context, group: Schedules) -> bool:

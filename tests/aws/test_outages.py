@@ -97,6 +97,21 @@ def test_before_the_first_answer_nothing_is_waited_for(network: Network) -> None
     assert network.attempts == 9
 
 
+def test_a_service_that_runs_go_on_without_is_given_up_soon(network: Network) -> None:
+    scheduler = network.aws.scheduler
+    scheduler.meta.events.register("before-send.*", network.send)
+    network.error = lambda: ConnectTimeoutError(endpoint_url="https://scheduler")
+    network.away = 1000
+    with pytest.raises(ConnectTimeoutError):
+        scheduler.list_schedules(GroupName="mine")
+    assert network.attempts == 4
+    network.away = 0
+    scheduler.create_schedule_group(Name="mine")
+    network.away = 30
+    scheduler.list_schedules(GroupName="mine")
+    assert network.seconds > 60, "once it has answered it is waited for as any other"
+
+
 def test_neither_a_write_nor_a_server_that_refuses_is_waited_for(network: Network) -> None:
     network.aws.ec2.describe_vpcs()
     network.away = 1000
