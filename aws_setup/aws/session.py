@@ -184,6 +184,14 @@ class Aws:
         """Return a client for requests that are not essential: it fails within seconds."""
         return self.client(service, region=region, timeout=TIMEOUT_SECONDS)
 
+    def signer(self, service: str) -> Any:
+        """Return a new client that signs for AWS's own endpoint, whatever endpoint_url names."""
+        with self._lock:
+            self._load_credentials()
+            own: Any = {"ignore_configured_endpoint_urls": True, "use_dualstack_endpoint": False}
+            with readable_settings("the AWS configuration cannot be used"):
+                return self._maker(service)(service, config=BotocoreConfig(**own))
+
     def close(self) -> None:
         """Close the connections of the clients; a session that is used again opens new ones."""
         with self._lock:
@@ -211,12 +219,10 @@ class Aws:
             self._load_credentials()
             key = (service, region, retries, timeout, attempts)
             if key not in self._clients:
+                settings = self._settings(retries=retries, timeout=timeout, attempts=attempts)
                 with readable_settings("the AWS configuration cannot be used"):
-                    client: Any = self._maker(service)(
-                        service,
-                        region_name=region,
-                        config=self._settings(retries=retries, timeout=timeout, attempts=attempts),
-                    )
+                    make = self._maker(service)
+                    client: Any = make(service, region_name=region, config=settings)
                 use_modeled_errors(client)
                 client.meta.events.register("before-call.*", self._before_call)
                 client.meta.events.register("before-parse.*", check_result)
@@ -325,13 +331,6 @@ class Aws:
         )
         if model.service_model.service_name != "s3":  # its bodies are streamed, and no lists
             check_answer(http_response, parsed, protocol=str(model.service_model.protocol))
-
-
-def download_errors() -> tuple[type[Exception], ...]:
-    """Return what a download raises when it broke too often: boto3's own class, not botocore's."""
-    from boto3.exceptions import Boto3Error
-
-    return (Boto3Error,)
 
 
 def error_code(error: BaseException) -> str:

@@ -26,8 +26,12 @@ _PARAMETER = "LambdaFsCluster"
 
 
 def sign(aws: Aws, cluster: str) -> str:
-    """Return a new token for a cluster; no request is sent."""
-    sts = aws.client("sts")
+    """Return a new token for a cluster; no request is sent.
+
+    EKS accepts the host names of AWS's own endpoints of STS, and no VPC endpoint's and none of
+    dual stack: kubernetes-sigs/aws-iam-authenticator, pkg/regions (hosts), pkg/token (verifyHost).
+    """
+    sts = aws.signer("sts")
     events = sts.meta.events
     events.register(
         "provide-client-params.sts.GetCallerIdentity",

@@ -49,7 +49,11 @@ PARAMETERS = {
 }
 """The allowed query parameters; any other makes the token invalid."""
 
-HOST = re.compile(r"^(sts(-fips)?(\.[a-z0-9-]+)?\.amazonaws\.com|127\.0\.0\.1|localhost)$")
+HOST = re.compile(r"^(sts(-fips)?(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?|127\.0\.0\.1|localhost)$")
+"""AWS's own hosts of STS, and the rehearsal's, for which `aws eks get-token` signs.
+
+A VPC endpoint's is refused as EKS does: kubernetes-sigs/aws-iam-authenticator, verifyHost.
+"""
 
 
 class InvalidToken(Exception):
