@@ -8,6 +8,7 @@ from urllib3.exceptions import NameResolutionError
 
 from aws_setup.aws.error_messages import HINT_LOG_IN, HINT_RERUN, ErrorMessage
 from aws_setup.engine.http_deadline import HINT_CLOCK, clock_hint
+from aws_setup.engine.proxies import HINT_LOGIN
 
 _UNREACHABLE = ErrorMessage(
     "AWS cannot be reached: {message}",
@@ -19,13 +20,9 @@ _UNRESOLVED = ErrorMessage(
     "check this computer's network, DNS servers and VPN, and the region's name, then run the same "
     "command again",
 )
-HINT_PROXY_LOGIN = (
-    "write your user name and password for the proxy in HTTPS_PROXY, as in "
-    "http://USER:PASSWORD@HOST:PORT, special characters percent-encoded"
-)
 _PROXY = ErrorMessage(
     "the proxy does not connect to AWS: {message}",
-    f"for 407 {HINT_PROXY_LOGIN}; for 403 ask who runs the proxy to let this endpoint through; "
+    f"for 407 {HINT_LOGIN}; for 403 ask who runs the proxy to let this endpoint through; "
     "else check HTTPS_PROXY and NO_PROXY",
 )
 _WRONG_TIME = ErrorMessage(

@@ -143,10 +143,3 @@ def _text_of(error: Exception) -> str:
 def _one_line(text: object) -> str:
     """Return a message without line breaks and without EC2's encoded part."""
     return " ".join(str(text).split()).partition(ENCODED)[0]
-
-
-def download_errors() -> tuple[type[Exception], ...]:
-    """Return what a download raises when it broke too often: boto3's own class, not botocore's."""
-    from boto3.exceptions import Boto3Error
-
-    return (Boto3Error,)

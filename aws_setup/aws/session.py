@@ -105,10 +105,9 @@ class Aws:
     def known_regions(self) -> list[str]:
         """Return the regions that the installed botocore knows, without a request."""
         core = self._session
-        partitions: list[str] = core.get_available_partitions()
         return [
             region
-            for partition in partitions
+            for partition in core.get_available_partitions()
             for region in core.get_available_regions("ec2", partition, allow_non_regional=False)
         ]
 
@@ -221,8 +220,7 @@ class Aws:
             if key not in self._clients:
                 settings = self._settings(retries=retries, timeout=timeout, attempts=attempts)
                 with readable_settings("the AWS configuration cannot be used"):
-                    make = self._maker(service)
-                    client: Any = make(service, region_name=region, config=settings)
+                    client: Any = self._maker(service)(service, region_name=region, config=settings)
                 use_modeled_errors(client)
                 client.meta.events.register("before-call.*", self._before_call)
                 client.meta.events.register("before-parse.*", check_result)
@@ -300,16 +298,13 @@ class Aws:
 
     def _after_error(self, event_name: str, **_: Any) -> None:
         """Count a write without an answer as one that may just have been done."""
-        service = event_name.split(".")[1]
         with self._lock:
-            self._writes[service] += 1
+            self._writes[event_name.split(".")[1]] += 1
 
     def writes(self, services: Sequence[str] = ()) -> int:
         """Return how often a write of some services, or of any, has begun or ended so far."""
         with self._lock:
-            if services:
-                return sum(self._writes[service] for service in services)
-            return self._writes.total()
+            return sum(self._writes[service] for service in services or self._writes)
 
     def _after_call(
         self, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: Any
@@ -331,6 +326,13 @@ class Aws:
         )
         if model.service_model.service_name != "s3":  # its bodies are streamed, and no lists
             check_answer(http_response, parsed, protocol=str(model.service_model.protocol))
+
+
+def download_errors() -> tuple[type[Exception], ...]:
+    """Return what a download raises when it broke too often: boto3's own class, not botocore's."""
+    from boto3.exceptions import Boto3Error
+
+    return (Boto3Error,)
 
 
 def error_code(error: BaseException) -> str:

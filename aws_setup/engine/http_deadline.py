@@ -29,15 +29,21 @@ class AnswerTooLong(Exception):
 
 
 class Guard:
-    """The sockets of one request, which the deadline shuts down."""
+    """The sockets of one request, which the deadline shuts down.
+
+    `certificate` is the one that the server presented, in DER; b"" without TLS.
+    """
 
     def __init__(self) -> None:
+        self.certificate = b""
         self._sockets: list[Any] = []
         self._lock = threading.Lock()
         self.expired = False
 
     def add(self, sock: Any) -> None:
         """Take the socket of a connection that the request uses."""
+        if isinstance(sock, ssl.SSLSocket):
+            self.certificate = sock.getpeercert(binary_form=True) or b""
         with self._lock:
             self._sockets.append(sock)
             if self.expired:
@@ -142,6 +148,9 @@ def read_answer(
 NOT_ACCEPTED = "the certificate is not accepted"
 """The beginning of the reason where a proxy, or another server, answers with its certificate."""
 
+AT_PROXY = "the proxy does not connect"
+"""The beginning of the reason where the way ends at the proxy of this network."""
+
 _OUTSIDE_ITS_TIME = re.compile(r"\bnot yet valid\b|\bhas expired\b", re.IGNORECASE)
 
 HINT_CLOCK = "set this computer's clock (`timedatectl`, or the system settings), then run again"
@@ -177,6 +186,11 @@ def why_broken(error: BaseException) -> str:
         error: an exception of urllib3, urllib, http.client, ssl or the system, as they raise them
             (https://urllib3.readthedocs.io/en/stable/reference/urllib3.exceptions.html).
     """
+    why = _words_of(error)
+    return f"{AT_PROXY}: {why}" if isinstance(error, exceptions.ProxyError) else why
+
+
+def _words_of(error: BaseException) -> str:
     inner = _innermost(error)
     for kind, words in WORDS:
         if isinstance(error, kind) or isinstance(inner, kind):

@@ -26,6 +26,7 @@ from aws_setup.engine.http_deadline import (
     read_answer,
     why_broken,
 )
+from aws_setup.engine.proxies import refused_by_proxy
 from aws_setup.engine.retry import BEING_DELETED, Attempts, retry_after
 from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.engine.write_guard import before_write
@@ -327,7 +328,8 @@ class KubeClient:
                 return Reply(0, UNRESOLVED, no_cluster=True)
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 why = why_broken(error)
-                return late if guard.expired else Reply(0, why, no_cluster=NOT_ACCEPTED in why)
+                elsewhere = NOT_ACCEPTED in why or refused_by_proxy(why)
+                return late if guard.expired else Reply(0, why, no_cluster=elsewhere)
             except AnswerTooLong as error:
                 raise KubeError(f"{method} {url}", str(error), HINT_PROXY, status=0) from None
         if guard.expired:

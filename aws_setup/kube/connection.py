@@ -7,17 +7,17 @@ longer than all requests of a destroy: an EKS cluster needs none of that but for
 from __future__ import annotations
 
 import copy
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3.util import ssl_
 
+from aws_setup.engine.proxies import login_headers, pools_for, proxy_of
 from aws_setup.engine.temporary_files import temporary_folder, write_temporary
-from aws_setup.errors import SetupError
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class ClusterConnection:
     @classmethod
     def of_library(cls, api: Any) -> ClusterConnection:
         """Return the connection of the library's ApiClient, which a kubeconfig describes."""
-        return cls(
-            str(api.configuration.host), api.rest_client.pool_manager, lambda: api.configuration
-        )
+        pools = api.rest_client.pool_manager
+        if pools.connection_pool_kw.get("ca_certs"):
+            pools.connection_pool_kw["ssl_context"] = _context()
+        return cls(str(api.configuration.host), pools, lambda: api.configuration)
 
     @classmethod
     def of_eks(cls, endpoint: ClusterEndpoint) -> ClusterConnection:
@@ -55,7 +56,10 @@ class ClusterConnection:
             from kubernetes import client
 
             return client.Configuration(
-                host=endpoint.server, ca_cert_data=endpoint.authority, retries=False
+                host=endpoint.server,
+                ca_cert_data=endpoint.authority,
+                retries=False,
+                proxy_headers=login_headers(proxy_of(endpoint.server)) or None,
             )
 
         return cls(endpoint.server, _pools(endpoint), settings, endpoint.authority)
@@ -80,34 +84,22 @@ MOST_IDLE = 10
 
 def _pools(endpoint: ClusterEndpoint) -> urllib3.PoolManager:
     # Each request says itself how often it is tried: KubeClient repeats.
-    options: Any = {
-        "cert_reqs": "CERT_REQUIRED",
-        "ca_cert_data": endpoint.authority,
-        "maxsize": MOST_IDLE,
-    }
-    proxy = proxy_of(endpoint.server)
-    if not proxy:
-        return urllib3.PoolManager(**options)
-    try:
-        if proxy.startswith("socks"):
-            from urllib3.contrib.socks import SOCKSProxyManager
-
-            return SOCKSProxyManager(proxy, **options)
-        return urllib3.ProxyManager(proxy, **options)
-    except (ImportError, ValueError) as error:
-        missing = isinstance(error, ImportError)
-        raise SetupError(
-            "the cluster cannot be reached through the proxy that the environment names",
-            # Not the library's text: the URL that it shows may have a password.
-            "PySocks is not installed" if missing else "it is no URL of a proxy",
-            "write HTTPS_PROXY as http://HOST:PORT (for socks://: `pip install PySocks`), or add "
-            f"{urlsplit(endpoint.server).hostname} to NO_PROXY",
-        ) from None
+    return pools_for(
+        endpoint.server,
+        cert_reqs="CERT_REQUIRED",
+        ssl_context=_context(),
+        ca_cert_data=endpoint.authority,
+        maxsize=MOST_IDLE,
+    )
 
 
-def proxy_of(url: str) -> str:
-    """Return the proxy that the environment names for a URL, '' for none."""
-    parts = urlsplit(url)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-    return "" if not proxy or proxy_bypass(parts.netloc) else proxy
+def _context() -> ssl.SSLContext:
+    """Return the TLS context for a CA of EKS: chain, host and time are checked, the form is not.
+
+    Python 3.13 and newer ask for extensions that the CAs of clusters of 2020 and before lack:
+    https://docs.python.org/3.13/whatsnew/3.13.html#ssl (VERIFY_X509_STRICT), and
+    https://github.com/kubernetes-client/python/issues/2394.
+    """
+    context = ssl_.create_urllib3_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context

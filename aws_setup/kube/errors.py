@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from aws_setup.engine.decoding import json_of
 from aws_setup.engine.http_deadline import NOT_ACCEPTED, clock_hint
+from aws_setup.engine.proxies import proxy_hint
 from aws_setup.errors import Place, SetupError, address_hint
 
 HINT_ENDPOINT = address_hint(Place.ENDPOINT)
@@ -144,6 +145,8 @@ UNRESOLVED = "its host name does not resolve"
 
 def silence_hint(why: str) -> str:
     """Return the fix where the API server does not answer: only packets are dropped by address."""
+    if hint := proxy_hint(why):
+        return hint
     if UNRESOLVED in why:
         return HINT_NAME
     if NOT_ACCEPTED in why:

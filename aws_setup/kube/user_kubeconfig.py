@@ -18,6 +18,7 @@ from aws_setup.config import bounded_yaml
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.child_environment import child_environment
 from aws_setup.engine.decoding import read_bytes
+from aws_setup.engine.proxies import login_headers
 from aws_setup.engine.temporary_files import PREFIX, temporary_root, unnamed_folder
 from aws_setup.errors import SetupError
 
@@ -40,6 +41,7 @@ def open_kubeconfig(path: str | None, context: str | None) -> Any:
         settings = type.__call__(Configuration)  # not a copy of the library's default
         # The library writes keys and certificates of the file to files of their own.
         config.load_kube_config(path, context, settings, temp_file_path=_own_folder())
+        settings.proxy_headers = login_headers(settings.proxy) or None
         api = ApiClient(settings)
     except Exception as error:  # the library raises any class
         known = isinstance(error, (config.ConfigException, OSError))

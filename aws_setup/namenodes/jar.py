@@ -15,8 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from botocore.exceptions import ClientError
 
-from aws_setup.aws.errors import download_errors
-from aws_setup.aws.session import error_code
+from aws_setup.aws.session import download_errors, error_code
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import open_file
 from aws_setup.engine.temporary_files import temporary_folder, unwritable

@@ -29,8 +29,12 @@ def issued(
     begins: datetime = NOW - timedelta(days=1),
     days: int = 90,
     addresses: Sequence[str] = (),
+    authority: bool = False,
 ) -> str:
-    """Return the certificate of a key as PEM, signed by an authority or by itself."""
+    """Return the certificate of a key as PEM, signed by an authority or by itself.
+
+    With `authority` it is one that says so, and has no other extension.
+    """
     issuer, signer = by or (name, key)
     builder = (
         x509.CertificateBuilder()
@@ -44,6 +48,9 @@ def issued(
     if addresses:
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(it)) for it in addresses])
         builder = builder.add_extension(names, critical=False)
+    if authority:
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        builder = builder.add_extension(constraints, critical=True)
     digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     certificate = builder.sign(signer, digest)
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
