@@ -102,6 +102,11 @@ def _pools(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, proxy_headers=login_headers(proxy), **options)
 
 
+def tunnel_refusal(status: str) -> str:
+    """Return the reason of a proxy's own answer to plain http, as if it were one to CONNECT."""
+    return f"{AT_PROXY}: Tunnel connection failed: {status}"
+
+
 def refused_by_proxy(why: str) -> bool:
     """Return whether a proxy refuses a request for good: a login is missing, or it is forbidden."""
     found = _STATUS.search(why)

@@ -21,13 +21,12 @@ from aws_setup.engine.decoding import Undecodable, json_of
 from aws_setup.engine.http_deadline import (
     PIECE,
     AnswerTooLong,
-    GuardedHttpPool,
-    GuardedHttpsPool,
     clock_hint,
     guarded,
     read_answer,
     why_broken,
 )
+from aws_setup.engine.proxies import HINT_LOGIN, pools_for, proxy_hint, refused_by_proxy
 from aws_setup.engine.wait import format_duration
 from aws_setup.engine.write_guard import before_write
 from aws_setup.errors import SetupError
@@ -52,6 +51,17 @@ UPLOAD_SECONDS = 3600.0
 
 CONNECT_SECONDS = 20.0
 """Seconds to open a connection."""
+
+PROXY_LOGIN = 407
+"""A status of proxies alone, which they answer with themselves where nothing is encrypted."""
+
+
+UNCONNECTED = (
+    http.NewConnectionError,
+    http.ConnectTimeoutError,
+    http.NameResolutionError,
+    http.ProxyError,
+)
 
 
 class TransientError(Exception):
@@ -137,11 +147,8 @@ class HttpConnection:
         options: dict[str, Any] = {"maxsize": width, "block": True, "retries": False}
         if parts.scheme.lower() == "https":
             options |= _tls(endpoint)
-            self._pool: urllib3.HTTPConnectionPool = GuardedHttpsPool(
-                parts.hostname or "", parts.port, **options
-            )
-        else:
-            self._pool = GuardedHttpPool(parts.hostname or "", parts.port, **options)
+        self._base = f"{parts.scheme}://{parts.netloc}"
+        self._pools = pools_for(self._base, **options)
 
     def send(
         self,
@@ -188,6 +195,8 @@ class HttpConnection:
         if guard.expired:
             # A head that was cut off counts as complete in http.client.
             raise progress.late(url, seconds)
+        if received.status == PROXY_LOGIN:
+            raise SetupError(f"the proxy does not let through requests to {url}", "407", HINT_LOGIN)
         self._answered = True
         log.debug("%s %s: %s", method, path, received.status)
         return received
@@ -203,10 +212,10 @@ class HttpConnection:
         timeout = urllib3.Timeout(
             connect=remaining(CONNECT_SECONDS), read=remaining(self._read_seconds)
         )
-        response = self._pool.urlopen(
+        response = self._pools.urlopen(
             method,
-            path,
-            body=_pieces(body, sent) if body is not None else None,  # type: ignore[arg-type]  # urllib3 accepts any iterable of bytes
+            self._base + path,
+            body=_pieces(body, sent) if body is not None else None,
             headers=headers,
             timeout=timeout,
             redirect=False,
@@ -216,12 +225,15 @@ class HttpConnection:
 
     def close(self) -> None:
         """Close every idle connection."""
-        self._pool.close()
+        self._pools.clear()
 
     def _translate(self, error: Exception) -> Exception:
         """Return the error of a failed exchange: permanent (SetupError), or transient."""
         url = self.endpoint.url
         text, why = str(error), why_broken(error)
+        if refused_by_proxy(why):
+            hint = f"{proxy_hint(why)}; or use --tunnel cluster"
+            return SetupError(f"{url} cannot be reached from this computer", why, hint)
         # Once it has answered, the name is right: the network has changed, and may come back.
         if isinstance(error, http.NameResolutionError) and not self._answered:
             return SetupError(
@@ -231,8 +243,7 @@ class HttpConnection:
             )
         if isinstance(error, http.SSLError) and (permanent := _certificate_error(url, text, why)):
             return permanent
-        unconnected = http.NewConnectionError | http.ConnectTimeoutError | http.NameResolutionError
-        if isinstance(error, unconnected):
+        if isinstance(error, UNCONNECTED):
             return TransientError(f"no connection to {url}: {why}", unreachable=True)
         return TransientError(f"the connection to {url} broke: {why}")
 

@@ -1,26 +1,18 @@
-"""OpenWhisk's HTTP API as seen from this computer: DNS, scheme, healthy invokers; its step."""
+"""The step of OpenWhisk's HTTP API: it answers this computer, and its invokers are healthy."""
 
 from __future__ import annotations
 
-import hashlib
-import socket
-import ssl
-import warnings
 from dataclasses import dataclass
-
-import urllib3
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
-from aws_setup.config.version import USER_AGENT
-from aws_setup.engine.deadline import remaining
-from aws_setup.engine.decoding import whole_number
-from aws_setup.engine.http_deadline import POOLS, AnswerTooLong, guarded, read_answer, why_broken
+from aws_setup.engine.http_deadline import AT_PROXY
+from aws_setup.engine.proxies import proxy_hint, proxy_of, refused_by_proxy
 from aws_setup.engine.step import Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
-from aws_setup.errors import Place, address_hint
+from aws_setup.errors import Place, SetupError, address_hint
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import STATEFUL_SET, created_at
 from aws_setup.openwhisk.addresses import (
@@ -33,32 +25,10 @@ from aws_setup.openwhisk.addresses import (
     read_service,
     scheme_of,
 )
+from aws_setup.openwhisk.api_probe import ApiProbe, find_scheme, healthy_invokers, resolves
 from aws_setup.openwhisk.nodes_in_service import out_of_service
 from aws_setup.openwhisk.public_address import NAME as PUBLIC_ADDRESS
 from aws_setup.openwhisk.public_address import audience
-
-TIMEOUT_SECONDS = 10.0
-"""Seconds to read, for one request."""
-
-CONNECT_SECONDS = 5.0
-"""Seconds to connect: a lost packet is sent again after 1 and after 3 s (RFC 6298, 2.4 and 5.5)."""
-
-NOT_CONNECTED = -1
-"""Stands for the status where the host did not accept a connection."""
-
-ANSWER_SECONDS = 20.0
-"""Seconds for one request and its whole answer."""
-
-ANSWER_LIMIT = 1024 * 1024
-"""Bytes of an answer: what is asked for is a word or a number."""
-
-
-@dataclass(frozen=True)
-class ApiProbe:
-    """An API host that answers: its URL, and the SHA-256 of its certificate with https."""
-
-    url: str
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,11 +73,14 @@ class OpenWhiskApi(Step):
         port, invokers = ctx.config.openwhisk_api_port, _invokers(ctx)
 
         def probe() -> Found | Pending:
-            if not resolves(host):
+            # A proxy resolves the name itself, and this computer may have no DNS for it.
+            if not proxy_of(f"https://{host}:{port}") and not resolves(host):
                 state = f"DNS does not resolve {host} yet (usually 3, at most 30 minutes)"
                 return Pending(state, _dns_hint(host))
             answer = find_scheme(host, port)
             if isinstance(answer, str):
+                if refused_by_proxy(answer):
+                    raise _behind_proxy(host, answer)
                 return _silent(ctx, answer, nodes=out_of_service(ctx, host))
             healthy = healthy_invokers(answer.url)
             if healthy != invokers:
@@ -157,12 +130,30 @@ def _silent(ctx: Context, reason: str, *, nodes: str) -> Pending:
     state = f"the API does not answer yet ({reason})"
     if nodes:
         return Pending(f"{state}; {nodes}", HINT_HEALTH_CHECKS)
+    if AT_PROXY in reason:
+        hint = proxy_hint(reason) or address_hint(Place.OPENWHISK)
+        return Pending(state, f"{hint}; {HINT_NO_WAY}")
     if "timed out" in reason:
         return Pending(
             f"{state}; only {audience(ctx)} may connect",
             f"{address_hint(Place.OPENWHISK)}; otherwise {HINT_PODS}",
         )
     return Pending(state, HINT_PODS)
+
+
+HINT_NO_WAY = (
+    "without any way from here set openwhisk_internal: True, run `configure` again, and let "
+    "whisk_helper.py use --tunnel cluster"
+)
+
+
+def _behind_proxy(host: str, reason: str) -> SetupError:
+    """Return the error where the network's proxy refuses the host: waiting changes nothing."""
+    return SetupError(
+        f"OpenWhisk's API host {host} cannot be reached from this computer",
+        reason,
+        f"{proxy_hint(reason)}; {HINT_NO_WAY}",
+    )
 
 
 def _dns_hint(host: str) -> str:
@@ -218,97 +209,3 @@ def _internal(ctx: Context, host: str) -> Found:
 
 def _internal_url(ctx: Context, scheme: str, host: str) -> str:
     return internal_url(read_service(ctx, chart_service(ctx.config)), scheme, host)
-
-
-def resolves(host: str) -> bool:
-    """Say whether this computer's DNS resolves a host name."""
-    try:
-        return bool(socket.getaddrinfo(host, None))
-    except socket.gaierror:
-        return False
-
-
-def find_scheme(host: str, port: int) -> ApiProbe | str:
-    """Return how OpenWhisk answers at a host and port, else why it does not.
-
-    Without TLS in the chart its port 443 serves plain http, so https is tried first, then http,
-    unless there is no connection for either.
-    """
-    reason = ""
-    for scheme in ("https", "http"):
-        url = f"{scheme}://{host}:{port}"
-        status, text = _get(f"{url}/ping")
-        # nginx answers plain http on a TLS port with its own status 400.
-        if 0 < status < 500 and status != 400:
-            sha256 = _certificate_sha256(host, port) if scheme == "https" else ""
-            return ApiProbe(url, sha256)
-        reason = reason or f"{url}: {text or status}"
-        if status == NOT_CONNECTED:
-            break
-    return reason
-
-
-def healthy_invokers(url: str) -> int | str:
-    """Return how many invokers OpenWhisk reports as healthy, else why it does not report."""
-    status, text = _get(f"{url}/invokers/healthy/count")
-    body = text.strip()
-    count = whole_number(body)
-    if status == 200 and count is not None:
-        return count
-    return f"HTTP {status}: {body[:80]}" if status > 0 else body
-
-
-UNCONNECTED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
-
-
-def _get(url: str) -> tuple[int, str]:
-    """Return status and text; 0 or NOT_CONNECTED and the reason when there was no answer.
-
-    The certificate is self-signed and later pinned by its fingerprint, so it is not verified
-    here, and nothing secret is sent.
-    """
-    seconds = remaining(ANSWER_SECONDS)
-    late = f"no complete answer within {seconds:.0f} s"
-    pools = urllib3.PoolManager(ssl_context=_unverified_tls())
-    # Before the first request, so that every connection has a deadline.
-    pools.pool_classes_by_scheme = POOLS
-    with warnings.catch_warnings(), pools as pool, guarded(seconds) as guard:
-        warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-        try:
-            answer = pool.request(
-                "GET",
-                url,
-                headers={"User-Agent": USER_AGENT},
-                timeout=urllib3.Timeout(
-                    min(CONNECT_SECONDS, seconds), min(TIMEOUT_SECONDS, seconds)
-                ),
-                retries=False,
-                preload_content=False,
-            )
-            body = read_answer(answer, most=ANSWER_LIMIT) or b""
-        except (urllib3.exceptions.HTTPError, OSError, AnswerTooLong) as error:
-            text = late if guard.expired else why_broken(error)
-            return NOT_CONNECTED if isinstance(error, UNCONNECTED) else 0, text
-    # A socket that the deadline shuts down ends an answer of unknown length as its end does.
-    return (0, late) if guard.expired else (answer.status, body[:500].decode("utf-8", "replace"))
-
-
-def _certificate_sha256(host: str, port: int) -> str:
-    """Return the fingerprint of the certificate that a server presents, '' when it cannot."""
-    try:
-        with (
-            socket.create_connection((host, port), TIMEOUT_SECONDS) as plain,
-            _unverified_tls().wrap_socket(plain, server_hostname=host) as secured,
-        ):
-            certificate = secured.getpeercert(binary_form=True)
-    except OSError:
-        return ""
-    return hashlib.sha256(certificate).hexdigest() if certificate else ""
-
-
-def _unverified_tls() -> ssl.SSLContext:
-    # Not create_default_context: it reads all of the system's CAs, 20 ms for each probe.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

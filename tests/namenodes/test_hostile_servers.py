@@ -26,7 +26,7 @@ from aws_setup.kube.errors import KubeError
 from aws_setup.kube.objects import NODE
 from aws_setup.namenodes.client import PAGE, Client
 from aws_setup.namenodes.uploader import Abort, Upload
-from aws_setup.openwhisk import api
+from aws_setup.openwhisk import api_probe as api
 from aws_setup.preflight import public_ip
 from tests.support.hostile_http import (
     Answer,
@@ -123,7 +123,7 @@ def test_the_look_for_the_public_address_ends(
 def test_the_probe_of_the_api_ends(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
     monkeypatch.setattr(api, "ANSWER_SECONDS", SOON)
     with hostile_server(answer) as (url, _):
-        status, why = api._get(url)
+        status, why, _ = api._get(url)
     assert status == 0
     # The pool's own time-out is the rest of the same time, and may come first.
     assert re.search("within|longer than|timed out", why), why

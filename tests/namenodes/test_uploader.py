@@ -280,7 +280,7 @@ def test_a_name_that_no_longer_resolves_is_waited_for(
     """As while a VPN is opened again; before the first answer the name itself may be wrong."""
     client = client_of(whisk.url)
     assert client.listing() == []
-    idle = client.connection._pool.pool
+    idle = client.connection._pools.connection_from_url(whisk.url).pool
     assert idle is not None
     kept = idle.get()
     kept.close()  # the next request opens it again

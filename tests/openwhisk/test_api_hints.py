@@ -22,6 +22,11 @@ def test_only_a_timeout_advises_to_compare_addresses() -> None:
     silent = _silent(CTX, TIMED_OUT, nodes="")
     assert "only 1.2.3.4/32 and the VPC may connect" in silent.state
     assert address_hint(Place.OPENWHISK) in silent.hint
+    proxied = _silent(
+        CTX, "https://x:443: the proxy does not connect: the connection timed out", nodes=""
+    )
+    assert "check HTTPS_PROXY" in proxied.hint
+    assert "openwhisk_internal: True" in proxied.hint
     for state in (
         _silent(CTX, TIMED_OUT, nodes="0 of 3 nodes in service"),
         _silent(CTX, "https://x:443: connection refused", nodes=""),

@@ -9,7 +9,7 @@ import base64
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ class ForwardProxy:
     port: int
     login: str
     targets: Mapping[str, int]
+    unreachable: Sequence[str] = ()
     asked: list[str] = field(default_factory=list)
 
     def url(self, login: str = "") -> str:
@@ -44,6 +45,8 @@ class ForwardProxy:
         wanted = f"proxy-authorization: basic {base64.b64encode(self.login.encode()).decode()}"
         if self.login and wanted.lower() not in [line.lower() for line in lines]:
             client.sendall(_answer("407 Proxy Authentication Required"))
+        elif where in self.unreachable:
+            client.sendall(_answer("503 Service Unavailable"))
         elif where not in self.targets:
             client.sendall(_answer("403 Forbidden"))
         else:
@@ -79,7 +82,7 @@ def _join(one: socket.socket, other: socket.socket) -> None:
 
 @contextmanager
 def forward_proxy(
-    *, login: str = "", targets: Mapping[str, int] | None = None
+    *, login: str = "", targets: Mapping[str, int] | None = None, unreachable: Sequence[str] = ()
 ) -> Iterator[ForwardProxy]:
     """Run a proxy.
 
@@ -87,9 +90,10 @@ def forward_proxy(
         login: the user name and password that it asks for, joined by a colon; '' for none.
         targets: "host:port" that it lets through -> the port on this computer where it leads to;
             all else is forbidden.
+        unreachable: "host:port" that it lets through, and that it does not reach.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
-        proxy = ForwardProxy(server.getsockname()[1], login, targets or {})
+        proxy = ForwardProxy(server.getsockname()[1], login, targets or {}, unreachable)
 
         def one(client: socket.socket) -> None:
             with client, contextlib.suppress(OSError, ValueError):
