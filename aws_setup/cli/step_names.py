@@ -68,8 +68,8 @@ CLUSTER_REMOVAL = (
 """The steps of its destroy."""
 
 CHECKS = (
-    "machines", "clocks", "disks", "ZooKeeper ensemble", "znodes", "NDB data nodes", "nodes",
-    "OpenWhisk", "client", "client configuration", "client to ZooKeeper", "client to NDB manager",
+    "machines", "clocks", "disks", "ZooKeeper ensemble", "NDB data nodes", "nodes", "OpenWhisk",
+    "client", "client configuration", "client to ZooKeeper", "znodes", "client to NDB manager",
     "client to mysqld", "client to followers", "database login", "tables", "file system",
     "client to OpenWhisk", "certificate", "healthy invokers", "NameNode actions", "NameNodes alike",
     "row in the database", "pod on a node", "node to NDB manager", "node to NDB data nodes",

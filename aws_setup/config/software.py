@@ -42,7 +42,7 @@ class Software(Section):
     """Create the znodes that λFS needs."""
 
     num_namenode_deployments: int = Field(default=20, ge=1, le=1000)
-    """Number of serverless NameNode deployments; znodes are created for each."""
+    """Number of serverless NameNode deployments; znodes are created for each, always for 20."""
 
     zookeeper_jvm_heap_size: int = Field(default=4000, ge=256)
     """JVM heap of ZooKeeper's server and client, in MB; the published evaluation used 12000."""

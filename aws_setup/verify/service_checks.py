@@ -12,7 +12,6 @@ from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.engine.wait import Pending, wait_until
 from aws_setup.engine.wording import count_of
 from aws_setup.software.clients.desired import LAMBDA_FS
-from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.ndb.cluster import NDB_MGM
 from aws_setup.software.ndb.config_files import REPLICAS, nodes
 from aws_setup.software.ndb.ndb_mgm import ClusterStatus, NodeState, parse_show
@@ -28,7 +27,7 @@ from aws_setup.software.sql.databases import INODES, how_to_make_tables
 from aws_setup.software.sql.scripts import load
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import is_complete, role_texts, server_role
-from aws_setup.software.zookeeper.steps import list_znodes
+from aws_setup.software.zookeeper.steps import list_znodes, needed_znodes
 from aws_setup.ssh.errors import RemoteError
 from aws_setup.ssh.machine import Machine
 from aws_setup.verify.chain import CREATE, DATA_NODES, MANAGER, Chain
@@ -38,6 +37,9 @@ from aws_setup.verify.machine_checks import run_or_skip
 SYNC_SECONDS = 10.0
 """Seconds within which a follower applies what its leader had applied; some milliseconds usually.
 A follower that is behind by syncLimit (2 s here) is dropped by its leader."""
+
+POPULATE = "populate_zookeeper_cluster"
+"""The key that lets `create` create the znodes."""
 
 ROW_TABLE = "lambda_fs_verify_"
 """Beginning of the names of the tables in which a row is written."""
@@ -101,23 +103,19 @@ def _behind(chain: Chain, machines: Sequence[Machine], leader: int) -> Pending |
 
 
 def check_znodes(chain: Chain) -> str:
-    """A session with ZooKeeper lists the znodes of every NameNode."""
+    """A session with ZooKeeper lists the znodes that every NameNode reads when it starts."""
     machines = chain.zookeepers
     if not machines:
         raise NotApplicable("ZooKeeper is not part of this deployment")
     config = chain.ctx.config
-    number = max(config.num_namenode_deployments, read_record(config).deployments)
-    needed = zk.znodes(number)
+    needed = needed_znodes(config)
     existing = list_znodes(machines[-1], create=[])
     missing = [path for path in needed if path not in existing]
     if missing:
-        key = f"num_namenode_deployments: {number} and populate_zookeeper_cluster: True"
         znodes = count_of(len(needed), "znode does", "znodes do")
-        raise Broken(
-            f"{len(missing)} of {znodes} not exist ({missing[0]})",
-            f"set {key}, and {CREATE}",
-        )
-    return f"{count_of(len(needed), 'znode')} of {count_of(number, 'NameNode')}, in a session"
+        switch = "" if config.populate_zookeeper_cluster else f"set {POPULATE}: True, and "
+        raise Broken(f"{len(missing)} of {znodes} not exist ({missing[0]})", switch + CREATE)
+    return f"{count_of(len(needed), 'znode')}, in a session"
 
 
 def check_data_nodes(chain: Chain) -> str:

@@ -16,7 +16,6 @@ SERVICE_CHECKS: tuple[Check[Chain], ...] = (
     Check("clocks", machines.check_clocks, needs=("machines",)),
     Check("disks", machines.check_disks, needs=("machines",)),
     Check("ZooKeeper ensemble", services.check_ensemble, needs=("machines",)),
-    Check("znodes", services.check_znodes, needs=("ZooKeeper ensemble",)),
     Check("NDB data nodes", services.check_data_nodes, needs=("machines",)),
     Check("nodes", cluster.check_nodes),
     Check("OpenWhisk", cluster.check_openwhisk),
@@ -32,6 +31,7 @@ CHAIN_CHECKS: tuple[Check[Chain], ...] = (
     Check("client", client.check_ssh),
     Check("client configuration", client.check_settings, needs=("client",)),
     Check("client to ZooKeeper", client.check_zookeeper, needs=("client configuration",)),
+    Check("znodes", services.check_znodes, needs=("client to ZooKeeper",)),
     Check("client to NDB manager", client.check_manager, needs=("client configuration",)),
     Check("client to mysqld", client.check_mysqld, needs=("client configuration",)),
     Check("client to followers", client.check_followers, needs=("client",)),
@@ -51,7 +51,7 @@ CHAIN_CHECKS: tuple[Check[Chain], ...] = (
         namenodes.check_invocations,
         needs=(
             "NameNode actions",
-            "client to ZooKeeper",
+            "znodes",
             "database login",
             *(check.name for check in NODE_CHECKS if check.name != "node to client"),
         ),
@@ -70,7 +70,7 @@ CHECKS: tuple[Check[Chain], ...] = (*SERVICE_CHECKS, *CHAIN_CHECKS)
 """The table of `verify`. Checks that are not deep only read."""
 
 READINESS = (
-    "client to ZooKeeper",
+    "znodes",
     "client to NDB manager",
     "client to followers",
     "file system",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from aws_setup.config import Config
+from aws_setup.software.clients.namenode_record import NameNodeRecord, write_record
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import is_complete
+from aws_setup.software.zookeeper.steps import needed_znodes
 
 
 def test_zoo_cfg_names_every_member_from_0() -> None:
@@ -56,6 +61,25 @@ def test_znodes_of_every_deployment_parents_first() -> None:
         "/namenode0/INV",
     ]
     assert made[-1] == "/namenode19/INV"
+
+
+@pytest.mark.parametrize(
+    ("configured", "recorded", "deployments"),
+    [(2, 0, 20), (8, 8, 20), (20, 20, 20), (30, 2, 30), (2, 40, 40), (2, 10**9, 20)],
+)
+def test_there_are_znodes_for_the_numbers_of_the_image_and_of_this_deployment(
+    tmp_path: Path, configured: int, recorded: int, deployments: int
+) -> None:
+    """A NameNode reads those of every deployment that its own configuration names."""
+    config = Config(
+        ssh_keypair_name="k",
+        ssh_key_path="~/k.pem",
+        infrastructure_json_path=str(tmp_path),
+        num_namenode_deployments=configured,
+    )
+    if recorded:
+        write_record(config, NameNodeRecord(deployments=recorded))
+    assert needed_znodes(config) == zk.znodes(deployments)
 
 
 def test_only_paths_are_taken_from_the_clients_output() -> None:

@@ -90,6 +90,7 @@ def test_every_run_ends_with_the_connections_of_the_client_and_its_file_system()
         "client",
         "client configuration",
         "client to ZooKeeper",
+        "znodes",
         "client to NDB manager",
         "client to mysqld",
         "client to followers",

@@ -22,6 +22,16 @@ MY_ID = f"{DATA}/myid"
 CHILDREN = ("permanent", "guest", "ACK", "INV")
 """The znodes of λFS below each deployment's znode."""
 
+IMAGE_DEPLOYMENTS = 20
+"""`serverless.deployments.max` in the published container image of the NameNodes.
+
+A NameNode reads the znode `permanent` of every deployment below the number in its own
+configuration when it starts, and cannot start where one is missing, however many NameNodes there
+are (refreshActiveNameNodesList in ServerlessNameNode.initialize).
+https://github.com/Scusemua/openwhisk-runtime-java/blob/30a0fd9b891673db18e52a8e1d89c64645cd2217/core/java8/conf/hdfs-site.xml
+https://github.com/ds2-lab/LambdaFS/blob/serverless-namenode-aws/hadoop-hdfs-project/hadoop-hdfs/src/main/java/org/apache/hadoop/hdfs/server/namenode/ServerlessNameNode.java
+"""
+
 FORGET_OLD_PID = f"""\
 pid=$(cat {PID_FILE} 2>/dev/null) || exit 0
 ps -o args= -p "$pid" | grep -q QuorumPeerMain || rm -f {PID_FILE}

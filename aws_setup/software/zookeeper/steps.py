@@ -11,6 +11,7 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.software import ssh_access
+from aws_setup.software.clients.namenode_record import read_record
 from aws_setup.software.machines import (
     SERVICES_STOPPED,
     any_stopped,
@@ -37,6 +38,9 @@ from aws_setup.ssh.survey import RUN, Question, Survey
 
 ENSEMBLE = "zookeeper ensemble"
 ZNODES = "zookeeper znodes"
+
+MOST_DEPLOYMENTS = 10_000
+"""NameNodes that whisk_helper.py deploys at most: a record that names more is damaged."""
 
 ADDRESSES = Question(RUN, ("hostname", "-I"))
 """The question for a machine's addresses, the private one first."""
@@ -99,7 +103,7 @@ class Ensemble(Step):
 
 @dataclass(frozen=True)
 class Znodes(Step):
-    """The znodes of every NameNode deployment; existing ones are never changed.
+    """The znodes that every NameNode reads when it starts; existing ones are never changed.
 
     There is nothing to delete: the znodes are in the ensemble.
     """
@@ -128,7 +132,7 @@ class Znodes(Step):
         known = survey.answer(serving[0], Question(zk.LIST))
         existing = zk.listed(known.stdout) if known else set[str]()
         missing = _missing(ctx.config, existing or list_znodes(serving[0], create=[]))
-        total = len(zk.znodes(ctx.config.num_namenode_deployments))
+        total = len(needed_znodes(ctx.config))
         if len(missing) == total:
             return None
         drift = [Drift("znodes", str(total - len(missing)), str(total))] if missing else []
@@ -139,7 +143,7 @@ class Znodes(Step):
         machines = zookeeper_machines(ctx, self.pool)
         serving = _serving(machines, self.pool.each(machines, server_role))
         machine = serving[0] if serving else machines[0]
-        desired = zk.znodes(ctx.config.num_namenode_deployments)
+        desired = needed_znodes(ctx.config)
         missing = _missing(ctx.config, list_znodes(machine, create=desired))
         if missing:
             raise SetupError(
@@ -159,8 +163,19 @@ def _serving(machines: Sequence[Machine], answers: Sequence[zk.ServerRole | None
     return [machine for machine, role in pairs if role and role.serving]
 
 
+def needed_znodes(config: Config) -> list[str]:
+    """Return the znodes that NameNodes need, parents first.
+
+    They are those of the deployments of the configuration, of those that whisk_helper.py has last
+    deployed, and of all that the published image's configuration names.
+    """
+    recorded = read_record(config).deployments
+    number = max(config.num_namenode_deployments, zk.IMAGE_DEPLOYMENTS)
+    return zk.znodes(max(number, recorded if recorded <= MOST_DEPLOYMENTS else 0))
+
+
 def _missing(config: Config, existing: set[str]) -> list[str]:
-    return [path for path in zk.znodes(config.num_namenode_deployments) if path not in existing]
+    return [path for path in needed_znodes(config) if path not in existing]
 
 
 def list_znodes(machine: Machine, *, create: Sequence[str]) -> set[str]:
