@@ -1,4 +1,4 @@
-"""Checks that start containers or use the file system: pods, NameNodes, and λFS's own test."""
+"""Checks by a pod on an invoker node: it connects to what NameNodes connect to."""
 
 from __future__ import annotations
 
@@ -7,29 +7,16 @@ from functools import partial
 
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ingress_rules import NDB_DATA_NODES, Source
-from aws_setup.software.clients.desired import HADOOP, LAMBDA_FS, TCP_ENABLED
-from aws_setup.software.hdfs_format import error_line
+from aws_setup.software.clients.desired import TCP_ENABLED
 from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import DATA_NODES, Address, Chain
-from aws_setup.verify.check import Broken, NotApplicable
+from aws_setup.verify.check import NotApplicable
 from aws_setup.verify.cluster_checks import require_cluster
 from aws_setup.verify.firewall import unreachable
-from aws_setup.verify.namenode_checks import LOGS
 from aws_setup.verify.pod_probe import probe_from_pod
 
 MOST_FOLLOWERS = 10
 """Followers to which the pod connects; the machines of a group have the same security groups."""
-
-BASIC_TEST_SECONDS = 900.0
-FILES = "10"
-"""The answer to BasicTest's question: how many files it creates, and deletes again."""
-
-BASIC_TEST = """\
-cd /home/ubuntu && exec java -Dlog4j.configuration=file:resources/log4j.properties -cp "$1" \\
-  com.gmail.benrcarver.distributed.BasicTest
-"""
-SHARE = f"{HADOOP}/{LAMBDA_FS.release}/share/hadoop"
-CLASS_PATH = f".:/home/ubuntu/BasicTest.jar:{SHARE}/hdfs/lib/*:{SHARE}/common/lib/*"
 
 
 def targets(chain: Chain) -> Mapping[str, Sequence[Address]]:
@@ -83,19 +70,3 @@ from_node = {
     name: partial(check_from_node, name=name)
     for name in ("NDB manager", "NDB data nodes", "mysqld", "ZooKeeper", "client")
 }
-
-
-def check_basic_test(chain: Chain) -> str:
-    """λFS's BasicTest succeeds on the client: it creates, lists, reads and deletes files."""
-    result = chain.client.run(
-        ["sh", "-c", BASIC_TEST, "lambda-fs", CLASS_PATH],
-        stdin=f"{FILES}\n",
-        timeout=BASIC_TEST_SECONDS,
-        check=False,
-    )
-    output = result.stdout + result.stderr
-    if result.code or "[SUCCESS]" not in output or "[ERROR]" in output:
-        lines = [line.strip() for line in output.splitlines() if "[ERROR]" in line]
-        cause = lines[0] if lines else error_line(output)
-        raise Broken(cause, LOGS)
-    return f"[SUCCESS], with {FILES} files"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_setup.verify import basic_test
 from aws_setup.verify import client_checks as client
 from aws_setup.verify import cluster_checks as cluster
 from aws_setup.verify import deep_checks as deep
@@ -59,7 +60,7 @@ CHAIN_CHECKS: tuple[Check[Chain], ...] = (
     ),
     Check(
         "BasicTest",
-        deep.check_basic_test,
+        basic_test.check,
         needs=("NameNodes answer", "client to NDB manager"),
         deep=True,
     ),

@@ -20,7 +20,7 @@ from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.ssh.exchange import CommandResult
 from aws_setup.ssh.machine import Machine
-from aws_setup.verify.deep_checks import BASIC_TEST, CLASS_PATH
+from aws_setup.verify.basic_test import CLASS_PATH, COMMAND
 from tests.support.machines import ADDRESSES, VmEnvironment, needs_machines, public_ip, shared_key
 
 pytestmark = [needs_machines, pytest.mark.timeout(120)]
@@ -61,7 +61,7 @@ class Client:
 
     def test(self, answer: str = "10") -> CommandResult:
         """Run BasicTest as verify does."""
-        command = ["sh", "-c", BASIC_TEST, "lambda-fs", CLASS_PATH]
+        command = ["sh", "-c", COMMAND, "lambda-fs", CLASS_PATH]
         return self.machine.run(command, stdin=f"{answer}\n", check=False, timeout=240)
 
 
