@@ -14,6 +14,7 @@ from aws_setup.engine.wait import Clock, format_duration
 from aws_setup.errors import Place, SetupError, address_hint
 from aws_setup.namenodes.action import Body, CurrentAction, parse
 from aws_setup.namenodes.http import HttpConnection, HttpResponse, TransientError
+from aws_setup.namenodes.ping import ping_body
 
 T = TypeVar("T")
 
@@ -225,7 +226,7 @@ class Client:
             raise _error(f"OpenWhisk did not delete {name}", response)
 
     def activate(self, name: str) -> HttpResponse:
-        """Invoke an action and wait for its activation as long as OpenWhisk does (60 s).
+        """Ping a NameNode and wait for its activation as long as OpenWhisk does (60 s).
 
         OpenWhisk returns 502 for a failed activation too, so only a 502 without one is retried.
         """
@@ -234,7 +235,7 @@ class Client:
             response = self.connection.send(
                 "POST",
                 f"{self._path(name)}?blocking=true&result=false",
-                body=Body(b"{}", memoryview(b""), b""),
+                body=ping_body(),
             )
             if not (isinstance(response.document, dict) and "activationId" in response.document):
                 _raise_transient(response)

@@ -15,8 +15,10 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.runner import EventKind, Listener, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import Pending, SystemClock, wait_until
+from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import NOT_OPENWHISK, ActionDrift, CurrentAction, DesiredAction
 from aws_setup.namenodes.client import Client
+from aws_setup.namenodes.ping import activation_error
 from aws_setup.namenodes.selection import Selection
 
 T = TypeVar("T")
@@ -26,6 +28,9 @@ ACTIVATION_PAUSE = 2.0
 
 NEW_CONTAINER = 300.0
 """Seconds for an activation for which OpenWhisk first has to start a container."""
+
+RECORD_SECONDS = 10.0
+"""Seconds within which OpenWhisk has stored the record of an activation that has ended."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ def most_common(values: Iterable[T]) -> T | None:
 
 
 def invoke(client: Client, name: str) -> Activation:
-    """Invoke an action once; return its times.
+    """Ping a NameNode once; return its times.
 
     Raises:
         SetupError: it could not be invoked, or OpenWhisk has no record of the activation.
@@ -156,19 +161,21 @@ def invoke(client: Client, name: str) -> Activation:
     clock = client.clock
     began = clock.now()
     record: Mapping[str, Any] = client.activate(name).document
+    identifier = str(record.get("activationId", ""))
     if "response" not in record:
-        record = _record(client, str(record.get("activationId", "")), name)
+        record = _late_record(client, identifier, name)
+    seconds = clock.now() - began
     with decoding(f"OpenWhisk's record of an activation of {name} cannot be used", NOT_OPENWHISK):
-        return Activation(clock.now() - began, cold_seconds(record), _error(record))
+        error, cold = activation_error(record), cold_seconds(record)
+        if error and not record.get("logs"):
+            error = logged_error(client, identifier) or error
+        return Activation(seconds, cold, error)
 
 
-def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
-    def probe() -> dict[str, Any] | Pending:
-        return client.activation(activation_id) or Pending("no record yet")
-
+def _late_record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
     return wait_until(
         f"activation {activation_id} of {name}",
-        probe,
+        lambda: client.activation(activation_id) or Pending("no record yet"),
         clock=client.clock,
         deadline=NEW_CONTAINER,
         pause=ACTIVATION_PAUSE,
@@ -176,24 +183,42 @@ def _record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
     )
 
 
-def cold_seconds(record: Mapping[str, Any]) -> float | None:
-    """Return the seconds of container start and /init; OpenWhisk records them for cold starts only.
+def stored_record(client: Client, activation_id: str) -> dict[str, Any]:
+    """Return the record of an activation that has ended, with its log.
 
-    `waitTime` (ms) is from the request to the container, `initTime` (ms) is its /init.
+    Raises:
+        SetupError: OpenWhisk has none within RECORD_SECONDS.
+    """
+    return wait_until(
+        f"OpenWhisk records activation {activation_id}",
+        lambda: client.activation(activation_id) or Pending("no record yet"),
+        clock=client.clock,
+        deadline=RECORD_SECONDS,
+        pause=0.5,
+    )
+
+
+def logged_error(client: Client, activation_id: str) -> str:
+    """Return why an activation has failed, by its stored record; '' where there is none."""
+    try:
+        return activation_error(stored_record(client, activation_id))
+    except SetupError:
+        return ""
+
+
+def cold_seconds(record: Mapping[str, Any]) -> float | None:
+    """Return the seconds of a cold start, None where the container was there.
+
+    They are from the request to the answer of a ping, which does nothing itself: `waitTime` (ms)
+    until there is a container, `duration` (ms) for its /init and its first run, in which the
+    NameNode connects to NDB and ZooKeeper and loads its namesystem. `initTime` is recorded for
+    cold starts only.
+    https://github.com/apache/openwhisk/blob/master/docs/annotations.md
     """
     notes = {item["key"]: item["value"] for item in record.get("annotations") or []}
     if "initTime" not in notes:
         return None
-    return (float(notes.get("waitTime", 0)) + float(notes["initTime"])) / 1000
-
-
-def _error(record: Mapping[str, Any]) -> str:
-    response = record.get("response") or {}
-    if response.get("success"):
-        return ""
-    result = response.get("result")
-    detail = result.get("error") if isinstance(result, dict) else result
-    return f"{response.get('status', 'no status')}: {detail or 'no reason reported'}"[:300]
+    return (float(notes.get("waitTime", 0)) + float(record.get("duration") or 0)) / 1000
 
 
 def jar_hash(action: CurrentAction) -> str:

@@ -6,15 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from aws_setup.engine.wait import Clock, Pending, wait_until
+from aws_setup.engine.wait import Clock
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
-from aws_setup.namenodes.action import Body, CurrentAction, DesiredAction, differences, parse
+from aws_setup.namenodes.action import CurrentAction, DesiredAction, differences, parse
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection, HttpResponse, TransientError
+from aws_setup.namenodes.ping import exception_of, ping_body
 from aws_setup.namenodes.selection import Selection
-from aws_setup.namenodes.verify import cold_seconds, fill_in, for_each, most_common
+from aws_setup.namenodes.verify import (
+    cold_seconds,
+    fill_in,
+    for_each,
+    logged_error,
+    most_common,
+    stored_record,
+)
 from aws_setup.verify.chain import WHISK, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.client_checks import HTTP_SECONDS, connection, signed_endpoint
@@ -28,10 +36,8 @@ TRIES = 3
 INVOKE_SECONDS = 90.0
 """Seconds for one answer; OpenWhisk answers after 60 at the latest."""
 
-RECORD_SECONDS = 10.0
-"""Seconds within which OpenWhisk has stored the record of an activation."""
-
 LOGS = "read the NameNode's log: `wsk activation list`, then `wsk activation logs ID`"
+LOG = "read the NameNode's log: `wsk activation logs {}`"
 
 ACTIVATION = "x-openwhisk-activation-id"
 """Header of the answer of a web action.
@@ -79,7 +85,7 @@ def judge_actions(actions: Sequence[CurrentAction]) -> str:
 
 
 def check_invocations(chain: Chain) -> str:
-    """Each NameNode answers when it is invoked as the client does, by its web action."""
+    """Each NameNode answers the ping of λFS's clients, by its web action as they call it."""
     endpoint, number = chain.settings.endpoint, chain.settings.deployments
     names = Selection(endpoint.prefix, 0, number).names
     path = f"/api/v1/web/{endpoint.namespace}/default"
@@ -91,24 +97,41 @@ def check_invocations(chain: Chain) -> str:
             clock=chain.clock,
             jobs=INVOCATIONS,
         )
-    failed = {name: answer.failure for name, answer in answers.items() if answer.failure}
+    failed = {name: answer for name, answer in answers.items() if answer.failure}
     if failed:
         first = min(failed, key=names.index)
         others = f" ({len(failed)} of {number} fail)" if len(failed) > 1 else ""
-        is_missing = failed[first].endswith("(HTTP 404)")
-        fix = WHISK.replace("NUMBER", str(number)) if is_missing else LOGS
-        raise Broken(f"{first}: {failed[first]}{others}", fix)
+        cause, fix = _reason(chain, failed[first])
+        raise Broken(f"{first}: {cause}{others}", fix)
     slowest = max(answer.seconds for answer in answers.values())
     return f"{number} of {number} answer, in at most {slowest:.1f} s; {_starts(chain, answers)}"
 
 
+def _reason(chain: Chain, answer: Answer) -> tuple[str, str]:
+    """Return why a NameNode has failed, and the fix.
+
+    The answer of an action that has failed has no cause, so that of the activation's log is taken
+    where the key is known.
+    """
+    if answer.failure.endswith("(HTTP 404)"):
+        return answer.failure, WHISK.replace("NUMBER", str(chain.settings.deployments))
+    if not answer.activation:
+        return answer.failure, LOGS
+    logged = ""
+    try:
+        with connection(chain, signed_endpoint(chain)) as http:
+            logged = logged_error(Client(http, chain.clock, HTTP_SECONDS), answer.activation)
+    except (NotApplicable, SetupError):
+        pass  # the answer says less, and is still the cause
+    return logged or answer.failure, LOG.format(answer.activation)
+
+
 def _invoke(http: HttpConnection, path: str, *, clock: Clock) -> Answer:
-    """Invoke a NameNode, again while it starts."""
+    """Ping a NameNode, again while it starts."""
     failure, began = "", clock.now()
     for _ in range(TRIES):
         try:
-            body = Body(b"{}", memoryview(b""), b"")
-            response = http.send("POST", path, body=body, signed=False)
+            response = http.send("POST", path, body=ping_body(), signed=False)
         except TransientError as error:
             failure = str(error)
             continue
@@ -123,7 +146,9 @@ def _failure(response: HttpResponse) -> str:
     if response.status == 202:
         return "no answer within 60 seconds"
     reported = isinstance(response.document, dict) and response.document.get("error")
-    return response.reason if response.status >= 300 or reported else ""
+    if response.status >= 300 or reported:
+        return response.reason
+    return exception_of(response.document)
 
 
 def _starts(chain: Chain, answers: Mapping[str, Answer]) -> str:
@@ -164,11 +189,4 @@ def start_text(seconds: Sequence[float | None], *, number: int) -> str:
 
 def _cold_seconds(client: Client, activation: str) -> float | None:
     """Return the seconds of a cold start, None if the container was warm."""
-    record = wait_until(
-        f"OpenWhisk records activation {activation}",
-        lambda: client.activation(activation) or Pending("no record yet"),
-        clock=client.clock,
-        deadline=RECORD_SECONDS,
-        pause=0.5,
-    )
-    return cold_seconds(record)
+    return cold_seconds(stored_record(client, activation))

@@ -10,11 +10,17 @@ import pytest
 from aws_setup.config import load_config
 from aws_setup.namenodes.tunnel import fingerprint
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, write_credentials
+from aws_setup.rehearsal.openwhisk.invocation import Invocation, NameNode, StartError
 from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer, self_signed, serve
 from tests.support.namenodes import ORIGINAL, Script, document, jar, script, whisk
 from tests.support.openwhisk import make_jar
 
 __all__ = ["jar", "script", "whisk"]
+
+NO_NODE = (
+    "org.apache.zookeeper.KeeperException$NoNodeException: KeeperErrorCode = NoNode for "
+    "/namenode7/permanent"
+)
 
 
 def test_list_and_its_json(whisk: OpenWhiskServer, script: Script, jar: str) -> None:
@@ -52,7 +58,7 @@ def test_invoke_prints_cold_starts_and_failures(
     script("-n", "2", "--create", *ORIGINAL, "-j", jar)
     result = script("-n", "2", "--verify", "--invoke")
     assert result.exit_code == 0
-    assert "cold start 1.2 s" in result.stdout
+    assert "cold start 1.5 s" in result.stdout
     whisk.activation = {"late": True}
     assert script("-n", "2", "--verify", "--invoke").exit_code == 0
     failed = {"status": "developer error", "success": False, "result": {"error": "no ndb"}}
@@ -61,6 +67,20 @@ def test_invoke_prints_cold_starts_and_failures(
     assert result.exit_code == 1
     assert "developer error: no ndb" in result.output
     assert whisk.requests["POST"] == 6
+
+
+def test_invoke_names_the_exception_of_a_namenode_that_cannot_start(
+    whisk: OpenWhiskServer, script: Script, jar: str
+) -> None:
+    def start(_: Invocation) -> NameNode:
+        raise StartError(NO_NODE)
+
+    script("-n", "2", "--create", *ORIGINAL, "-j", jar)
+    whisk.namenodes = start
+    result = script("-n", "2", "--verify", "--invoke")
+    assert result.exit_code == 1
+    assert "failed: org.apache.zookeeper" in result.output
+    assert "/namenode7/permanent" in result.output
 
 
 def test_the_public_default_key_is_a_warning(

@@ -64,6 +64,11 @@ no_table = sql("RENAME TABLE hdfs_variables TO moved;", "RENAME TABLE moved TO h
 not_formatted = sql(
     "DELETE FROM hdfs_inodes;", "INSERT INTO hdfs_inodes (id, parent_id, name) VALUES (1, 0, '');"
 )
+files_from_before = sql(
+    "INSERT INTO hdfs_inodes (id, parent_id, name) VALUES (7, 1, 'data'), (8, 7, 'a'), "
+    "(9, 1, 'b'), (10, 1, 'my_directory'), (11, 10, 'my_file3.txt');",
+    "DELETE FROM hdfs_inodes WHERE id > 1;",
+)
 no_writing = sql(
     "REVOKE INSERT ON `vanilla_hopsfs`.* FROM 'user'@'%'; "
     "REVOKE INSERT ON `vanilla_hopsfs`.* FROM 'user'@'localhost';",

@@ -25,7 +25,7 @@ from aws_setup.software.clients import desired
 from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.hadoop_xml import HadoopXml
 from tests.support.machines import needs_machines
-from tests.verify.breaks import SERVICES, not_formatted
+from tests.verify.breaks import SERVICES, files_from_before, not_formatted
 from tests.verify.link_breaks import (
     Break,
     Story,
@@ -216,6 +216,13 @@ def test_whisk_helper_brings_the_client_to_its_number_and_continues_after_a_fail
     assert sync(21, code=0)["ready"] is True
     sync(20, "--prune", "--yes", code=0)
     assert configured() == "20"
+
+
+def test_basic_test_passes_where_the_file_system_holds_files(story: Story) -> None:
+    """As after the experiments, and after a BasicTest that was interrupted."""
+    with files_from_before(story):
+        document = story.verify("--only", "BasicTest", code=0)
+    assert "3 entries that / held before" in json.dumps(document["checks"][-1])
 
 
 @pytest.mark.parametrize("case", CASES)

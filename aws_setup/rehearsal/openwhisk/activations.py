@@ -4,53 +4,82 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from aws_setup.rehearsal.openwhisk.handler import HandlerError, handle
+from aws_setup.rehearsal.openwhisk.invocation import (
+    IdleNameNode,
+    Invocation,
+    NameNodeRuntime,
+    NoContainerError,
+)
 
 NAMENODES = "generic-namenode"
 """Family of the kinds of NameNodes."""
 
+STATUSES = ("success", "application error", "action developer error", "whisk internal error")
+"""By their codes.
+https://github.com/apache/openwhisk/blob/master/common/scala/src/main/scala/org/apache/openwhisk/core/entity/ActivationResult.scala
+"""
+
+DEVELOPER_ERROR, INTERNAL_ERROR = 2, 3
+
+WAIT_MS, INIT_MS, RUN_MS = 40, 1200, 300
+"""Of a cold start: until there is a container, its /init, and its first run."""
+
+STDOUT = "2026-01-01T00:00:00.000000000Z stdout: "
+
 
 @dataclass(frozen=True)
-class Invocation:
-    """One invocation: the action, the configuration files in its jar, and its arguments."""
+class _Outcome:
+    """How an activation has ended: the code of its status, its result, and its log."""
 
-    action: Mapping[str, Any]
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-NameNodeRuntime = Callable[[Invocation], str]
-"""Starts a NameNode; returns the error that it ends with, '' when it serves requests."""
+    code: int
+    result: dict[str, Any]
+    log: Sequence[str] = ()
 
 
 def activate(
     invocation: Invocation, runtime: NameNodeRuntime | None, *, cold: bool = True
 ) -> dict[str, Any]:
-    """Return the record of an activation; without a runtime every action succeeds.
+    """Return the record of an activation; without a runtime NameNodes connect to nothing.
 
-    Only that of a new container has initTime.
+    Only that of a new container has initTime, and its duration includes it.
     https://github.com/apache/openwhisk/blob/master/docs/annotations.md
     """
-    kind = str(invocation.action["exec"]["kind"])
-    error = runtime(invocation) if runtime and kind.partition(":")[0] == NAMENODES else ""
-    status = "application error" if error else "success"
-    now = int(time.time() * 1000)
+    outcome = _run(invocation, runtime or (lambda _: IdleNameNode()))
+    now, duration = int(time.time() * 1000), RUN_MS + (INIT_MS if cold else 0)
     return {
         "activationId": uuid.uuid4().hex,
         "name": invocation.action["name"],
-        "start": now - 1500,
+        "start": now - duration,
         "end": now,
-        "duration": 1500,
+        "duration": duration,
         "response": {
-            "status": status,
-            "success": not error,
-            "statusCode": 1 if error else 0,
-            "result": {"error": error} if error else {},
+            "status": STATUSES[outcome.code],
+            "success": outcome.code == 0,
+            "statusCode": outcome.code,
+            "result": outcome.result,
         },
+        "logs": [STDOUT + line for line in outcome.log],
         "annotations": [
-            {"key": "waitTime", "value": 40},
-            *([{"key": "initTime", "value": 1200}] if cold else []),
+            {"key": "waitTime", "value": WAIT_MS},
+            *([{"key": "initTime", "value": INIT_MS}] if cold else []),
         ],
     }
+
+
+def _run(invocation: Invocation, runtime: NameNodeRuntime) -> _Outcome:
+    kind = str(invocation.action["exec"]["kind"])
+    if kind.partition(":")[0] != NAMENODES:
+        return _Outcome(0, {})
+    try:
+        result, log = handle(invocation, runtime)
+    except HandlerError as error:
+        text = f"An error has occurred while invoking the action (see logs for details): {error}"
+        return _Outcome(DEVELOPER_ERROR, {"error": text}, error.log)
+    except NoContainerError as error:
+        return _Outcome(INTERNAL_ERROR, {"error": str(error)})
+    return _Outcome(0, result, log)

@@ -26,8 +26,8 @@ from aws_setup.rehearsal.kubernetes.controllers import database
 from aws_setup.rehearsal.kubernetes.controllers.context import is_internal, load_balancer_name
 from aws_setup.rehearsal.kubernetes.controllers.scheduling import ZONE
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from aws_setup.rehearsal.openwhisk.activations import Invocation
 from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
+from aws_setup.rehearsal.openwhisk.invocation import Invocation, NameNode, NoContainerError
 from aws_setup.rehearsal.openwhisk.namenode import VmServices
 from aws_setup.rehearsal.openwhisk.namenode_pods import NameNodePods
 from aws_setup.rehearsal.openwhisk.server import Certificate, OpenWhiskServer, serve
@@ -163,11 +163,11 @@ class OpenWhiskFrontend:
     def connect_namenodes(self, services: VmServices) -> None:
         """Let invoked NameNodes connect to the servers on the VMs; else they connect to nothing."""
 
-        def start(invocation: Invocation) -> str:
+        def start(invocation: Invocation) -> NameNode:
             with self._cloud.lock:
                 release = self._release()
             if release is None:
-                return "The release of OpenWhisk is deleted"
+                raise NoContainerError("The release of OpenWhisk is deleted")
             pods = NameNodePods(
                 self._cloud, release.state, release.name, release.namespace, services
             )

@@ -1,7 +1,9 @@
-"""The start of an emulated NameNode: it reads its configuration and connects to what it names.
+"""An emulated NameNode: it reads its configuration and connects to what it names.
 
-The first failure is its error, in the words of λFS's log. Who reaches whom is decided by the
-network of the emulated cloud; who listens, accepts a login or has a znode by the emulated VMs.
+The first failure of its start is its error, in the words of λFS's log. Who reaches whom is decided
+by the network of the emulated cloud; who listens, accepts a login or has a znode by the emulated
+VMs. The order is that of ServerlessNameNode.initialize:
+https://github.com/ds2-lab/LambdaFS/blob/serverless-namenode-aws/hadoop-hdfs-project/hadoop-hdfs/src/main/java/org/apache/hadoop/hdfs/server/namenode/ServerlessNameNode.java
 """
 
 from __future__ import annotations
@@ -9,16 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from xml.etree.ElementTree import ParseError
 
+from aws_setup.rehearsal.openwhisk.invocation import StartError
+from aws_setup.rehearsal.openwhisk.namenode_files import Files, Rows
 from aws_setup.rehearsal.openwhisk.namenode_image import NDB, SITE
 from aws_setup.rehearsal.programs.hadoop_config import parse_properties, parse_site
 
 MYSQL = "io.hops.metadata.ndb.mysqlserver"
-ZNODES = ("permanent", "guest", "ACK", "INV")
-CLIENT_ADDRESS, CLIENT_PORT = "clientInternalIp", "tcpPort"
-"""Arguments of an invocation by a client: where the NameNode connects back to."""
+PERMANENT = "permanent"
+"""Child of each deployment's znode: the NameNodes of that deployment."""
 
 
 class VmServices(Protocol):
@@ -33,8 +36,11 @@ class VmServices(Protocol):
     def login(self, address: str, port: int, *, user: str, password: str, database: str) -> str:
         """Log in to a mysqld and use a database; return its error, '' when it worked."""
 
-    def znodes(self, address: str, port: int, parent: str) -> Collection[str] | None:
-        """Return the children of a znode: none where it does not exist; None without quorum."""
+    def query(self, address: str, login: Mapping[str, str], sql: str) -> Rows:
+        """Run SQL on a mysqld with the keys of `login`; raises OperationError where it fails."""
+
+    def znodes(self, address: str, port: int) -> Collection[str] | None:
+        """Return the paths of all znodes; None without quorum."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,9 @@ class Pod:
     reaches: Callable[[str, int], bool]
 
 
-class StartError(Exception):
-    """The NameNode cannot start."""
-
-
 @dataclass(frozen=True)
-class NameNodeStart:
-    """One start of a NameNode: its number, its configuration, and what it connects to."""
+class VmNameNode:
+    """A NameNode: its number, its configuration, and what it connects to."""
 
     number: int
     site: Mapping[str, str]
@@ -63,17 +65,33 @@ class NameNodeStart:
     pod: Pod
     services: VmServices
 
-    def run(self, arguments: Mapping[str, object]) -> str:
-        """Connect to everything; return the error, '' when all connections work."""
-        try:
-            self._check_number()
-            self._connect_ndb()
-            self._log_in()
-            self._read_znodes()
-            self._connect_client(arguments)
-        except StartError as error:
-            return str(error)
-        return ""
+    def start(self) -> None:
+        """Connect to everything.
+
+        Raises:
+            StartError: a connection does not work, or something is missing.
+        """
+        self._check_number()
+        self._connect_ndb()
+        self._log_in()
+        self._read_znodes()
+
+    def execute(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """Execute an operation of the file system, whose files are rows of the database."""
+
+        def query(sql: str) -> Rows:
+            return self.services.query(self.ndb.get(f"{MYSQL}.host", ""), self._login(), sql)
+
+        return Files(query).execute(operation, arguments)
+
+    def connect(self, host: str, ports: Sequence[int]) -> list[str]:
+        """Connect back to a client: a failure is in the log, and no error of the operation."""
+        failures = [(port, self._failure(host, port)) for port in ports]
+        return [
+            f"ERROR Encountered exception while connecting to client: {failure}: {host}:{port}"
+            for port, failure in failures
+            if failure
+        ]
 
     def _check_number(self) -> None:
         """Fail where the own configuration has fewer deployments than the clients'.
@@ -111,7 +129,8 @@ class NameNodeStart:
             )
 
     def _log_in(self) -> None:
-        host, port = self.ndb.get(f"{MYSQL}.host", ""), int(self.ndb.get(f"{MYSQL}.port", "3306"))
+        login = self._login()
+        host, port = self.ndb.get(f"{MYSQL}.host", ""), int(login["port"])
         if failure := self._failure(host, port):
             raise StartError(
                 "io.hops.exception.StorageException: com.mysql.jdbc.exceptions.jdbc4."
@@ -120,9 +139,9 @@ class NameNodeStart:
         error = self.services.login(
             host,
             port,
-            user=self.ndb.get(f"{MYSQL}.username", ""),
-            password=self.ndb.get(f"{MYSQL}.password", ""),
-            database=self.ndb.get("com.mysql.clusterj.database", ""),
+            user=login["user"],
+            password=login["password"],
+            database=login["database"],
         )
         if error:
             error = re.sub(r"(@|Host )'[^']*'", rf"\1'{self.pod.address}'", error)
@@ -131,36 +150,44 @@ class NameNodeStart:
                 f"({host}:{port})"
             )
 
+    def _login(self) -> dict[str, str]:
+        return {
+            "port": self.ndb.get(f"{MYSQL}.port", "3306"),
+            "user": self.ndb.get(f"{MYSQL}.username", ""),
+            "password": self.ndb.get(f"{MYSQL}.password", ""),
+            "database": self.ndb.get("com.mysql.clusterj.database", ""),
+        }
+
     def _read_znodes(self) -> None:
+        """Read the NameNodes of every deployment, as ActiveServerlessNameNodeList does.
+
+        The own configuration says how many deployments there are, and a znode that is missing ends
+        the start. The NameNode itself creates what is missing below its own, except ACK, in which
+        writes are acknowledged.
+        """
         hosts = self.site.get("serverless.zookeepers.hosts", "localhost:2181").split(",")
-        path = f"/namenode{self.number}"
         failures = []
         for host, port in (_address(text.strip(), 2181) for text in hosts):
             failure = self._failure(host, port)
-            children = None if failure else self.services.znodes(host, port, path)
-            if children is None:
-                failures.append(f"{host}:{port}: {failure or 'not serving requests'}")
-                continue
-            for name in ZNODES:
-                if name not in children:
-                    raise StartError(
-                        "org.apache.zookeeper.KeeperException$NoNodeException: KeeperErrorCode = "
-                        f"NoNode for {path}/{name} ({host}:{port})"
-                    )
-            return
+            existing = None if failure else self.services.znodes(host, port)
+            if existing is not None:
+                self._check_znodes(existing, f"{host}:{port}")
+                return
+            failures.append(f"{host}:{port}: {failure or 'not serving requests'}")
         raise StartError(
             "org.apache.zookeeper.KeeperException$ConnectionLossException: KeeperErrorCode = "
-            f"ConnectionLoss for {path} ({failures[0]})"
+            f"ConnectionLoss for /namenode0/{PERMANENT} ({failures[0]})"
         )
 
-    def _connect_client(self, arguments: Mapping[str, object]) -> None:
-        """Connect back to the client that calls, if it says where it listens."""
-        host = str(arguments.get(CLIENT_ADDRESS) or "")
-        if not host or self.site.get("serverless.tcp.enabled", "true") != "true":
-            return
-        port = int(str(arguments.get(CLIENT_PORT) or self.site.get("serverless.tcp.port", "6000")))
-        if failure := self._failure(host, port):
-            raise StartError(f"java.net.ConnectException: {failure}: {host}:{port}")
+    def _check_znodes(self, existing: Collection[str], server: str) -> None:
+        number = int(self.site.get("serverless.deployments.max", "1"))
+        needed = [f"/namenode{index}/{PERMANENT}" for index in range(number)]
+        for path in (*needed, f"/namenode{self.number}/ACK"):
+            if path not in existing:
+                raise StartError(
+                    "org.apache.zookeeper.KeeperException$NoNodeException: KeeperErrorCode = "
+                    f"NoNode for {path} ({server})"
+                )
 
     def _failure(self, host: str, port: int) -> str:
         """Return why a connection fails, as Java says it; '' when it is accepted."""

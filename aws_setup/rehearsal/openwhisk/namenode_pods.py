@@ -9,14 +9,8 @@ from aws_setup.rehearsal.aws.ec2.reachability import IpAddress, Node, reaches, r
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
-from aws_setup.rehearsal.openwhisk.activations import Invocation
-from aws_setup.rehearsal.openwhisk.namenode import (
-    NameNodeStart,
-    Pod,
-    StartError,
-    VmServices,
-    read_configuration,
-)
+from aws_setup.rehearsal.openwhisk.invocation import Invocation, NoContainerError
+from aws_setup.rehearsal.openwhisk.namenode import Pod, VmNameNode, VmServices, read_configuration
 from aws_setup.rehearsal.openwhisk.namenode_image import ContainerImages, image_of
 
 MANIFEST = "RUNTIMES_MANIFEST"
@@ -36,17 +30,21 @@ class NameNodePods:
     namespace: str
     services: VmServices
 
-    def start(self, invocation: Invocation) -> str:
-        """Start the NameNode of an action; return its error, '' when it serves requests."""
+    def start(self, invocation: Invocation) -> VmNameNode:
+        """Start the NameNode of an action.
+
+        Raises:
+            NoContainerError: there is no node for it.
+            StartError: it cannot start.
+        """
         name = str(invocation.action["name"])
         number = int((re.search(r"\d+$", name) or ["0"])[0])
+        pod = self._pod(number)
         kind = str(invocation.action["exec"]["kind"])
-        try:
-            site, ndb = read_configuration(invocation.files, self._image_files(kind))
-            pod = self._pod(number)
-        except StartError as error:
-            return str(error)
-        return NameNodeStart(number, site, ndb, pod, self.services).run(invocation.arguments)
+        site, ndb = read_configuration(invocation.files, self._image_files(kind))
+        namenode = VmNameNode(number, site, ndb, pod, self.services)
+        namenode.start()
+        return namenode
 
     def _image_files(self, kind: str) -> dict[str, bytes]:
         """Return the configuration files of the kind's image; none of an unknown image."""
@@ -65,7 +63,7 @@ class NameNodePods:
         """Return the pod of a NameNode: on the nodes of the running invokers, in turn."""
         nodes = sorted({str(pod["spec"]["nodeName"]) for pod in self._invokers()})
         if not nodes:
-            raise StartError("The invoker could not create a container: no invoker is running")
+            raise NoContainerError("No invokers available to run the action")
         node = Node(nodes[number % len(nodes)])
         with self.cloud.lock:
             network = read_network(self.cloud)

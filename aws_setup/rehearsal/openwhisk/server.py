@@ -25,8 +25,9 @@ from cryptography.x509.oid import NameOID
 
 from aws_setup.engine.temporary_files import temporary_folder
 from aws_setup.rehearsal.core.loopback import LOOPBACK, ConnectionTls, LoopbackServer
-from aws_setup.rehearsal.openwhisk.activations import Invocation, NameNodeRuntime, activate
+from aws_setup.rehearsal.openwhisk.activations import INTERNAL_ERROR, activate
 from aws_setup.rehearsal.openwhisk.faults import Fault, HttpFaultKind, OpenWhiskFaults
+from aws_setup.rehearsal.openwhisk.invocation import Invocation, NameNodeRuntime
 from aws_setup.rehearsal.openwhisk.put_body import MalformedError, PutBody, blocks, read_put
 from aws_setup.rehearsal.openwhisk.store import MEGABYTE, SYSTEM, OpenWhiskError, Store
 
@@ -213,17 +214,27 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, store.get(name)
 
     def _invoke(self, store: Store, name: str, arguments: dict[str, Any]) -> tuple[int, Any]:
+        """Invoke an action; only its stored record has the log.
+
+        https://github.com/apache/openwhisk/blob/master/core/controller/src/main/scala/org/apache/openwhisk/core/controller/Actions.scala
+        """
         whisk = self.owner
-        invocation = Invocation(store.get(name), store.files_of(name), arguments)
+        given = store.arguments(name, arguments)
+        invocation = Invocation(store.get(name), store.files_of(name), given)
         cold = store.start_container(name)
         record = activate(invocation, whisk.namenodes, cold=cold) | whisk.activation
         store.activations[record["activationId"]] = record
         if whisk.activation.get("late"):
             return 202, {"activationId": record["activationId"]}
-        return (200 if record["response"]["success"] else 502), record
+        failed = 500 if record["response"].get("statusCode") == INTERNAL_ERROR else 502
+        return (200 if record["response"]["success"] else failed), record | {"logs": []}
 
     def _invoke_web(self, path: str, body: PutBody) -> tuple[int, Any]:
-        """Invoke a web action, for which no key is needed, and return its result."""
+        """Invoke a web action, for which no key is needed; return the body of its result.
+
+        Of one that has failed nothing is told.
+        https://github.com/apache/openwhisk/blob/master/core/controller/src/main/scala/org/apache/openwhisk/core/controller/WebActions.scala
+        """
         package, _, name = unquote(path).removeprefix(WEB).rpartition("/")
         namespace, _, package = package.partition("/")
         store = self.owner.stores.get(namespace)
@@ -237,7 +248,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._activation = str(record["activationId"])
         if status == 202:
             return status, record
-        return (200 if status == 200 else 400), record["response"]["result"]
+        if status != 200:
+            raise OpenWhiskError(400, "There was an error processing your request.")
+        result = record["response"]["result"]
+        return int(result.get("statusCode", 200)), result.get("body", result)
 
     def _body(self, length: int) -> PutBody:
         return read_put(self.rfile, length, keep_files=self.owner.namenodes is not None)

@@ -133,6 +133,21 @@ class Store:
                 raise OpenWhiskError(404, "The requested resource does not exist.")
             return self.actions[name]
 
+    def arguments(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of an invocation: the action's parameters, and those of the call.
+
+        Raises:
+            OpenWhiskError: 400: one would replace a parameter, and the action's are final.
+        """
+        action = self.get(name)
+        parameters = {item["key"]: item["value"] for item in action["parameters"]}
+        notes = {item["key"]: item["value"] for item in action["annotations"]}
+        if notes.get("final") and parameters.keys() & given.keys():
+            raise OpenWhiskError(
+                400, "Request defines parameters that are not allowed (e.g., reserved properties)."
+            )
+        return parameters | dict(given)
+
     def start_container(self, name: str) -> bool:
         """Return whether an invocation has to start a container; a change of the action ends it."""
         version = str(self.get(name)["version"])

@@ -1,8 +1,10 @@
 """Stands in for `java … com.gmail.benrcarver.distributed.BasicTest`, the test of λFS's client.
 
 It reads the hdfs-site.xml of the λFS release, connects to ZooKeeper, listens for the NameNodes'
-connections, and calls the NameNodes at the endpoint for each operation, as λFS's client does. The
-emulated NameNodes keep no files: what is tested is the way to them, and theirs to everything.
+connections, and calls the NameNodes at the endpoint for each operation, as λFS's client does. It
+expects nothing but its own files in the root, and ends with exit code 0 after an [ERROR] about
+their number, as the original:
+https://github.com/ds2-lab/LambdaFS-Benchmarking/blob/88123bbdf7bb0eeef5470af69ab243a0a9378155/src/main/java/com/gmail/benrcarver/distributed/BasicTest.java
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,39 +45,72 @@ class FileSystem:
 
     site: Mapping[str, str]
 
-    def call(self, operation: str, path: str) -> None:
-        """Execute an operation of the file system.
+    def call(self, operation: str, path: str) -> Any:
+        """Execute an operation of the file system; return its result.
 
         Raises:
-            OperationError: the NameNode does not answer, or answers with an error.
+            OperationError: the NameNode does not answer, or answers with an exception.
         """
         deployments = int(self.site["serverless.deployments.max"])
         number = zlib.crc32(path.encode()) % deployments
-        url = f"{self.site['serverless.endpoint']}{number}"
-        arguments = {
+        url = f"{self.site['serverless.endpoint']}{number}?blocking=true"
+        identifier = str(uuid.uuid4())
+        request = {
             "op": operation,
             "fsArgs": {"src": path},
-            "clientInternalIp": address(),
-            "tcpPort": int(self.site.get("serverless.tcp.port", "6000")),
+            "clientName": "C-1",
+            "isClientInvoker": True,
+            "INVOKER_IDENTITY": "C-1",
+            "requestId": identifier,
         }
-        error = post(url, arguments)
-        if error:
-            raise OperationError(f"{operation} {path}: NameNode {number}: {error}")
+        value = {
+            "BATCH": {identifier: request},
+            "command-line-arguments": "-regular",
+            "TCP_PORT": [int(self.site.get("serverless.tcp.port", "6000"))],
+            "UDP_PORT": [],
+            "BENCHMARK_MODE": False,
+            "clientInternalIp": address(),
+            "tcpEnabled": self.site.get("serverless.tcp.enabled", "true") == "true",
+            "udpEnabled": False,
+        }
+        where = f"{operation} {path}: NameNode {number}"
+        result = post(url, {"value": value}, where).get(identifier, {})
+        if result.get("EXCEPTIONS"):
+            raise OperationError(f"{where}: {result['EXCEPTIONS'][0]}")
+        return json.loads(result.get("RESULT", "null"))
+
+    def list(self, path: str, wanted: int, text: str) -> None:
+        """Print the entries of a folder, and whether there are as many as wanted."""
+        entries = self.call("getListing", path) or []
+        for name in entries:
+            print_line(f"{path.rstrip('/')}/{name}")
+        print_line(f'\nDirectory "{path}" contains {len(entries)} files.\n')
+        if len(entries) == wanted:
+            print_line("[SUCCESS] Everything appears to be working!")
+        else:
+            print_line(f"[ERROR] The directory should contain {text}, not {len(entries)}.")
+            print_line("Something is going wrong!")
 
 
-def post(url: str, arguments: Mapping[str, Any]) -> str:
-    """Send a request, with any certificate; return its error, '' when the NameNode served it."""
+def post(url: str, arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Send a request, with any certificate; return the results by the ids of the requests.
+
+    Raises:
+        OperationError: there is no answer, or it is an error.
+    """
     body = json.dumps(arguments).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(request, timeout=CALL_SECONDS, context=context):
-            return ""
+        with urllib.request.urlopen(request, timeout=CALL_SECONDS, context=context) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
     except urllib.error.HTTPError as error:
-        return f"HTTP {error.code} of {url}: {_error_of(error.read())}"
+        text = f"HTTP {error.code} of {url}: {_error_of(error.read())}"
+        raise OperationError(f"{where}: {text}") from error
     except (OSError, ValueError) as error:
-        return f"{url}: {getattr(error, 'reason', error)}"
+        raise OperationError(f"{where}: {url}: {getattr(error, 'reason', error)}") from error
 
 
 def _error_of(body: bytes) -> str:
@@ -130,21 +166,24 @@ def run(site: Mapping[str, str], answer: Sequence[str]) -> None:
     connect_zookeeper(site.get("serverless.zookeepers.hosts", "localhost:2181"))
     file_system = FileSystem(site)
     file_system.call("create", "/test.txt")
-    file_system.call("getListing", "/")
-    file_system.call("mkdirs", "/test-directory")
-    print_line(f"How many files should be created (1-{MOST_FILES})?")
+    file_system.list("/", 1, "1 file")
+    file_system.call("mkdirs", "/my_directory")
+    file_system.list("/", 2, "2 files now")
+    print_line(f"How many files should we create? [1 - {MOST_FILES}]")
     number = int(answer[0]) if answer and answer[0].strip().isdigit() else 0
     if not 1 <= number <= MOST_FILES:
-        raise OperationError(f"the answer must be a number from 1 to {MOST_FILES}")
-    files = [f"/test-directory/file{index}.txt" for index in range(number)]
-    for path in files:
-        file_system.call("create", path)
-    for path in (*files, "/test.txt", "/test-directory"):
-        file_system.call("delete", path)
+        raise OperationError(f"Please enter a value between 1 and {MOST_FILES}.")
+    for index in range(number):
+        file_system.call("create", f"/my_directory/my_file{index}.txt")
+    file_system.list("/my_directory", number, f"{number} file(s)")
+    for path in ("/test.txt", "/my_directory"):
+        if not file_system.call("delete", path):
+            raise OperationError(f'Error while deleting "{path}"...')
+    file_system.list("/", 0, "no files now")
 
 
 def main() -> None:
-    """Run the test, and print [SUCCESS], or [ERROR] with the first failure."""
+    """Run the test; an exception ends it, as Java's."""
     record_start()
     class_path = sys.argv[sys.argv.index("-cp") + 1] if "-cp" in sys.argv[:-1] else ""
     if CLASS not in sys.argv or JAR not in class_path.split(":") or not Path(JAR).exists():
@@ -154,5 +193,5 @@ def main() -> None:
         with listening(int(site.get("serverless.tcp.port", "6000"))):
             run(site, sys.stdin.read().splitlines())
     except (OperationError, KeyError) as error:
-        fail(f"[ERROR] {error}")
-    print_line("[SUCCESS] All operations have been executed.")
+        fail(f'Exception in thread "main" java.io.IOException: {error}')
+    print_line("Exiting.")

@@ -1,8 +1,8 @@
 """A client of ZooKeeper and of ndb_mgmd's stand-in, run as a program in the network of a VM.
 
-`znodes HOST PORT PATH` prints the children of a znode, [] where it does not exist; `data-nodes
-HOST` prints address and ServerPort of each data node that has started. Both print JSON; the exit
-code is 1 when the server does not answer.
+`znodes HOST PORT` prints the paths of the znodes at the two upper levels; `data-nodes HOST` prints
+address and ServerPort of each data node that has started. Both print JSON; the exit code is 1 when
+the server does not answer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ https://github.com/apache/zookeeper/blob/master/zookeeper-jute/src/main/resource
 """
 
 
-def children(host: str, port: int, path: str) -> list[str]:
-    """Return the children of a znode; none where it does not exist.
+def znodes(host: str, port: int) -> list[str]:
+    """Return the paths of the znodes at the two upper levels, of one session.
 
     Raises:
         OSError: the server does not answer, or serves no requests.
@@ -32,10 +32,17 @@ def children(host: str, port: int, path: str) -> list[str]:
     with socket.create_connection((host, port), SECONDS) as connection:
         _send(connection, struct.pack(">iqiqi16s?", 0, 0, 10_000, 0, 16, b"", False))
         _receive(connection)
-        encoded = path.encode()
-        request = struct.pack(">iii", 1, GET_CHILDREN, len(encoded)) + encoded + b"\0"
-        _send(connection, request)
-        answer = _receive(connection)
+        upper = [f"/{name}" for name in _children(connection, "/")]
+        lower = [f"{path}/{name}" for path in upper for name in _children(connection, path)]
+    return upper + lower
+
+
+def _children(connection: socket.socket, path: str) -> list[str]:
+    """Return the children of a znode; none where it does not exist."""
+    encoded = path.encode()
+    request = struct.pack(">iii", 1, GET_CHILDREN, len(encoded)) + encoded + b"\0"
+    _send(connection, request)
+    answer = _receive(connection)
     error = struct.unpack_from(">i", answer, 12)[0]
     if error == NO_NODE:
         return []
@@ -89,7 +96,7 @@ def data_nodes(host: str) -> list[tuple[str, int]]:
 def main(arguments: Sequence[str]) -> None:
     """Execute the command and print its answer."""
     verb, host, *rest = arguments
-    answer = children(host, int(rest[0]), rest[1]) if verb == "znodes" else data_nodes(host)
+    answer = znodes(host, int(rest[0])) if verb == "znodes" else data_nodes(host)
     sys.stdout.write(json.dumps(answer))
 
 

@@ -7,9 +7,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from aws_setup.rehearsal.openwhisk.invocation import OperationError
 from aws_setup.rehearsal.programs import service_client
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.namespace_vms import NamespaceVmPool
@@ -34,23 +35,44 @@ class NamespaceServices:
 
     def login(self, address: str, port: int, *, user: str, password: str, database: str) -> str:
         """Log in with MariaDB's client; return the server's error without its number."""
-        command = [
-            *("mariadb", "--no-defaults", "--protocol=TCP", "--connect-timeout=5", "--skip-ssl"),
-            *(f"--host={address}", f"--port={port}", f"--user={user}", "-e", "SELECT 1", database),
-        ]
+        login = {"port": str(port), "user": user, "password": password, "database": database}
         try:
-            done = self._run(address, command, MYSQL_PWD=password)
+            done = self._sql(address, login, "SELECT 1;")
         except OSError:
             return UNREACHABLE
         if not done.returncode:
             return ""
         return re.sub(r"^ERROR \d+ \(\w+\)[^:]*: ", "", done.stderr.strip())
 
-    def znodes(self, address: str, port: int, parent: str) -> Collection[str] | None:
-        """Ask the real ZooKeeper for the children of a znode."""
-        answer = self._ask(address, "znodes", address, str(port), parent)
-        children: list[str] | None = json.loads(answer or "null")
-        return children
+    def query(self, address: str, login: Mapping[str, str], sql: str) -> list[list[str]]:
+        """Run SQL with MariaDB's client; return the columns of each row.
+
+        Raises:
+            OperationError: it fails.
+        """
+        try:
+            done = self._sql(address, login, sql)
+        except OSError as error:
+            raise OperationError(f"io.hops.exception.StorageException: {UNREACHABLE}") from error
+        if done.returncode:
+            raise OperationError(f"io.hops.exception.StorageException: {done.stderr.strip()}")
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def znodes(self, address: str, port: int) -> Collection[str] | None:
+        """Ask the real ZooKeeper for its znodes."""
+        answer = self._ask(address, "znodes", address, str(port))
+        paths: list[str] | None = json.loads(answer or "null")
+        return paths
+
+    def _sql(
+        self, address: str, login: Mapping[str, str], sql: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [
+            *("mariadb", "--no-defaults", "--protocol=TCP", "--connect-timeout=5", "--skip-ssl"),
+            *(f"--host={address}", f"--port={login['port']}", f"--user={login['user']}"),
+            *("-N", "-B", "-e", sql, login["database"]),
+        ]
+        return self._run(address, command, MYSQL_PWD=login["password"])
 
     def _ask(self, address: str, *arguments: str) -> str:
         """Return what the client program prints; '' when it fails."""
@@ -93,14 +115,16 @@ class InProcessServices:
         """Return that there is no MySQL."""
         return UNREACHABLE
 
-    def znodes(self, address: str, port: int, parent: str) -> Collection[str] | None:
-        """Return the children of a znode, None when the ensemble has no quorum."""
+    def query(self, address: str, login: Mapping[str, str], sql: str) -> list[list[str]]:
+        """Raise OperationError: there is no MySQL."""
+        raise OperationError(f"io.hops.exception.StorageException: {UNREACHABLE}")
+
+    def znodes(self, address: str, port: int) -> Collection[str] | None:
+        """Return the paths of the znodes, None when the ensemble has no quorum."""
         ensemble = self.pool.ensemble
         machine = ensemble.running.get(address)
         answer = machine.srvr() if machine else None
         if answer is None or b"Mode:" not in answer:
             return None
-        prefix = f"{parent}/"
         with ensemble.lock:
-            paths = [path for path in ensemble.znodes if path.startswith(prefix)]
-        return [path.removeprefix(prefix) for path in paths if path.count("/") == 2]
+            return set(ensemble.znodes)

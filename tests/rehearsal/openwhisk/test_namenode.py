@@ -8,13 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from aws_setup.rehearsal.openwhisk.namenode import (
-    ZNODES,
-    NameNodeStart,
-    Pod,
-    StartError,
-    read_configuration,
-)
+from aws_setup.rehearsal.openwhisk.invocation import OperationError, StartError
+from aws_setup.rehearsal.openwhisk.namenode import Pod, VmNameNode, read_configuration
+from aws_setup.rehearsal.openwhisk.namenode_files import ROOT, Files, Rows
 from aws_setup.rehearsal.openwhisk.namenode_image import (
     AUTHORS_NDB,
     AUTHORS_SITE,
@@ -22,6 +18,7 @@ from aws_setup.rehearsal.openwhisk.namenode_image import (
     SITE,
     image_of,
 )
+from aws_setup.software.zookeeper.config import znodes
 
 IMAGE = {SITE: AUTHORS_SITE, NDB: AUTHORS_NDB}
 MANAGER, DATA_NODE, CLIENT = "10.0.6.227", "10.0.1.1", "10.0.2.1"
@@ -45,7 +42,7 @@ class Servers:
     unreachable: set[tuple[str, int]] = field(default_factory=set)
     started: list[tuple[str, int]] = field(default_factory=lambda: [(DATA_NODE, SERVER_PORT)])
     account: tuple[str, str, str] = ("user", "123password123", "vanilla_hopsfs")
-    deployments: int = 20
+    existing: set[str] = field(default_factory=lambda: set(znodes(20)))
     quorum: bool = True
 
     def reaches(self, host: str, port: int) -> bool:
@@ -62,23 +59,27 @@ class Servers:
             return f"Access denied for user '{user}'@'{address}' (using password: YES)"
         return "" if database == self.account[2] else f"Unknown database '{database}'"
 
-    def znodes(self, address: str, port: int, parent: str) -> Collection[str] | None:
-        if not self.quorum:
-            return None
-        return ZNODES if int(parent.removeprefix("/namenode")) < self.deployments else ()
+    def query(self, address: str, login: Mapping[str, str], sql: str) -> Rows:
+        raise OperationError("there is no database")
 
-    def start(
-        self, *, number: int = 3, files: Mapping[str, bytes] = IMAGE, client: str = CLIENT
-    ) -> str:
-        """Start a NameNode; return its error."""
+    def znodes(self, address: str, port: int) -> Collection[str] | None:
+        return self.existing if self.quorum else None
+
+    def namenode(self, number: int = 3, files: Mapping[str, bytes] = IMAGE) -> VmNameNode:
         site, ndb = read_configuration(files, {})
-        pod = Pod("10.0.128.7", self.reaches)
-        return NameNodeStart(number, site, ndb, pod, self).run({"clientInternalIp": client})
+        return VmNameNode(number, site, ndb, Pod("10.0.128.7", self.reaches), self)
+
+    def start(self, *, number: int = 3, files: Mapping[str, bytes] = IMAGE) -> str:
+        """Start a NameNode; return its error."""
+        try:
+            self.namenode(number, files).start()
+        except StartError as error:
+            return str(error)
+        return ""
 
 
 def test_a_deployment_at_the_published_addresses_starts() -> None:
     assert Servers().start() == ""
-    assert Servers().start(client="") == ""
 
 
 def cut(*links: tuple[str, int]) -> Callable[[Servers], object]:
@@ -102,18 +103,60 @@ ZOOKEEPER_LINKS = [(host, 2181) for host in ZOOKEEPERS]
         (lambda servers: servers.started.clear(), f"Cluster is not ready.*{MANAGER}:1186"),
         (cut((MANAGER, 3306)), f"CommunicationsException.*{MANAGER}:3306: Connection timed out"),
         (stop((MANAGER, 3306)), f"CommunicationsException.*{MANAGER}:3306: Connection refused"),
-        (cut(*ZOOKEEPER_LINKS), f"ConnectionLoss for /namenode3 .{ZOOKEEPERS[0]}:2181.*timed out"),
-        (stop(*ZOOKEEPER_LINKS), f"ConnectionLoss for /namenode3 .{ZOOKEEPERS[0]}:2181.*refused"),
+        (cut(*ZOOKEEPER_LINKS), f"ConnectionLoss for .*{ZOOKEEPERS[0]}:2181.*timed out"),
+        (stop(*ZOOKEEPER_LINKS), f"ConnectionLoss for .*{ZOOKEEPERS[0]}:2181.*refused"),
         (lambda servers: setattr(servers, "quorum", False), "ConnectionLoss.*not serving"),
-        (lambda servers: setattr(servers, "deployments", 3), "NoNode for /namenode3/permanent"),
-        (cut((CLIENT, 6000)), f"java.net.ConnectException: Connection timed out: {CLIENT}:6000"),
-        (stop((CLIENT, 6000)), f"java.net.ConnectException: Connection refused: {CLIENT}:6000"),
+        (lambda servers: servers.existing.clear(), "NoNode for /namenode0/permanent"),
+        (
+            lambda servers: setattr(servers, "existing", set(znodes(19))),
+            "NoNode for /namenode19/permanent",
+        ),
+        (lambda servers: servers.existing.remove("/namenode3/ACK"), "NoNode for /namenode3/ACK"),
     ],
 )
 def test_a_broken_link_is_the_error(breaks: Callable[[Servers], object], error: str) -> None:
     servers = Servers()
     breaks(servers)
     assert_matches(servers.start(), error)
+
+
+def test_a_client_that_is_not_reached_is_in_the_log_and_no_error() -> None:
+    """λFS connects in a thread, after the operation; the client then goes on by HTTP."""
+    for breaks, why in ((cut((CLIENT, 6000)), "timed out"), (stop((CLIENT, 6000)), "refused")):
+        servers = Servers()
+        assert servers.namenode().connect(CLIENT, [6000]) == []
+        breaks(servers)
+        [line] = servers.namenode().connect(CLIENT, [6000])
+        assert f"{why}: {CLIENT}:6000" in line
+
+
+def test_files_are_rows_of_the_database() -> None:
+    rows = {(ROOT, 0, ""), (2, ROOT, "data"), (3, 2, "a.txt")}
+
+    def query(sql: str) -> Rows:
+        if sql.startswith("INSERT"):
+            parent, name = re.findall(r"SELECT MAX\(id\) \+ 1, (\d+), '(.*)' FROM", sql)[0]
+            rows.add((max(row[0] for row in rows) + 1, int(parent), name))
+        elif sql.startswith("DELETE"):
+            doomed = {int(text) for text in re.findall(r"\d+", sql)}
+            rows.difference_update([row for row in rows if row[0] in doomed])
+        return [[str(item) for item in row] for row in rows]
+
+    def execute(operation: str, path: str = "") -> object:
+        return Files(query).execute(operation, {"src": path})
+
+    assert execute("ping") is None
+    assert execute("getListing", "/") == ["data"]
+    assert execute("create", "/new/b.txt")
+    assert execute("mkdirs", "/data")
+    assert execute("getListing", "/") == ["data", "new"]
+    assert execute("getListing", "/new") == ["b.txt"]
+    assert execute("getListing", "/none") is None
+    assert execute("delete", "/data")
+    assert not execute("delete", "/data")
+    assert len(rows) == 3
+    with pytest.raises(OperationError, match="NullPointerException"):
+        execute("rename", "/new")
 
 
 def assert_matches(text: str, pattern: str) -> None:

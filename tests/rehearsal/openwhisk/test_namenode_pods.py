@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import urllib3
 
+from aws_setup.namenodes.ping import activation_error, ping_body
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.load_balancer import OpenWhiskFrontend, serve_openwhisk
@@ -69,15 +70,19 @@ class Release:
         body = {
             "exec": {"kind": kind, "code": code, "main": "A"},
             "annotations": [{"key": "web-export", "value": True}],
+            "parameters": [{"key": "actionMemory", "value": 20000}],
         }
         path = "/api/v1/namespaces/_/actions/namenode3?overwrite=true"
         assert self.request("PUT", path, body)[0] == 200
 
     def error(self) -> str:
-        """Invoke namenode3 by its web action; return its error."""
-        status, document = self.request("POST", "/api/v1/web/guest/default/namenode3")
-        assert status == (400 if document else 200)
-        return str(document.get("error", ""))
+        """Ping namenode3 by its web action; return the error that its log or its record names."""
+        ping = json.loads(ping_body().head)
+        status, document = self.request("POST", "/api/v1/web/guest/default/namenode3", ping)
+        assert (status == 200) is ("error" not in document)
+        [*_, record] = self.frontend.whisk.store.activations.values()
+        assert record["response"]["success"] is (status == 200)
+        return activation_error(record)
 
     def open(self, port: int) -> None:
         """Allow the nodes' group at a port of the manager."""
@@ -154,7 +159,7 @@ def test_each_rule_that_is_missing_is_the_next_error(release: Release) -> None:
         (1186, "Unable to connect with connect string"),
         (11860, "Connection timed out: data node"),
         (3306, "Communications link failure"),
-        (2181, "ConnectionLoss for /namenode3"),
+        (2181, "ConnectionLoss for /namenode0/permanent"),
     ):
         error = release.error()
         assert text in error
@@ -182,12 +187,23 @@ def test_actions_of_other_kinds_connect_to_nothing(release: Release) -> None:
     assert release.error() == ""
 
 
-def test_an_invocation_by_key_reports_the_error_of_the_activation(release: Release) -> None:
+def test_only_the_stored_record_of_an_activation_says_why_a_start_failed(release: Release) -> None:
     release.create()
     path = "/api/v1/namespaces/_/actions/namenode3?blocking=true&result=false"
-    status, record = release.request("POST", path)
+    status, record = release.request("POST", path, json.loads(ping_body().head))
     assert (status, record["response"]["success"]) == (502, False)
-    assert "connect string" in record["response"]["result"]["error"]
+    assert record["response"]["status"] == "action developer error"
+    assert "ServerlessNameNode instance does not exist!" in record["response"]["result"]["error"]
+    assert record["logs"] == []
+    path = f"/api/v1/namespaces/_/activations/{record['activationId']}"
+    assert "connect string" in activation_error(release.request("GET", path)[1])
+
+
+def test_without_an_invoker_there_is_no_container(release: Release) -> None:
+    release.create()
+    state = release.hooks.apis["zoo"].state
+    state.set_status("pods", state.require("pods", "owdev-invoker-0", SPACE), {"phase": "Pending"})
+    assert release.error() == "whisk internal error: No invokers available to run the action"
 
 
 @pytest.mark.parametrize(

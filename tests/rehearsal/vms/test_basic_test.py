@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aws_setup.rehearsal.openwhisk.activations import Invocation
+from aws_setup.rehearsal.openwhisk.invocation import (
+    IdleNameNode,
+    Invocation,
+    NameNode,
+    OperationError,
+    StartError,
+)
+from aws_setup.rehearsal.openwhisk.namenode_files import ROOT, Files, Rows
 from aws_setup.rehearsal.openwhisk.put_body import PutBody
 from aws_setup.rehearsal.openwhisk.server import OpenWhiskServer, self_signed, serve
 from aws_setup.rehearsal.vms import images
@@ -20,7 +29,7 @@ from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.hadoop_xml import HadoopXml
 from aws_setup.ssh.exchange import CommandResult
 from aws_setup.ssh.machine import Machine
-from aws_setup.verify.basic_test import CLASS_PATH, COMMAND
+from aws_setup.verify.basic_test import CLASS_PATH, COMMAND, Before, judge
 from tests.support.machines import ADDRESSES, VmEnvironment, needs_machines, public_ip, shared_key
 
 pytestmark = [needs_machines, pytest.mark.timeout(120)]
@@ -28,6 +37,33 @@ pytestmark = [needs_machines, pytest.mark.timeout(120)]
 CLIENT = ADDRESSES[0]
 SSHD = f"{CLIENT}:22"
 """A server that accepts connections, in the place of ZooKeeper."""
+
+
+class Table(IdleNameNode):
+    """A NameNode whose files are rows of a table in memory."""
+
+    def __init__(self, *names: str) -> None:
+        self.rows = [[str(ROOT), "0", ""]]
+        for name in names:
+            self.execute("create", {"src": name})
+
+    def execute(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        return Files(self._query).execute(operation, arguments)
+
+    def _query(self, sql: str) -> Rows:
+        if sql.startswith("INSERT"):
+            parent, name = re.findall(r"SELECT MAX\(id\) \+ 1, (\d+), '(.*)' FROM", sql)[0]
+            self.rows.append([str(max(int(row[0]) for row in self.rows) + 1), parent, name])
+        elif sql.startswith("DELETE"):
+            self.rows = [row for row in self.rows if row[0] not in re.findall(r"\d+", sql)]
+        return self.rows
+
+
+class Failing(IdleNameNode):
+    """A NameNode that fails in every operation."""
+
+    def execute(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        raise OperationError("java.net.ConnectException: Connection timed out: 10.0.9.9:6000")
 
 
 @dataclass
@@ -39,12 +75,12 @@ class Client:
     whisk: OpenWhiskServer
     port: int
     invocations: list[Invocation] = field(default_factory=list)
-    error: str = ""
+    namenode: NameNode = field(default_factory=Table)
 
-    def start(self, invocation: Invocation) -> str:
-        """Record an invocation of a NameNode; return the error that a test has set."""
+    def start(self, invocation: Invocation) -> NameNode:
+        """Record an invocation of a NameNode; return the one that a test has set."""
         self.invocations.append(invocation)
-        return self.error
+        return self.namenode
 
     def configure(self, **values: str) -> None:
         """Set properties of hdfs-site.xml, by default those of this OpenWhisk."""
@@ -85,6 +121,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
                 document = {
                     "exec": {"kind": "generic-namenode:10", "main": "A"},
                     "annotations": [{"key": "web-export", "value": True}],
+                    "parameters": [{"key": "actionMemory", "value": 20000}],
                 }
                 whisk.store.put(f"namenode{index}", PutBody(document, 4, "0"), overwrite=False)
             yield made
@@ -93,15 +130,36 @@ def client(tmp_path: Path) -> Iterator[Client]:
 def test_success_calls_every_namenode_and_names_the_client(client: Client) -> None:
     client.configure()
     result = client.test()
-    assert "[SUCCESS]" in result.stdout, result.stdout + result.stderr
-    assert len(client.invocations) == 3 + 10 + 12
+    assert result.stdout.count("[SUCCESS]") == 4, result.stdout + result.stderr
+    assert "[ERROR]" not in result.stdout
+    assert len(client.invocations) == 4 + 10 + 4
     assert {item.action["name"] for item in client.invocations} == {
         "namenode0",
         "namenode1",
         "namenode2",
     }
-    assert client.invocations[0].arguments["clientInternalIp"] == CLIENT
-    assert client.invocations[0].arguments["tcpPort"] == 6000
+    value = client.invocations[0].arguments["value"]
+    assert (value["clientInternalIp"], value["TCP_PORT"]) == (CLIENT, [6000])
+
+
+@pytest.mark.parametrize(
+    ("held", "before", "shown"),
+    [
+        (("/data/a.txt", "/b.txt"), Before(2), "2 entries that / held before"),
+        (("/test.txt",), Before(0), "[SUCCESS]"),
+        (("/test.txt", "/my_directory/my_file7.txt"), Before(0, 1, 1), "1 entry that / held"),
+        (("/my_directory/old.txt", "/b.txt"), Before(1, 1, 1), "2 entries that / held before"),
+    ],
+)
+def test_what_a_file_system_held_before_is_no_failure(
+    client: Client, held: tuple[str, ...], before: Before, shown: str
+) -> None:
+    """As after the experiments, after a pause, and after a BasicTest that was interrupted."""
+    client.configure()
+    client.namenode = Table(*held)
+    result = client.test()
+    assert result.code == 0
+    assert shown in judge(result.stdout, code=0, before=before)
 
 
 def test_the_client_listens_while_it_runs(client: Client) -> None:
@@ -109,9 +167,9 @@ def test_the_client_listens_while_it_runs(client: Client) -> None:
     found: list[bool] = []
     pool = client.vms.vm_pool
 
-    def start(_: Invocation) -> str:
+    def start(_: Invocation) -> NameNode:
         found.append(pool.is_listening(CLIENT, 6001))
-        return ""
+        return client.namenode
 
     client.whisk.namenodes = start
     assert client.test("1").code == 0
@@ -122,7 +180,7 @@ def test_the_client_listens_while_it_runs(client: Client) -> None:
 def test_the_images_configuration_leads_nowhere(client: Client) -> None:
     result = client.test()
     assert result.code == 1
-    assert "[ERROR] org.apache.zookeeper.KeeperException$ConnectionLoss" in result.stderr
+    assert "IOException: org.apache.zookeeper.KeeperException$ConnectionLoss" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -141,17 +199,23 @@ def test_a_wrong_property_is_an_error(client: Client, name: str, value: str, tex
     client.configure(**{name: value})
     result = client.test()
     assert result.code == 1
-    assert "[ERROR]" in result.stderr
+    assert "Exception in thread" in result.stderr
     assert text in result.stderr
 
 
 def test_the_error_of_a_namenode_is_shown(client: Client) -> None:
     client.configure()
-    client.error = "java.net.ConnectException: Connection timed out: 10.0.9.9:6000"
-    assert client.error in client.test().stderr
+    client.namenode = Failing()
+    assert "Connection timed out: 10.0.9.9:6000" in client.test().stderr
+
+    def start(_: Invocation) -> NameNode:
+        raise StartError("java.sql.SQLException: Access denied")
+
+    client.whisk.namenodes = start
+    assert "HTTP 400" in client.test().stderr, "the cause is in the log of the activation"
 
 
 def test_the_question_needs_a_number(client: Client) -> None:
     client.configure()
-    assert "a number from 1 to 100" in client.test("0").stderr
-    assert "a number from 1 to 100" in client.test("many").stderr
+    assert "a value between 1 and 100" in client.test("0").stderr
+    assert "a value between 1 and 100" in client.test("many").stderr

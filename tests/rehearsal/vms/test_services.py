@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from aws_setup.rehearsal.environment import lacks_mariadb, write_scripts
-from aws_setup.rehearsal.openwhisk.namenode import ZNODES
+from aws_setup.rehearsal.openwhisk.invocation import OperationError
 from aws_setup.rehearsal.vms import images
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import UNREACHABLE, InProcessServices, NamespaceServices
 from aws_setup.software.clients.login import PUBLISHED
 from aws_setup.software.daemons import start_daemon
 from aws_setup.software.ndb.mysqld import MYSQL_SERVER
+from aws_setup.software.zookeeper import config as zk
 from tests.software import test_ndb_cluster, test_sql_schema, test_zookeeper_ensemble
 from tests.support.machines import ADDRESSES, needs_machines, public_ip, shared_key, vm_environment
 from tests.support.ndb import MANAGER, VMS, mariadb_template, ndb_environment
@@ -28,14 +29,14 @@ def test_znodes_of_a_real_ensemble(tmp_path: Path) -> None:
         made.launch(3, lay=[images.install_zookeeper])
         services = NamespaceServices(made.vm_pool)
         host = ADDRESSES[0]
-        assert services.znodes(host, 2181, "/namenode0") is None
+        assert services.znodes(host, 2181) is None
         test_zookeeper_ensemble.run(made, num_namenode_deployments=2)
         assert services.is_listening(host, 2181)
-        assert set(services.znodes(host, 2181, "/namenode1") or ()) == set(ZNODES)
-        assert services.znodes(host, 2181, "/namenode2") == []
+        others = {"/zookeeper", "/zookeeper/config", "/zookeeper/quota"}
+        assert set(services.znodes(host, 2181) or ()) - others == set(zk.znodes(20))
         for index in (1, 2):
             made.vm_pool.power_off(f"i-{index}")
-        assert services.znodes(host, 2181, "/namenode1") is None
+        assert services.znodes(host, 2181) is None
 
 
 @needs_machines
@@ -72,6 +73,10 @@ def test_logins_to_a_real_database(tmp_path: Path) -> None:
         assert wrong.endswith("(using password: YES)")
         other = services.login(MANAGER, 3306, **login | {"database": "other"})
         assert other.endswith("to database 'other'")
+        named = login | {"port": "3306"}
+        assert services.query(MANAGER, named, "SELECT 1, 'a'; SELECT 2;") == [["1", "a"], ["2"]]
+        with pytest.raises(OperationError, match="doesn't exist"):
+            services.query(MANAGER, named, "SELECT * FROM nothing;")
     assert services.login(MANAGER, 3306, **login) == UNREACHABLE
 
 
@@ -80,13 +85,14 @@ def test_imitated_vms_have_zookeeper_only(tmp_path: Path) -> None:
     with InProcessVmPool(tmp_path / "vms") as pool:
         services, host = InProcessServices(pool), ADDRESSES[0]
         machine = pool.launch("i-0", private_ip=host, public_ip=public_ip(0), authorized_key=key)
-        assert services.znodes(host, 2181, "/namenode0") is None
+        assert services.znodes(host, 2181) is None
         pool.ensemble.running[host] = machine
         machine.disk.write("/opt/zookeeper/conf/zoo.cfg", "clientPort=2181\n")
-        pool.ensemble.znodes |= {"/namenode0", "/namenode0/guest", "/namenode0/guest/below"}
+        pool.ensemble.znodes |= {"/namenode0", "/namenode0/guest"}
         assert services.is_listening(host, 2181)
-        assert services.znodes(host, 2181, "/namenode0") == ["guest"]
-        assert services.znodes(host, 2181, "/namenode1") == []
+        assert services.znodes(host, 2181) == pool.ensemble.znodes
         assert services.data_nodes(MANAGER) == []
         login = {"user": "user", "password": "p", "database": "d"}
         assert services.login(MANAGER, 3306, **login) == UNREACHABLE
+        with pytest.raises(OperationError, match=UNREACHABLE):
+            services.query(MANAGER, login, "SELECT 1;")

@@ -1,0 +1,122 @@
+"""What verify says of NameNodes that are invoked: they answer, or why they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aws_setup.namenodes import verify
+from aws_setup.rehearsal.openwhisk.invocation import (
+    IdleNameNode,
+    Invocation,
+    NameNode,
+    OperationError,
+    StartError,
+)
+from aws_setup.rehearsal.openwhisk.put_body import PutBody
+from aws_setup.verify import client_checks, namenode_checks
+from aws_setup.verify.chain import NameNodeEndpoint
+from aws_setup.verify.check import Broken, NotApplicable
+from tests.support.openwhisk import KIND
+from tests.verify.test_registered import Deployed, deployed
+
+__all__ = ["deployed"]
+
+NO_NODE = "org.apache.zookeeper.KeeperException$NoNodeException: NoNode for /namenode2/permanent"
+
+
+def register(made: Deployed, *, memory: bool = True, number: int = 2) -> None:
+    """Create NameNodes as whisk_helper.py does, and let the client call them."""
+    for index in range(number):
+        document = {
+            "exec": {"kind": KIND, "main": "A"},
+            "annotations": [
+                {"key": "web-export", "value": True},
+                {"key": "final", "value": True},
+            ],
+            "parameters": [{"key": "actionMemory", "value": 20000}] if memory else [],
+        }
+        made.whisk.store.put(f"namenode{index}", PutBody(document, 4, "0"), overwrite=False)
+    endpoint = NameNodeEndpoint(made.whisk.url, "guest", "namenode")
+    settings = SimpleNamespace(endpoint=endpoint, deployments=number)
+    made.chain.__dict__["settings"] = settings
+
+
+def broken(made: Deployed) -> Broken:
+    with pytest.raises(Broken) as caught:
+        namenode_checks.check_invocations(made.chain)
+    return caught.value
+
+
+def test_namenodes_answer_the_ping_and_tell_how_long_they_took_to_start(
+    deployed: Deployed,
+) -> None:
+    register(deployed)
+    text = namenode_checks.check_invocations(deployed.chain)
+    assert text.startswith("2 of 2 answer")
+    assert "2 cold starts of 1.5 s (median)" in text
+    assert "all were warm" in namenode_checks.check_invocations(deployed.chain)
+
+
+def test_the_cause_of_a_start_that_fails_is_that_of_the_log(deployed: Deployed) -> None:
+    def start(_: Invocation) -> NameNode:
+        raise StartError(NO_NODE)
+
+    register(deployed)
+    deployed.whisk.namenodes = start
+    found = broken(deployed)
+    assert found.cause == f"namenode0: {NO_NODE} (2 of 2 fail)"
+    [identifier, *_] = deployed.whisk.store.activations
+    assert found.fix.startswith("read the NameNode's log: `wsk activation logs ")
+    assert found.fix.count(identifier) == 1
+
+
+def test_an_exception_in_an_answer_is_a_failure_although_its_status_is_200(
+    deployed: Deployed,
+) -> None:
+    class Failing(IdleNameNode):
+        def execute(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+            raise OperationError(NO_NODE)
+
+    register(deployed)
+    deployed.whisk.namenodes = lambda _: Failing()
+    assert NO_NODE in broken(deployed).cause
+
+
+def test_an_action_without_its_parameter_is_an_error_of_the_handler(deployed: Deployed) -> None:
+    register(deployed, memory=False)
+    assert "java.lang.NullPointerException" in broken(deployed).cause
+
+
+def test_without_the_key_or_the_record_the_answer_is_the_cause(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(deployed, memory=False)
+    monkeypatch.setattr(verify, "RECORD_SECONDS", 0.0)
+    monkeypatch.setattr(deployed.whisk.store, "activations", Forgetful())
+    generic = "There was an error processing your request. (HTTP 400)"
+    assert broken(deployed).cause == f"namenode0: {generic} (2 of 2 fail)"
+    monkeypatch.setattr(type(deployed.chain), "credentials", None)
+    found = broken(deployed)
+    assert generic in found.cause
+    assert "wsk activation logs" in found.fix
+    with pytest.raises(NotApplicable):
+        client_checks.signed_endpoint(deployed.chain)
+
+
+class Forgetful(dict[str, Any]):
+    """The activations of an OpenWhisk that stores none."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Store nothing."""
+
+
+def test_a_namenode_that_does_not_exist_is_to_be_created(deployed: Deployed) -> None:
+    register(deployed, number=2)
+    deployed.whisk.store.delete("namenode1")
+    found = broken(deployed)
+    assert found.cause.startswith("namenode1: ")
+    assert found.fix == "run python whisk_helper.py --sync -n 2"
