@@ -208,13 +208,16 @@ def apply(
     run = _Run(rows, ctx, tell)
 
     def act(job: Job, row: Row, step_ctx: RunContext) -> Action:
+        found: Found | None
         if job.part is Part.WAIT:
-            found, action = ctx.found[job.step], run.requested[job.step]
+            found, action = ctx.found.get(job.step), run.requested[job.step]
         else:
             row = _current(row, run, step_ctx)
             found, action = _request(row, step_ctx), row.action
-            with run.lock:
-                ctx.found[job.step] = found
+        if found is None:
+            return action
+        with run.lock:
+            ctx.found[job.step] = found
         if job.part is not Part.REQUEST and action is not Action.DELETE:
             found = _wait(row, found, step_ctx)
             with run.lock:
@@ -272,11 +275,14 @@ CHANGES = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE})
 """Actions after which what depends on the step is inspected again."""
 
 
-def _request(row: Row, ctx: RunContext) -> Found:
-    """Create, update or delete the resource as the row says, without waiting for it."""
+def _request(row: Row, ctx: RunContext) -> Found | None:
+    """Create, update or delete the resource as the row says, without waiting for it.
+
+    None stands for a surplus resource that does not exist, as it should be.
+    """
     step, found = row.step, row.found
     if found is None:
-        return ctx.retry(lambda: step.create(ctx))
+        return None if step.surplus else ctx.retry(lambda: step.create(ctx))
     if row.action is Action.DELETE:
         step.delete(ctx, found)
     elif row.action is Action.UPDATE:

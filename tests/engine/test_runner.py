@@ -198,6 +198,30 @@ def test_a_plan_creates_and_deletes_in_one_run() -> None:
 
 
 @dataclass(frozen=True)
+class Unwanted(FakeResource):
+    """A resource that should not exist."""
+
+    surplus: bool = True
+
+
+@pytest.mark.parametrize("follows", [(), ("unwanted",)])
+def test_what_should_not_exist_and_does_not_is_never_created(follows: tuple[str, ...]) -> None:
+    rows = [
+        Row(Unwanted("unwanted", work=failing), Action.EXISTS),
+        Row(Following("new", follows=follows), Action.CREATE),
+    ]
+    _, done = run(rows)
+    assert done == {"unwanted": Action.EXISTS, "new": Action.CREATE}
+
+
+@dataclass(frozen=True)
+class Following(FakeResource):
+    """A resource that follows others."""
+
+    follows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Observed(Step[RunContext]):
     """A step whose state is a figure in the world; `work` changes the world."""
 
