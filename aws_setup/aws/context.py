@@ -51,7 +51,7 @@ class Context(engine.RunContext):
     `remove_images` is True with --images: destroy then deletes copied AMIs, too.
     `repeats` is the lock file of --from, None without it.
     `launches` are the client tokens of the machines that this run has asked for and that AWS has
-    not refused.
+    not refused. `scaled` are the ids of those that auto-scaling groups have launched during it.
     """
 
     config: Config
@@ -63,6 +63,7 @@ class Context(engine.RunContext):
     remove_images: bool = False
     repeats: Lock | None = None
     launches: set[str] = field(default_factory=set)
+    scaled: set[str] = field(default_factory=set)
 
     def refresh(self) -> None:
         """Start the inventory's list calls, all at once."""

@@ -97,7 +97,8 @@ class Vms(Section):
     """Minimum number of machines in each auto-scaling group."""
 
     autoscaling_group_desired_capacity: Count = 0
-    """Initial number of machines in each auto-scaling group; each is billed from its launch."""
+    """Number of machines in each auto-scaling group; each is billed from its launch. `create`
+    launches those that are missing, and a smaller number terminates machines with their disks."""
 
     autoscaling_group_max_size: Count = 8
     """Maximum number of machines in each auto-scaling group."""

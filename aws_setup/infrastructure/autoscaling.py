@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import wait_visible
-from aws_setup.aws.inventory import Item
-from aws_setup.aws.paused import paused_drift
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.paused import SIZES_TAG, paused_drift
 from aws_setup.aws.reasons import hint_of_reason
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
@@ -33,15 +33,18 @@ from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
 from aws_setup.infrastructure.scaling_deletion import delete_group
-
-IN_SERVICE = "InService"
-"""LifecycleState of a machine that a group counts."""
-
-MISSING = "missing machines"
-"""Key of the drift of a group with fewer machines than desired: AWS itself launches them."""
-
-PURCHASE = "purchase"
-"""Key of the drift of a group that launches on demand what should be Spot, or of other types."""
+from aws_setup.infrastructure.scaling_drift import (
+    CAPACITY,
+    MISSING,
+    PURCHASE,
+    in_service,
+    purchase_drift,
+    scaling_rule,
+    size_drift,
+    sizes_text,
+    surplus,
+    wanted_capacity,
+)
 
 HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
 
@@ -74,44 +77,40 @@ class AutoScalingGroup(Tagged, Step):
         return (f"launch template {self.kind.template}", *PUBLIC_SUBNETS)
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the group, with its sizes compared; its desired capacity is not managed."""
+        """Return the group, with its sizes and what it buys compared."""
         items = ctx.inventory.of_step("auto-scaling groups", self.name)
         return self._found(ctx, items[0]) if items else None
 
     def _found(self, ctx: Context, group: Item) -> Found:
-        config = ctx.config
-        has = f"{group['MinSize']}-{group['MaxSize']}"
-        wants = f"{config.autoscaling_group_min_size}-{config.autoscaling_group_max_size}"
-        drift = list(self._paused(group))
-        if has != wants and not drift:
-            drift.append(Drift("sizes (min-max)", has, wants))
-        drift += self._purchase_drift(group)
-        deleting = str(group.get("Status") or "")
+        deleting, paused = str(group.get("Status") or ""), self._paused(group)
+        running, desired = len(in_service(group)), int(group["DesiredCapacity"])
+        wanted = desired if paused or deleting else self._wanted(ctx, group)
+        drift = list(paused) or self._size_drift(ctx, group, wanted)
+        drift += purchase_drift(self.kind, group)
         if deleting:
             drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
-        running, desired = _in_service(group), int(group["DesiredCapacity"])
-        if running < desired and not deleting:
+        if running < desired == wanted and not deleting:
             drift.append(Drift("machines in service", str(running), str(desired), key=MISSING))
+        launched = len(group.get("Instances", []))
         facts = {
             "machines": running,
             "desired": desired,
-            "launched": len(group.get("Instances", [])),
-            "min-max": has,
+            "launched": launched,
+            "missing": max(0, wanted - launched),
+            "min-max": f"{group['MinSize']}-{group['MaxSize']}",
         }
         state = deleting or (
             f"{running} of {count_of(desired, 'machine')}" if desired else "available"
         )
         ready = running >= desired
-        return Found(group["AutoScalingGroupName"], state, facts, tuple(drift), ready)
+        ids = tuple(sorted(machine["InstanceId"] for machine in in_service(group)))
+        return Found(group["AutoScalingGroupName"], state, facts, tuple(drift), ready, ids=ids)
 
-    def _purchase_drift(self, group: Item) -> list[Drift]:
-        has, market = _purchase(group), "Spot" if self.kind.spot else "on demand"
-        kind = self.kind.instance_type
-        if has.what == market and has.first_type in ("", kind):
-            return []
-        wants = f"{market} {kind} (new machines; those that run stay)"
-        policy = group.get("MixedInstancesPolicy")
-        return [Drift("machines are", str(has), wants, key=PURCHASE, replaces=policy)]
+    def _wanted(self, ctx: Context, group: Item) -> int:
+        return wanted_capacity(ctx, group)
+
+    def _size_drift(self, ctx: Context, group: Item, wanted: int) -> list[Drift]:
+        return size_drift(ctx.config, group, wanted)
 
     def _paused(self, group: Item) -> Sequence[Drift]:
         return paused_drift([group])
@@ -119,8 +118,9 @@ class AutoScalingGroup(Tagged, Step):
     def details(self, ctx: Context) -> str:
         """Return how many machines it may have, how many it starts with, and if they are Spot."""
         config = ctx.config
-        sizes = f"{config.autoscaling_group_min_size}-{config.autoscaling_group_max_size}"
-        text = f"{sizes} machines, {config.autoscaling_group_desired_capacity} at first"
+        text = (
+            f"{sizes_text(config)} machines, {config.autoscaling_group_desired_capacity} at first"
+        )
         return f"{text}, Spot" if self.kind.spot else text
 
     def create(self, ctx: Context) -> Found:
@@ -198,23 +198,47 @@ class AutoScalingGroup(Tagged, Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Set the sizes and the purchase; a group that is being deleted is re-created afterwards.
 
-        Machines that run stay as they are; those that are launched later follow.
+        A smaller number terminates machines; a larger one launches them.
         """
         if _is_being_deleted(found):
             return self._recreate(ctx, found)
         keys = {drift.key for drift in found.drift}
         if keys - {MISSING}:
+            if CAPACITY in keys and not ctx.config.autoscaling_group_desired_capacity:
+                self._forget_sizes(ctx, found)
             launch = self._launch(ctx) if PURCHASE in keys else {}
             ctx.aws.autoscaling.update_auto_scaling_group(
-                AutoScalingGroupName=found.id,
-                **launch,
-                MinSize=ctx.config.autoscaling_group_min_size,
-                MaxSize=ctx.config.autoscaling_group_max_size,
+                AutoScalingGroupName=found.id, **launch, **self._sizes(ctx, found)
             )
-        return Found(found.id, found.state, found.facts, ready=False)
+            ctx.inventory.refresh("auto-scaling groups")
+        return Found(found.id, found.state, found.facts, ready=False, ids=found.ids)
+
+    def _sizes(self, ctx: Context, found: Found) -> dict[str, Any]:
+        """Return the sizes to send; without DesiredCapacity AWS changes it to the bounds only.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
+        """
+        config = ctx.config
+        sizes: dict[str, Any] = {
+            "MinSize": config.autoscaling_group_min_size,
+            "MaxSize": config.autoscaling_group_max_size,
+        }
+        if not scaling_rule(ctx, found.id):
+            sizes["DesiredCapacity"] = config.autoscaling_group_desired_capacity
+        return sizes
+
+    def _forget_sizes(self, ctx: Context, found: Found) -> None:
+        """Remove the sizes that `resume` would restore, before the group is emptied.
+
+        With them an empty group would be one that a passed deadline has stopped.
+        """
+        groups = ctx.inventory.of_step("auto-scaling groups", self.name)
+        if any(tag_of(group, SIZES_TAG) for group in groups):
+            tag: Any = {"ResourceId": found.id, "ResourceType": "auto-scaling-group"}
+            ctx.aws.autoscaling.delete_tags(Tags=[tag | {"Key": SIZES_TAG}])
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the desired number of machines is in service.
+        """Return when the desired number of machines is in service, and no more exist.
 
         Raises:
             SetupError: AWS's last activity failed; the cause is its reason.
@@ -227,9 +251,11 @@ class AutoScalingGroup(Tagged, Step):
             )
             if not answer["AutoScalingGroups"]:
                 return Pending("not visible yet")
-            current = self._found(ctx, answer["AutoScalingGroups"][0])
+            group = answer["AutoScalingGroups"][0]
+            current = self._found(ctx, group)
             if current.ready:
-                return current
+                left = surplus(group)
+                return Pending(f"{count_of(left, 'machine')} to be terminated") if left else current
             if current.facts["launched"] >= current.facts["desired"]:
                 return Pending(current.state)
             reason = _failure(ctx, found.id)
@@ -239,7 +265,7 @@ class AutoScalingGroup(Tagged, Step):
                 )
             return Pending(f"{current.state}: {reason}" if reason else current.state)
 
-        return ctx.wait_until(
+        ended = ctx.wait_until(
             f"{self.name} has its machines",
             probe,
             deadline=900,
@@ -247,6 +273,10 @@ class AutoScalingGroup(Tagged, Step):
             usual=MEDIANS["auto scaling instances"],
             hint=HINT_ACTIVITIES,
         )
+        if ended.ids != found.ids:
+            ctx.scaled.update(set(ended.ids) - set(found.ids))
+            ctx.inventory.all("instances", fresh=True)
+        return ended
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the group with its instances and return when both are gone."""
@@ -265,7 +295,7 @@ class AutoScalingGroup(Tagged, Step):
         ctx.wait_until(what, gone, deadline=900, pause=8, usual=MEDIANS["instance terminated"])
 
     def charges(self, config: Config) -> tuple[CostItem, ...]:
-        """The hours of the instances that the group starts with."""
+        """The hours of the instances that the group should have."""
         count = float(config.autoscaling_group_desired_capacity)
         if not count:
             return ()
@@ -273,7 +303,7 @@ class AutoScalingGroup(Tagged, Step):
         return (instances, CostItem(self.part, "ipv4", count))
 
     def disks(self, ctx: Context) -> Sequence[CostItem]:
-        """The disks of the instances that the group starts with."""
+        """The disks of the instances that the group should have."""
         count = float(ctx.config.autoscaling_group_desired_capacity)
         return disk_charges(ctx, self.kind.ami, count=count, part="disks") if count else ()
 
@@ -295,31 +325,6 @@ def _write_tags(ctx: Context, names: Sequence[str], group_tags: Mapping[str, str
         for pair in _pairs(group_tags)
     ]
     ctx.aws.autoscaling.create_or_update_tags(Tags=written)
-
-
-@dataclass(frozen=True)
-class _Purchase:
-    """How a group launches machines; `first_type` is the policy's, '' where the template's."""
-
-    what: str
-    first_type: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.first_type}".strip()
-
-
-def _purchase(group: Item) -> _Purchase:
-    policy = group.get("MixedInstancesPolicy")
-    if not policy:
-        return _Purchase("on demand")
-    percentage = policy["InstancesDistribution"].get("OnDemandPercentageAboveBaseCapacity", 100)
-    overrides = policy["LaunchTemplate"].get("Overrides") or [{}]
-    what = "on demand" if percentage == 100 else "Spot" if percentage == 0 else "both"
-    return _Purchase(what, str(overrides[0].get("InstanceType", "")))
-
-
-def _in_service(group: Item) -> int:
-    return sum(item.get("LifecycleState") == IN_SERVICE for item in group.get("Instances", []))
 
 
 def _failure(ctx: Context, name: str) -> str:

@@ -80,13 +80,23 @@ class EmptiedGroup(Step):
 
 @dataclass(frozen=True)
 class RestoredGroup(AutoScalingGroup):
-    """An auto-scaling group with the sizes that it had before the pause."""
+    """An auto-scaling group with the sizes that it had before the pause, whatever the keys say."""
 
     def _paused(self, group: Item) -> Sequence[Drift]:
         if paused_since(group) is None:
             return ()
         sizes = paused_sizes(group)
         return (Drift("state", "paused", f"sizes {sizes}" if sizes else "in use"),)
+
+    def _wanted(self, ctx: Context, group: Item) -> int:
+        return int(group["DesiredCapacity"])
+
+    def _size_drift(self, ctx: Context, group: Item, wanted: int) -> list[Drift]:
+        """Return nothing: `create` changes the sizes to those of the configuration."""
+        return []
+
+    def _sizes(self, ctx: Context, found: Found) -> dict[str, Any]:
+        return {}
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Restore the sizes, then remove the marks."""
@@ -99,7 +109,7 @@ class RestoredGroup(AutoScalingGroup):
             resize(ctx, found.id, sizes)
         keys: Any = [_tag(found.id, key) for key in settled_keys(group)]
         ctx.aws.autoscaling.delete_tags(Tags=keys)
-        return Found(found.id, "starting", found.facts, ready=False)
+        return Found(found.id, "starting", found.facts, ready=False, ids=found.ids)
 
 
 def _group(ctx: Context, step: str, *, fresh: bool = False) -> Item | None:

@@ -28,6 +28,7 @@ from aws_setup.software.machines import (
     SERVICES_STOPPED,
     any_stopped,
     auto_scaled_machines,
+    await_launched,
     machines_of,
 )
 from aws_setup.ssh.files import digest_of
@@ -64,6 +65,7 @@ class ClusterSshKeys(Step):
             return Found(_ids(clients), "stopped", drift=(SERVICES_STOPPED,))
         if ctx.config.copy_operator_key:
             return self._find_copies(ctx, clients)
+        await_launched(ctx, self.pool)
         survey = self.pool.survey
         found = self.pool.each(clients, lambda client: _keys_of(ctx, client, survey))
         keys = [keys.generated for keys in found if keys.generated]
@@ -88,6 +90,7 @@ class ClusterSshKeys(Step):
         clients = machines_of(ctx, self.pool, *self.clients)
         if ctx.config.copy_operator_key:
             return self._copy(ctx, clients)
+        await_launched(ctx, self.pool)
         self.pool.each(clients, lambda client: _remove_copies(ctx, client))
         keys = self.pool.each(clients, lambda client: _generate_key(ctx, client))
         self._each(ctx, self._machines(ctx), lambda machine: _authorise(ctx, machine, keys))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from botocore.exceptions import ClientError
@@ -13,6 +14,7 @@ from aws_setup.aws.session import Aws, error_code
 from aws_setup.aws.tags import GROUP_TAG
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift
+from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.ssh.machine import Machine
@@ -90,6 +92,17 @@ def auto_scaled_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
         )
         for instance in running
     ]
+
+
+def await_launched(ctx: Context, pool: MachinePool) -> None:
+    """Wait until the machines answer that auto-scaling groups have launched in this run, if any.
+
+    A group may end a machine at any time: who uses them notes one that does not answer.
+    """
+    launched = [it for it in auto_scaled_machines(ctx, pool) if it.id in ctx.scaled]
+    if launched:
+        with suppress(SetupError):
+            pool.wait_for_ssh(launched, note=ctx.note)
 
 
 def auto_scaled_components(ctx: Context, pool: MachinePool) -> list[tuple[Machine, str]]:

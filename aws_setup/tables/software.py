@@ -73,15 +73,16 @@ def client_steps(config: Config, pool: MachinePool) -> list[Step]:
     machines = machine_steps(config)
     clients = tuple(step for step in CLIENTS if step in machines)
     steps: list[Step] = []
+    groups = tuple(
+        step.name for step in auto_scaling_steps(config) if isinstance(step, AutoScalingGroup)
+    )
     if config.sftp_ssh_key and clients:
-        steps.append(ClusterSshKeys(pool, clients=clients, needs=(ssh_access.NAME, *machines)))
+        needs = (ssh_access.NAME, *machines, *groups)
+        steps.append(ClusterSshKeys(pool, clients=clients, needs=needs))
     if config.configure_clients and clients:
         known = tuple(step for step in ("ndb manager", ZOOKEEPER) if step in machines)
-        groups = tuple(
-            step.name for step in auto_scaling_steps(config) if isinstance(step, AutoScalingGroup)
-        )
         needs = (ssh_access.NAME, *clients, *known, *groups)
-        steps.append(ClientConfiguration(pool, api_host, needs=needs, groups=groups))
+        steps.append(ClientConfiguration(pool, api_host, needs=needs))
     if not (config.create_ndb_cluster and config.start_ndb_cluster):
         return steps
     if config.populate_mysql_ndb_tables:

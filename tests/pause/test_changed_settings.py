@@ -91,6 +91,18 @@ def test_a_pause_stops_nodes_and_resume_starts_them_whatever_the_configuration_s
     assert shape() == before
 
 
+def test_resume_restores_the_groups_of_before_and_create_changes_them(folder: Path) -> None:
+    before = shape()
+    act(folder, "pause")
+    write_config(folder, **{**SMALL, "autoscaling_group_desired_capacity": 0})
+    act(folder, "resume")
+    assert shape() == before
+    act(folder, "resume")
+    assert shape() == before, "a second resume changes them no more than the first"
+    act(folder, "create")
+    assert {sizes[2:4] for sizes in shape()["groups"].values()} == {(0, 0)}
+
+
 def test_what_is_switched_off_and_billed_is_named_before_the_run(folder: Path) -> None:
     """The plan's price does not have it."""
     off = {"create_zookeeper_vms": False, "create_autoscaling_groups": False}

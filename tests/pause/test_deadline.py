@@ -215,6 +215,9 @@ def test_a_day_with_a_deadline(deployed: RehearsalCloud, clock: Calendar, folder
     assert "lambda-fs-deadline" not in roles()
     pass_time(deployed, clock, 40)
     assert states() == {"running"}
+    write_config(folder, **{**SMALL, "auto_pause_after": "never", "tags": {"Team": "storage"}})
+    assert act(folder, "create")["deadline"]["state"] == "never", "a later change sets none"
+    assert (schedules(deployed), "lambda-fs-deadline" in roles()) == ({}, False)
     write_config(folder, **{**SMALL, "auto_pause_after": "2d"})
     assert act(folder, "create")["deadline"]["auto_pause_after"] == "2d"
     assert len(schedules(deployed)) == 11
@@ -226,13 +229,9 @@ def test_a_day_with_a_deadline(deployed: RehearsalCloud, clock: Calendar, folder
 def test_machines_that_are_made_later_are_covered(
     deployed: RehearsalCloud, clock: Calendar, folder: Path
 ) -> None:
-    settings = {**SMALL, "num_lambda_fs_zk_vms": 3, "num_openwhisk_invoker_vms": 2}
+    settings = {**SMALL, "num_lambda_fs_zk_vms": 3, "autoscaling_group_desired_capacity": 2}
     write_config(folder, **settings)
     deadline = time_of(act(folder, "status"))
-    act(folder, "create")
-    client("autoscaling").update_auto_scaling_group(
-        AutoScalingGroupName="lambda_fs_clients_ags", DesiredCapacity=2
-    )
     act(folder, "create")
     assert time_of(act(folder, "status")) == deadline, "only extend and resume move it"
     pass_time(deployed, clock, 13)

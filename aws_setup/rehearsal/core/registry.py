@@ -30,6 +30,7 @@ SERVICE_MODULES = (
     "aws.autoscaling.groups",
     "aws.autoscaling.capacity",
     "aws.autoscaling.metrics",
+    "aws.autoscaling.policies",
     "aws.autoscaling.store",
     "aws.elb",
     "aws.elbv2",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from aws_setup.aws.context import Context, Step
@@ -40,7 +39,7 @@ from aws_setup.software.machines import (
     ZOOKEEPER,
     any_stopped,
     auto_scaled_components,
-    auto_scaled_machines,
+    await_launched,
     machines_of,
     not_checked,
     zookeeper_machines,
@@ -88,7 +87,7 @@ class FileChange:
 class ClientConfiguration(Step):
     """The clients' hdfs-site.xml, ndb-config.properties and config.yaml, for this deployment.
 
-    Only named properties are written. The auto-scaled machines of `groups` are configured, too;
+    Only named properties are written. The auto-scaled machines are configured, too;
     those that a group launches later are configured by the next run. There is nothing to delete:
     the files are on the machines' disks.
 
@@ -99,7 +98,6 @@ class ClientConfiguration(Step):
     pool: MachinePool
     api_host: Callable[[Config], str]
     needs: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
     lookup: bool = False
     name: str = NAME
     part: str = "software"
@@ -120,6 +118,7 @@ class ClientConfiguration(Step):
                 return Found("", skipped="client VMs are stopped: create starts them")
             stopped = [machine.name for machine in machines if not machine.address]
             return Found(_ids(machines), not_checked(", ".join(stopped)))
+        await_launched(ctx, self.pool)
         clients, unreachable = self._read(ctx, self.pool.survey)
         facts = self._facts(ctx, clients)
         drift = [change.drift for change in self._changes(ctx, clients, facts)]
@@ -135,7 +134,7 @@ class ClientConfiguration(Step):
             SetupError: a client cannot be reached; the others are configured.
         """
         ctx = self._with_machines(ctx)
-        self._await_launched(ctx)
+        await_launched(ctx, self.pool)
         clients, unreachable = self._read(ctx)
         facts = self._facts(ctx, clients)
         changes = self._changes(ctx, clients, facts)
@@ -145,20 +144,6 @@ class ClientConfiguration(Step):
         if unreachable:
             raise combine_errors(unreachable)
         return _found(clients, facts, [])
-
-    def _await_launched(self, ctx: Context) -> None:
-        """Wait until the machines answer that the groups have launched in this run, if any."""
-        groups = [ctx.found[name] for name in self.groups if name in ctx.found]
-        known = {machine.id for machine in auto_scaled_machines(ctx, self.pool)}
-        if sum(group.facts.get("machines", 0) for group in groups) <= len(known):
-            return
-        ctx.inventory.all("instances", fresh=True)
-        machines = auto_scaled_machines(ctx, self.pool)
-        launched = [machine for machine in machines if machine.id not in known]
-        self.pool.mark_new(machine.id for machine in launched)
-        with suppress(SetupError):
-            # A group may end a machine at any time; one that does not answer is noted below.
-            self.pool.wait_for_ssh(launched, note=ctx.note)
 
     def _with_machines(self, ctx: Context) -> Context:
         """Return the context with the machines' steps; found here where no step has."""

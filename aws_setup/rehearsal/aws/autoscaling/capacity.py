@@ -63,20 +63,31 @@ def reconcile_group(cloud: CloudApi, group: Group) -> None:
 
 
 def instance_states(cloud: CloudApi, group: Group) -> dict[str, str]:
-    """Return the EC2 state of each instance of the group that EC2 still lists."""
+    """Return the EC2 state of each instance of the group that EC2 still lists.
+
+    Those that leave the group are among them until they are gone.
+    """
     ec2 = cloud.backend("ec2", group.region)
     states = {
         instance.id: instance._state.name
         for reservation in ec2.reservations.values()
         for instance in reservation.instances
     }
-    return {key: states[key] for key in group.instances if key in states}
+    group.leaving = {
+        key: instance
+        for key, instance in group.leaving.items()
+        if states.get(key, "terminated") != "terminated"
+    }
+    return {key: states[key] for key in (*group.instances, *group.leaving) if key in states}
 
 
 def terminate(cloud: CloudApi, group: Group, ids: list[str]) -> None:
-    """Terminate instances and remove them from the group."""
+    """Terminate instances; they leave the group when they are gone.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
+    """
     for key in ids:
-        del group.instances[key]
+        group.leaving[key] = group.instances.pop(key)
         add_activity(cloud, group, f"Terminating EC2 instance: {key}", "Successful")
     cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
 

@@ -190,7 +190,7 @@ def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
             "LaunchTemplate": instance.template,
             "ProtectedFromScaleIn": False,
         }
-        for instance in group.instances.values()
+        for instance in (*group.instances.values(), *group.leaving.values())
     ]
 
 

@@ -41,9 +41,15 @@ class Group:
     """The enabled metrics of the group."""
     policy: dict[str, Any] = field(default_factory=dict)
     """The MixedInstancesPolicy of the request; empty for none."""
+    scaling_policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name -> scaling policy, as it is described."""
+    scheduled_actions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name -> scheduled action, as it is described."""
     tags: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """Tag key -> its value, and whether new instances get it."""
     instances: dict[str, GroupInstance] = field(default_factory=dict)
+    leaving: dict[str, GroupInstance] = field(default_factory=dict)
+    """What the group has terminated and EC2 has not ended yet; it is no part of its capacity."""
     activities: list[dict[str, Any]] = field(default_factory=list)
     deleting: bool = False
     retrying: bool = False

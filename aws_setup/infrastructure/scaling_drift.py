@@ -1,0 +1,146 @@
+"""What differs between an auto-scaling group and the configuration: its sizes and what it buys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_setup.aws.advice import advice
+from aws_setup.aws.context import Context
+from aws_setup.aws.inventory import Item
+from aws_setup.aws.paused import group_sizes
+from aws_setup.config import Config
+from aws_setup.engine.step import Drift
+from aws_setup.engine.wording import count_of
+from aws_setup.errors import Problem
+from aws_setup.infrastructure.launch_templates import AutoScalingSpec
+
+IN_SERVICE = "InService"
+"""LifecycleState of a machine that a group counts."""
+
+CAPACITY = "capacity"
+"""Key of the drift of a group that has another number of machines than it should get."""
+
+MISSING = "missing machines"
+"""Key of the drift of a group with fewer machines than desired: AWS itself launches them."""
+
+PURCHASE = "purchase"
+"""Key of the drift of a group that launches on demand what should be Spot, or of other types."""
+
+
+def wanted_capacity(ctx: Context, group: Item) -> int:
+    """Return how many machines a group should have: as configured, or as its own policy says.
+
+    Where the user has added a policy or a schedule, that one decides between minimum and maximum.
+    """
+    config, desired = ctx.config, int(group["DesiredCapacity"])
+    wanted = config.autoscaling_group_desired_capacity
+    if desired == wanted or not (rule := scaling_rule(ctx, group["AutoScalingGroupName"])):
+        return wanted
+    ctx.warn(_decided_by(group["AutoScalingGroupName"], rule))
+    return min(max(desired, config.autoscaling_group_min_size), config.autoscaling_group_max_size)
+
+
+def scaling_rule(ctx: Context, name: str) -> str:
+    """Return what sets the number of a group's machines by itself; '' for nothing.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribePolicies.html
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeScheduledActions.html
+    """
+    client = ctx.aws.autoscaling
+
+    def read() -> str:
+        for policy in client.describe_policies(AutoScalingGroupName=name)["ScalingPolicies"]:
+            return f"scaling policy {policy['PolicyName']}"
+        answer = client.describe_scheduled_actions(AutoScalingGroupName=name)
+        for action in answer["ScheduledUpdateGroupActions"]:
+            return f"scheduled action {action['ScheduledActionName']}"
+        return ""
+
+    return advice(read, lambda _: "")
+
+
+def _decided_by(group: str, rule: str) -> Problem:
+    return Problem(
+        f"autoscaling_group_desired_capacity does not count for {group}",
+        f"its {rule} decides how many machines it has",
+        f"delete the {rule.rpartition(' ')[0]} to have the number of the configuration, which the "
+        "plan's price counts",
+    )
+
+
+def sizes_text(config: Config) -> str:
+    """Return the configured bounds, as in '0-8'."""
+    return f"{config.autoscaling_group_min_size}-{config.autoscaling_group_max_size}"
+
+
+def size_drift(config: Config, group: Item, wanted: int) -> list[Drift]:
+    """Return how bounds and number of machines differ, and how many are launched or terminated."""
+    sizes, drift = group_sizes(group), []
+    has = f"{sizes.minimum}-{sizes.maximum}"
+    if has != sizes_text(config):
+        drift.append(Drift("sizes (min-max)", has, sizes_text(config)))
+    if sizes.desired != wanted:
+        effect = _effect(len(remaining(group)), wanted)
+        drift.append(Drift("machines", str(sizes.desired), f"{wanted}{effect}", key=CAPACITY))
+    return drift
+
+
+def _effect(present: int, wanted: int) -> str:
+    if present > wanted:
+        ended = count_of(present - wanted, "is terminated", "are terminated")
+        return f" ({ended}; what is on the disks is lost)"
+    return f" ({wanted - present} launched)" if wanted > present else ""
+
+
+def remaining(group: Item) -> list[Item]:
+    """Return the machines of a group that AWS is not terminating or detaching.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
+    """
+    leaving = ("Terminat", "Detach")
+    machines = group.get("Instances", [])
+    return [it for it in machines if not str(it.get("LifecycleState")).startswith(leaving)]
+
+
+def in_service(group: Item) -> list[Item]:
+    """Return the machines of a group that are in service."""
+    return [it for it in group.get("Instances", []) if it.get("LifecycleState") == IN_SERVICE]
+
+
+def surplus(group: Item) -> int:
+    """Return how many machines a group has still to get rid of; a standby is no surplus."""
+    machines = group.get("Instances", [])
+    counted = [it for it in machines if "Standby" not in str(it.get("LifecycleState"))]
+    return max(0, len(counted) - int(group["DesiredCapacity"]))
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """How a group launches machines; `first_type` is the policy's, '' where the template's."""
+
+    what: str
+    first_type: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.first_type}".strip()
+
+
+def purchase_of(group: Item) -> Purchase:
+    """Return how a group launches machines."""
+    policy = group.get("MixedInstancesPolicy")
+    if not policy:
+        return Purchase("on demand")
+    percentage = policy["InstancesDistribution"].get("OnDemandPercentageAboveBaseCapacity", 100)
+    overrides = policy["LaunchTemplate"].get("Overrides") or [{}]
+    what = "on demand" if percentage == 100 else "Spot" if percentage == 0 else "both"
+    return Purchase(what, str(overrides[0].get("InstanceType", "")))
+
+
+def purchase_drift(kind: AutoScalingSpec, group: Item) -> list[Drift]:
+    """Return how what a group buys differs from the configuration."""
+    has, market = purchase_of(group), "Spot" if kind.spot else "on demand"
+    if has.what == market and has.first_type in ("", kind.instance_type):
+        return []
+    wants = f"{market} {kind.instance_type} (new machines; those that run stay)"
+    policy = group.get("MixedInstancesPolicy")
+    return [Drift("machines are", str(has), wants, key=PURCHASE, replaces=policy)]

@@ -1,0 +1,229 @@
+"""autoscaling_group_desired_capacity and the bounds on a deployment that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.paused import SIZES_TAG
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.vms.ec2_sync import sync_vms
+from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
+from create_aws_infrastructure import SCRIPT
+from tests.support.aws import client
+from tests.support.calendar import Calendar, movable_calendar
+from tests.support.clock import advance_by_calls
+from tests.support.copies import SHARED, World, shared_cloud
+from tests.support.scripts import prepare, run
+
+ONLY_GROUPS: dict[str, Any] = {
+    "create_eks_cluster": False,
+    "create_ndb_cluster": False,
+    "create_zookeeper_vms": False,
+    "create_lambda_fs_client_vm": False,
+    "create_hops_fs_client_vm": False,
+}
+GROUPS = {"lambda_fs_clients_ags", "hopsfs_clients_ags", "hopsfs_namenodes_ags"}
+CLIENTS = "auto-scaling group lambda_fs_clients_ags"
+DESIRED = "autoscaling_group_desired_capacity"
+MAXIMUM = "autoscaling_group_max_size"
+
+
+@pytest.fixture(scope=SHARED)
+def calendar() -> Iterator[Calendar]:
+    with movable_calendar() as calendar:
+        yield calendar
+
+
+@pytest.fixture(scope=SHARED)
+def world(tmp_path_factory: pytest.TempPathFactory, calendar: Calendar) -> Iterator[World]:
+    """A deployment whose groups have two machines each."""
+    with shared_cloud() as cloud:
+        folder = prepare(tmp_path_factory.mktemp("world") / "work", **ONLY_GROUPS, **{DESIRED: 2})
+        act(folder, "create", "--yes")
+        yield World(cloud, folder)
+
+
+@pytest.fixture
+def deployed(world: World, monkeypatch: pytest.MonkeyPatch) -> RehearsalCloud:
+    return world.enter(monkeypatch)
+
+
+@pytest.fixture
+def folder(world: World, deployed: RehearsalCloud) -> Path:
+    return world.folder
+
+
+def act(folder: Path, *words: str) -> dict[str, Any]:
+    ended = run(SCRIPT, folder, *words, "--json")
+    assert ended.exit_code == 0, ended.document["problems"]
+    return ended.document
+
+
+def changed(folder: Path, **keys: Any) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Change the configuration; return the plan, and the drift of each scaling group as texts."""
+    prepare(folder, **ONLY_GROUPS, **keys)
+    plan = act(folder, "plan")
+    rows = [row for row in plan["steps"] if row["action"] == "update"]
+    return plan, {
+        row["name"]: [f"{one['what']}: {one['has']} -> {one['wants']}" for one in row["drift"]]
+        for row in rows
+        if row["name"].startswith("auto-scaling group")
+    }
+
+
+def group(name: str = "lambda_fs_clients_ags") -> dict[str, Any]:
+    found = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+    return dict(found["AutoScalingGroups"][0])
+
+
+def running() -> int:
+    """Return how many machines of the scaling groups run."""
+    states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    answer = client("ec2").describe_instances(Filters=states)["Reservations"]
+    return sum(len(one["Instances"]) for one in answer)
+
+
+def left(folder: Path) -> list[Any]:
+    """Return what the next run would change."""
+    rows = act(folder, "plan")["steps"]
+    return [(row["name"], row["drift"]) for row in rows if row["action"] != "exists"]
+
+
+def test_more_machines_are_launched_and_priced(folder: Path) -> None:
+    plan, drift = changed(folder, **{DESIRED: 5})
+    assert drift[CLIENTS] == ["machines: 2 -> 5 (3 launched)"]
+    assert len(drift) == 3
+    assert plan["prices"]["parts"]["auto scaling"] == pytest.approx(15 * 1.013)
+    act(folder, "create", "--yes")
+    assert running() == 15
+    assert tag_of(group(), SIZES_TAG) == "0/8/5", "what resume restores after the deadline"
+    assert left(folder) == []
+
+
+def test_fewer_machines_are_terminated_and_the_plan_says_so(folder: Path) -> None:
+    _, drift = changed(folder, **{DESIRED: 1})
+    lost = "machines: 2 -> 1 (1 is terminated; what is on the disks is lost)"
+    assert drift[CLIENTS] == [lost]
+    prepare(folder, **ONLY_GROUPS, **{DESIRED: 0})
+    assert "2 are terminated" in run(SCRIPT, folder, "plan").stdout
+    plan = act(folder, "create", "--yes")
+    assert running() == 0
+    assert "auto scaling" not in plan["prices"]["parts"]
+    assert left(folder) == []
+
+
+@pytest.mark.parametrize("keys", [{}, {"auto_pause_after": "never"}])
+def test_a_group_that_was_emptied_is_not_paused_after_the_deadline(
+    folder: Path, calendar: Calendar, keys: dict[str, str]
+) -> None:
+    prepare(folder, **ONLY_GROUPS, **{DESIRED: 2}, **keys)
+    act(folder, "create", "--yes")
+    changed(folder, **{DESIRED: 0}, **keys)
+    act(folder, "create", "--yes")
+    calendar.skip(13)
+    act(folder, "create", "--yes")
+    act(folder, "resume", "--yes")
+    assert running() == 0
+
+
+def test_smaller_bounds_say_what_they_terminate(folder: Path) -> None:
+    _, drift = changed(folder, **{DESIRED: 1, MAXIMUM: 1})
+    assert drift[CLIENTS] == [
+        "sizes (min-max): 0-8 -> 0-1",
+        "machines: 2 -> 1 (1 is terminated; what is on the disks is lost)",
+    ]
+    act(folder, "create", "--yes")
+    assert running() == 3
+    assert left(folder) == []
+
+
+def test_larger_bounds_say_what_they_launch(folder: Path) -> None:
+    _, drift = changed(folder, **{DESIRED: 3, "autoscaling_group_min_size": 3})
+    assert drift[CLIENTS] == [
+        "sizes (min-max): 0-8 -> 3-8",
+        "machines: 2 -> 3 (1 launched)",
+    ]
+
+
+def test_a_change_by_hand_is_brought_back(folder: Path) -> None:
+    client("autoscaling").set_desired_capacity(
+        AutoScalingGroupName="lambda_fs_clients_ags", DesiredCapacity=4
+    )
+    _, drift = changed(folder, **{DESIRED: 2})
+    lost = "machines: 4 -> 2 (2 are terminated; what is on the disks is lost)"
+    assert drift == {CLIENTS: [lost]}
+    act(folder, "create", "--yes")
+    assert group()["DesiredCapacity"] == 2
+
+
+def put_policy(name: str) -> None:
+    client("autoscaling").put_scaling_policy(
+        AutoScalingGroupName=name, PolicyName="mine", AdjustmentType="ChangeInCapacity"
+    )
+
+
+def put_schedule(name: str) -> None:
+    client("autoscaling").put_scheduled_update_group_action(
+        AutoScalingGroupName=name, ScheduledActionName="mine", DesiredCapacity=4
+    )
+
+
+@pytest.mark.parametrize("put", [put_policy, put_schedule])
+def test_a_policy_of_the_user_decides_and_the_user_is_told(folder: Path, put: Any) -> None:
+    name = "lambda_fs_clients_ags"
+    put(name)
+    client("autoscaling").set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=4)
+    plan, drift = changed(folder, **{DESIRED: 2})
+    assert drift == {}
+    (warning,) = plan["warnings"]
+    assert name in warning["what"]
+    assert "mine decides" in warning["why"]
+    _, drift = changed(folder, **{DESIRED: 2, MAXIMUM: 3})
+    assert drift[CLIENTS] == [
+        "sizes (min-max): 0-8 -> 0-3",
+        "machines: 4 -> 3 (1 is terminated; what is on the disks is lost)",
+    ]
+    act(folder, "create", "--yes")
+    assert group()["DesiredCapacity"] == 3
+
+
+@pytest.mark.parametrize("settings", [Settings(latencies={"instance terminated": 300})])
+def test_a_run_ends_when_the_terminated_machines_are_gone(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    advance_by_calls(cloud, 2)
+    folder = prepare(tmp_path / "work", **ONLY_GROUPS, **{DESIRED: 1})
+    act(folder, "create", "--yes")
+    prepare(folder, **ONLY_GROUPS, **{DESIRED: 0})
+    act(folder, "create", "--yes")
+    assert group()["Instances"] == []
+    ended = [{"Name": "instance-state-name", "Values": ["shutting-down"]}]
+    assert client("ec2").describe_instances(Filters=ended)["Reservations"] == []
+
+
+def test_machines_that_a_group_launches_later_are_configured_by_that_run(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    software = {
+        **ONLY_GROUPS,
+        "create_lambda_fs_client_vm": True,
+        "configure_clients": True,
+        "sftp_ssh_key": True,
+        "num_namenode_deployments": 1,
+    }
+    with InProcessVmPool(tmp_path / "vms") as machines, sync_vms(cloud, machines):
+        keys = {**software, "ssh_config_path": str(machines.ssh_config)}
+        folder = prepare(tmp_path / "work", **keys)
+        act(folder, "create", "--yes")
+        prepare(folder, **keys, **{DESIRED: 2})
+        act(folder, "create", "--yes")
+        assert left(folder) == [], "configured, authorised, and followers of the benchmark"
+        prepare(folder, **keys, **{DESIRED: 0})
+        act(folder, "create", "--yes")
+        assert left(folder) == [], "the followers that are gone are removed"
