@@ -136,11 +136,24 @@ def purchase_of(group: Item) -> Purchase:
     return Purchase(what, str(overrides[0].get("InstanceType", "")))
 
 
+def _replacement(has: Purchase, running: int, *, spot: bool) -> str:
+    """Return what a new purchase does to the machines that run.
+
+    Those of a group that gets a policy are replaced to match it; a launch template alone is for
+    new machines. https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
+    """
+    if spot and has.what != "Spot" and running:
+        ended = count_of(running, "running machine is replaced", "running machines are replaced")
+        return f"{ended}, one after the other; what is on the disks is lost"
+    return "new machines; those that run stay"
+
+
 def purchase_drift(kind: AutoScalingSpec, group: Item) -> list[Drift]:
     """Return how what a group buys differs from the configuration."""
     has, market = purchase_of(group), "Spot" if kind.spot else "on demand"
     if has.what == market and has.first_type in ("", kind.instance_type):
         return []
-    wants = f"{market} {kind.instance_type} (new machines; those that run stay)"
+    effect = _replacement(has, len(remaining(group)), spot=kind.spot)
+    wants = f"{market} {kind.instance_type} ({effect})"
     policy = group.get("MixedInstancesPolicy")
     return [Drift("machines are", str(has), wants, key=PURCHASE, replaces=policy)]

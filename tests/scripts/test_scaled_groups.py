@@ -193,6 +193,24 @@ def test_a_policy_of_the_user_decides_and_the_user_is_told(folder: Path, put: An
     assert group()["DesiredCapacity"] == 3
 
 
+def test_a_group_that_becomes_spot_replaces_its_machines_and_the_plan_says_so(
+    folder: Path,
+) -> None:
+    _, drift = changed(folder, **{DESIRED: 2}, spot=["clients"])
+    replaced = "2 running machines are replaced, one after the other; what is on the disks is lost"
+    assert drift[CLIENTS] == [f"machines are: on demand -> Spot r5.4xlarge ({replaced})"]
+    assert len(drift) == 2
+    before = {one["InstanceId"] for one in group()["Instances"]}
+    act(folder, "create", "--yes")
+    after = {one["InstanceId"] for one in group()["Instances"]}
+    assert len(after - before) == 2
+    _, drift = changed(folder, **{DESIRED: 2})
+    assert "those that run stay" in drift[CLIENTS][0]
+    act(folder, "create", "--yes")
+    assert {one["InstanceId"] for one in group()["Instances"]} == after
+    assert left(folder) == []
+
+
 @pytest.mark.parametrize("settings", [Settings(latencies={"instance terminated": 300})])
 def test_a_run_ends_when_the_terminated_machines_are_gone(
     cloud: RehearsalCloud, tmp_path: Path

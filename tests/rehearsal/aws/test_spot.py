@@ -73,16 +73,20 @@ def test_what_a_policy_must_not_be(machines: Machines, mixed: dict[str, Any]) ->
 
 
 def test_a_group_has_a_template_or_a_policy(machines: Machines) -> None:
-    """API_UpdateAutoScalingGroup: one replaces the other, and running machines stay."""
+    """API_UpdateAutoScalingGroup: one replaces the other; a policy replaces running machines."""
     mixed = policy("r5.xlarge")
     assert refused(machines.create, MixedInstancesPolicy=mixed) == "ValidationError"
     machines.create()
     update = machines.scaling.update_auto_scaling_group
     update(AutoScalingGroupName="clients", MixedInstancesPolicy=mixed, DesiredCapacity=3)
-    assert launched() == [("r5.xlarge", ""), ("r5.xlarge", ""), ("r5.xlarge", "spot")]
+    assert [market for _, market in launched()] == ["spot", "spot", "spot"]
     back = {"LaunchTemplateName": "template", "Version": "$Default"}
     update(AutoScalingGroupName="clients", LaunchTemplate=back, DesiredCapacity=4)
-    assert [market for _, market in launched()] == ["", "", "", "spot"]
+    assert [market for _, market in launched()] == ["", "spot", "spot", "spot"]
+    half = policy("r5.xlarge", OnDemandPercentageAboveBaseCapacity=50)
+    update(AutoScalingGroupName="clients", MixedInstancesPolicy=half)
+    assert [market for _, market in launched()] == ["", "", "spot", "spot"]
+    update(AutoScalingGroupName="clients", LaunchTemplate=back)
     assert "MixedInstancesPolicy" not in machines.found()
 
 

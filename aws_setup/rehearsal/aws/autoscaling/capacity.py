@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from aws_setup.rehearsal.aws.autoscaling.mixed_instances import next_launches
+from aws_setup.rehearsal.aws.autoscaling.mixed_instances import next_launches, wrong_market
 from aws_setup.rehearsal.aws.autoscaling.store import Group, GroupInstance, GroupsByRegion
 from aws_setup.rehearsal.aws.ec2.instances import LaunchFailures
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
@@ -58,6 +58,7 @@ def reconcile_group(cloud: CloudApi, group: Group) -> None:
     try:
         while len(group.instances) < group.desired:
             _launch_one(cloud, group)
+        _match_purchase(cloud, group)
     except AwsError as error:
         _failed(cloud, group, error)
 
@@ -90,6 +91,16 @@ def terminate(cloud: CloudApi, group: Group, ids: list[str]) -> None:
         group.leaving[key] = group.instances.pop(key)
         add_activity(cloud, group, f"Terminating EC2 instance: {key}", "Successful")
     cloud.call("ec2", "TerminateInstances", region=group.region, InstanceIds=ids)
+
+
+def _match_purchase(cloud: CloudApi, group: Group) -> None:
+    """Replace what a mixed instances policy would not buy, each after its replacement runs.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
+    """
+    for key in wrong_market(group):
+        _launch_one(cloud, group)
+        terminate(cloud, group, [key])
 
 
 def _launch_one(cloud: CloudApi, group: Group) -> None:

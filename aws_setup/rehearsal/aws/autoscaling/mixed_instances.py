@@ -78,13 +78,30 @@ def next_launches(group: Group, template_type: str) -> list[dict[str, Any]]:
     """Return what the group's next launch tries, in this order: types, on demand or as Spot."""
     if not group.policy:
         return [{}]
-    spread = group.policy["InstancesDistribution"]
-    base = spread["OnDemandBaseCapacity"]
-    above = max(0, group.desired - base) * spread["OnDemandPercentageAboveBaseCapacity"] / 100
     on_demand = sum(not instance.spot for instance in group.instances.values())
-    market = {} if on_demand < base + math.ceil(above) else _SPOT
+    market = {} if on_demand < _on_demand(group) else _SPOT
     overrides = group.policy["LaunchTemplate"]["Overrides"] or [{"InstanceType": template_type}]
     return [dict(each) | market for each in overrides]
+
+
+def _on_demand(group: Group) -> int:
+    """Return how many machines a policy wants on demand."""
+    spread = group.policy["InstancesDistribution"]
+    base = int(spread["OnDemandBaseCapacity"])
+    above = max(0, group.desired - base) * spread["OnDemandPercentageAboveBaseCapacity"] / 100
+    return min(group.desired, base + math.ceil(float(above)))
+
+
+def wrong_market(group: Group) -> list[str]:
+    """Return the machines that a policy would not buy as they are: too many of one market."""
+    if not group.policy:
+        return []
+    wanted = {False: _on_demand(group), True: group.desired - _on_demand(group)}
+    return [
+        key
+        for spot, most in wanted.items()
+        for key in [it.instance_id for it in group.instances.values() if it.spot is spot][most:]
+    ]
 
 
 _SPOT = {"InstanceMarketOptions": {"MarketType": "spot"}}
