@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
+from aws_setup.eks.node_count import NodeCount
 from aws_setup.eks.node_group_problems import (
     HINT_RERUN,
     conflicts,
@@ -216,7 +217,8 @@ class NodeGroup(Tagged, Step):
         if VERSION in keys:
             self._change(ctx, VERSION, self._send_version)
         group = describe_node_group(ctx, self.nodes.group)
-        return self._found(ctx, group) if group else found
+        changed = self._found(ctx, group) if group else found
+        return replace(changed, ready=False) if CONFIG in keys else changed
 
     def _change(self, ctx: Context, key: str, request: Callable[[Context], Any]) -> None:
         """Correct a kind of drift, if it is still there when EKS accepts the update.
@@ -267,8 +269,12 @@ class NodeGroup(Tagged, Step):
         return group
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the group is ACTIVE; raise why when it failed or stays DEGRADED."""
-        degraded = itertools.count(1)
+        """Return when the group is ACTIVE and has its nodes.
+
+        Raises:
+            SetupError: it failed, stays DEGRADED, or AWS cannot launch its nodes; with the reason.
+        """
+        degraded, count = itertools.count(1), NodeCount(ctx)
 
         def probe() -> Found | Pending:
             group = self._described(ctx)
@@ -278,9 +284,10 @@ class NodeGroup(Tagged, Step):
             if group["status"] == "DEGRADED" and next(degraded) >= DEGRADED_LOOKS:
                 raise failure_of(self.nodes, group)
             state = f"{group['status']}: {reasons}" if reasons else str(group["status"])
-            if group["status"] == "ACTIVE":
-                return self._found(ctx, group)
-            return Pending(state, pending_hint(self.nodes, group))
+            if group["status"] != "ACTIVE":
+                return Pending(state, pending_hint(self.nodes, group))
+            missing = count.missing(group)
+            return Pending(missing) if missing else self._found(ctx, group)
 
         return ctx.wait_until(
             f"{self.name} become ACTIVE",

@@ -1,4 +1,4 @@
-"""What a plan says of the machines to be launched: type, number, AMI with its name and age."""
+"""What is said of the AMIs of machines: type, number, AMI with its name and age; a missing one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from datetime import datetime
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
+from aws_setup.config.amis import AMIS, region_of
+from aws_setup.config.keys import keys_of
+from aws_setup.errors import Problem
 
 
 def machines_text(ctx: Context, instance_type: str, count: int | None, ami: str) -> str:
@@ -38,3 +41,29 @@ def deprecated_since(image: Item, now: datetime) -> str:
     """
     text = str(image.get("DeprecationTime") or "")
     return text[:10] if text and datetime.fromisoformat(text.replace("Z", "+00:00")) < now else ""
+
+
+def missing_ami(ctx: Context, ami: str) -> Problem:
+    """Return why a region has no AMI that is to be launched: keys, cause and fix."""
+    region, keys = ctx.aws.region, keys_of(ctx.config, ami, suffix="_ami")
+    what = f"{region} has no AMI {ami}" + (f" ({keys})" if keys else "")
+    source, published = region_of(ami), ", ".join(AMIS)
+    if source and ctx.aws.partition != "aws":
+        return Problem(
+            what,
+            f"the λFS AMIs exist in {published} only, and AWS copies no AMI to another partition "
+            f"({ctx.aws.partition})",
+            f"build the AMI in {region} as docs/create.md describes, and set {keys}",
+        )
+    if source and source != region:
+        return Problem(
+            what,
+            f"the λFS AMIs exist in {published} only",
+            f"add --copy-amis to copy the λFS AMIs to {region}, use aws_region: {source}, or "
+            f"set {keys} to an AMI of your own",
+        )
+    return Problem(
+        what,
+        "it was deregistered, or this account may not use it",
+        f"set {keys or 'the key that names it'} to an AMI of {region}",
+    )

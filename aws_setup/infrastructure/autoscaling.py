@@ -32,6 +32,7 @@ from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
+from aws_setup.infrastructure.scaling_activities import FAILED_LOOKS, launch_failure
 from aws_setup.infrastructure.scaling_deletion import delete_group
 from aws_setup.infrastructure.scaling_drift import (
     CAPACITY,
@@ -47,13 +48,6 @@ from aws_setup.infrastructure.scaling_drift import (
 )
 
 HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
-
-FAILED_STATES = ("Failed", "Cancelled")
-"""StatusCode of a scaling activity that launched nothing."""
-
-FAILED_LOOKS = 3
-"""Polls in a row that find nothing but a failed activity, after which the wait ends: AWS tries
-again by itself after minutes, and the cause seldom passes in that time."""
 
 PUBLIC_SUBNETS = ("public subnet 1", "public subnet 2")
 
@@ -258,7 +252,7 @@ class AutoScalingGroup(Tagged, Step):
                 return Pending(f"{count_of(left, 'machine')} to be terminated") if left else current
             if current.facts["launched"] >= current.facts["desired"]:
                 return Pending(current.state)
-            reason = _failure(ctx, found.id)
+            reason = launch_failure(ctx, found.id)
             if reason and next(failed) >= FAILED_LOOKS:
                 raise SetupError(
                     f"{self.name}: {current.state} in service", reason, hint_of_reason(reason)
@@ -325,15 +319,6 @@ def _write_tags(ctx: Context, names: Sequence[str], group_tags: Mapping[str, str
         for pair in _pairs(group_tags)
     ]
     ctx.aws.autoscaling.create_or_update_tags(Tags=written)
-
-
-def _failure(ctx: Context, name: str) -> str:
-    """Return why the group's newest activity launched nothing; '' while one is under way."""
-    answer = ctx.aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=name)
-    newest = next(iter(answer["Activities"]), None)
-    if newest is None or newest["StatusCode"] not in FAILED_STATES:
-        return ""
-    return " ".join(str(newest.get("StatusMessage") or newest["Description"]).split())
 
 
 def _is_being_deleted(found: Found) -> bool:

@@ -24,6 +24,9 @@ from aws_setup.infrastructure.run_instances import disks
 CONTENT_TAG = "lambda-fs:fingerprint"
 """Tag key of a launch template: fingerprint and number of its default version."""
 
+CONTENTS = "contents"
+"""Key of the drift of a template that launches other machines than configured."""
+
 
 @dataclass(frozen=True)
 class AutoScalingSpec:
@@ -109,7 +112,7 @@ class LaunchTemplate(Ec2Tagged, Step):
             return ()
         if tag_of(template, CONTENT_TAG) == self._content(ctx, template["DefaultVersionNumber"]):
             return ()
-        return (Drift("contents", "an older version", "as configured"),)
+        return (Drift("contents", "an older version", "as configured", key=CONTENTS),)
 
     def create(self, ctx: Context) -> Found:
         """Create the template.

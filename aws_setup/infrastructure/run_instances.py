@@ -17,10 +17,10 @@ from aws_setup.aws.idempotency import client_token, is_retryable, remembered_tok
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import specification, tags
-from aws_setup.config.amis import AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem, Drift
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.ami_details import missing_ami
 from aws_setup.infrastructure.disk_prices import disk_units
 from aws_setup.infrastructure.metadata_options import metadata_options
 from aws_setup.infrastructure.vm_groups import VmGroup
@@ -279,11 +279,8 @@ def disks(ctx: Context, ami: str) -> list[dict[str, Any]]:
         filters: Any = [{"Name": "image-id", "Values": [ami]}]
         images = list(ctx.aws.ec2.describe_images(Filters=filters)["Images"])
     if not images:
-        raise SetupError(
-            f"the AMI {ami} does not exist in {ctx.aws.region}",
-            f"the λFS AMIs exist in {', '.join(AMIS)} only",
-            f"run create --copy-amis, or use {DEFAULT_REGION}",
-        )
+        problem = missing_ami(ctx, ami)
+        raise SetupError(problem.what, problem.why, problem.hint)
     settings = {"Encrypted": True, "DeleteOnTermination": True}
     devices = [disk["DeviceName"] for disk in images[0]["BlockDeviceMappings"] if "Ebs" in disk]
     return [{"DeviceName": device, "Ebs": settings} for device in devices]

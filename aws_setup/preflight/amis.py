@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from aws_setup.config.amis import AMIS, DEFAULT_AMIS, region_of
+from aws_setup.config.amis import DEFAULT_AMIS
+from aws_setup.config.keys import keys_of
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ami_copies import copy_name
-from aws_setup.preflight.planned import Launch, PlannedResources, keys_of
+from aws_setup.infrastructure.ami_details import missing_ami
+from aws_setup.preflight.planned import Launch, PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 
@@ -26,25 +28,10 @@ def check(planned: PlannedResources) -> CheckResult:
 
 
 def _missing(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[Finding]:
-    region = planned.ctx.aws.region
     for ami in sorted({launch.ami for launch in planned.launches} - images.keys()):
-        if _is_copied(planned, ami):
-            continue
-        keys = keys_of(planned.config, ami, suffix="_ami")
-        why = "it was deregistered, or this account may not use it"
-        hint = f"set {keys} to an AMI of {region}"
-        source = region_of(ami)
-        if source and planned.ctx.aws.partition != "aws":
-            why = f"the λFS AMIs exist in {', '.join(AMIS)} only, and AWS copies no AMI to another "
-            why += f"partition ({planned.ctx.aws.partition})"
-            hint = f"build the AMI in {region} as docs/create.md describes, and set {keys}"
-        elif source and source != region:
-            why = f"the λFS AMIs exist in {', '.join(AMIS)} only"
-            hint = (
-                f"add --copy-amis to copy the λFS AMIs to {region}, use aws_region: {source}, or "
-                f"set {keys} to an AMI of your own"
-            )
-        yield refuse(f"{region} has no AMI {ami} ({keys})", why, hint)
+        if not _is_copied(planned, ami):
+            problem = missing_ami(planned.ctx, ami)
+            yield refuse(problem.what, problem.why, problem.hint)
 
 
 def _is_copied(planned: PlannedResources, ami: str) -> bool:

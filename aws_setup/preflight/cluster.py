@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import require_cluster
 from aws_setup.eks.addons import Addon
 from aws_setup.eks.kubeconfig import Kubeconfig, kubeconfig_path
-from aws_setup.eks.node_groups import NodeGroup
+from aws_setup.eks.node_groups import CAPACITY_TYPE, CONFIG, VERSION, NodeGroup
 from aws_setup.eks.oidc import OidcProvider, issuer_of
 from aws_setup.engine.plan import Row
-from aws_setup.engine.step import Action
+from aws_setup.engine.step import Action, DriftKey
 from aws_setup.errors import Refused, SetupError
 from aws_setup.infrastructure.iam import ManagedRole, NodeRole
+from aws_setup.infrastructure.instances import active_instances
 from aws_setup.kube.connect import of_kubeconfig
 from aws_setup.openwhisk import chart, existing_certificate, helm
 from aws_setup.openwhisk.certificate import load_user_pair
@@ -197,15 +198,7 @@ def _resource(ctx: Context, step: Step, action: str) -> str:
 
 def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
     """Check the key pair and the vCPU quota for the nodes to be launched."""
-    groups = [
-        row.step.nodes
-        for row in rows
-        if isinstance(row.step, NodeGroup) and row.action is Action.CREATE
-    ]
-    launches = tuple(
-        Launch(group.group, "", group.instance_type, group.count, spot=group.spot)
-        for group in groups
-    )
+    launches = tuple(launch for row in rows for launch in _launched_nodes(ctx, row))
     if not launches:
         return ()
     planned = PlannedResources(ctx, frozenset(), launches)
@@ -217,6 +210,22 @@ def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
             lambda why, what=what: (warn(what, why, HINT_UNCHECKED),),  # type: ignore[misc]
         )
     return findings
+
+
+def _launched_nodes(ctx: Context, row: Row) -> Iterator[Launch]:
+    """Yield the nodes of a group that is made, made again, or gets more of them.
+
+    A group that EKS replaces node by node launches none in addition, and needs the key pair.
+    """
+    if not isinstance(row.step, NodeGroup) or row.action not in (Action.CREATE, Action.UPDATE):
+        return
+    nodes, keys = row.step.nodes, {drift.key for drift in row.found.drift} if row.found else set()
+    present = len(active_instances(ctx, nodes.group)) if row.found else 0
+    if CAPACITY_TYPE in keys:
+        present = 0  # its old nodes count against the quota of the other market
+    if row.found is None or keys & {CONFIG, VERSION, DriftKey.STATUS, CAPACITY_TYPE}:
+        count = max(0, nodes.count - present)
+        yield Launch(nodes.group, "", nodes.instance_type, count, spot=nodes.spot)
 
 
 def check(ctx: Context) -> None:

@@ -28,7 +28,8 @@ from aws_setup.preflight.results import Finding, refuse
 
 def refusals(planned: PlannedResources) -> list[Finding]:
     """Return why EC2 would refuse the planned launches: each reason once, with its machines."""
-    groups = [group for group in vm_groups(planned.config) if group.step in planned.to_create]
+    launched = planned.launched_groups
+    groups = [group for group in vm_groups(planned.config) if group.step in launched]
     if not groups:
         return []
     different = {(group.ami, group.instance_type): group for group in groups}

@@ -28,7 +28,8 @@ ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assu
 def check(planned: PlannedResources) -> CheckResult:
     """Check that the caller has the permissions that this run needs."""
     arn = planned.ctx.aws.identity.arn
-    if not planned.to_create or arn.endswith(":root"):
+    steps = planned.to_create | planned.launched_groups
+    if not steps or arn.endswith(":root"):
         return CheckResult()
     asked = advice(lambda: launches.refusals(planned), lambda _: [])
     simulated = advice(
@@ -40,7 +41,7 @@ def check(planned: PlannedResources) -> CheckResult:
 
 def _simulate(planned: PlannedResources, arn: str) -> list[Any]:
     """Simulate each service's actions on the resource that they would act on."""
-    actions = actions_for(planned.to_create)
+    actions = actions_for(planned.to_create | planned.launched_groups)
     actions_of = {
         resource: [name for name in actions if name.partition(":")[0] in services]
         for resource, services in _resources(planned, arn).items()

@@ -1,4 +1,7 @@
-"""What a run is going to create and to launch: the checks inspect nothing else."""
+"""What a run is going to create and to launch: the checks inspect nothing else.
+
+Machines are launched by steps that exist, too: a group that lacks some, or should have more.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config import Config
 from aws_setup.eks.node_launch_template import every_node_group, node_group_specs
 from aws_setup.engine.plan import Row
-from aws_setup.engine.step import Action
-from aws_setup.infrastructure.launch_templates import auto_scaling_specs
+from aws_setup.engine.step import Action, Found
+from aws_setup.infrastructure.launch_templates import CONTENTS, auto_scaling_specs
+from aws_setup.infrastructure.scaling_drift import CAPACITY, MISSING
 from aws_setup.infrastructure.vm_groups import vm_groups
 
 
@@ -55,6 +59,11 @@ class PlannedResources:
     later_spot_nodes: Mapping[str, int] = field(default_factory=dict)
     starts: tuple[Launch, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def launched_groups(self) -> frozenset[str]:
+        """The steps of the VMs that this run launches, of new groups and of incomplete ones."""
+        return frozenset(launch.step for launch in self.launches if launch.in_first_subnet)
 
     @property
     def config(self) -> Config:
@@ -104,43 +113,57 @@ def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
     """Return what a run over `rows` is going to create."""
     in_aws = [row for row in rows if row.step.part != "software"]
     to_create = frozenset(row.step.name for row in in_aws if row.action is Action.CREATE)
-    launches = [*_vm_groups(ctx.config, to_create), *_launch_templates(ctx.config, to_create)]
+    changing = {row.step.name: row.found for row in in_aws if row.action is Action.UPDATE}
+    present = {name: found for name, found in changing.items() if found}
+    launches = [
+        *_vm_groups(ctx.config, to_create, present),
+        *_launch_templates(ctx.config, to_create, present),
+    ]
     later = _later_nodes(ctx.config) if "eks cluster" in to_create else ({}, {})
-    changed = frozenset(row.step.name for row in in_aws if row.action is Action.UPDATE)
+    changed = frozenset(changing)
     starts = (*_stopped_vms(ctx, changed), *_paused_groups(ctx, changed))
     return PlannedResources(ctx, to_create, tuple(launches), *later, starts=starts)
 
 
-def keys_of(config: Config, value: str, *, suffix: str) -> str:
-    """Return the configuration keys that have a value, as in 'zookeeper_ami, hopsfs_ami'."""
-    values = config.model_dump(include={key for key in type(config).model_fields if suffix in key})
-    return ", ".join(key for key, other in values.items() if other == value)
+def _vm_groups(
+    config: Config, to_create: frozenset[str], changed: Mapping[str, Found]
+) -> list[Launch]:
+    """Return the launches of new groups, and of the missing machines of incomplete ones."""
+    launches = []
+    for group in vm_groups(config):
+        found = changed.get(group.step)
+        machines = found.facts["instances"] if found else ()
+        count = group.count - len(machines) if found or group.step in to_create else 0
+        taken = {machine["private_ip"] for machine in machines}
+        free = tuple(it for it in group.addresses if str(it) not in taken)[: max(0, count)]
+        if count > 0:
+            kind = group.ami, group.instance_type
+            launches.append(Launch(group.step, *kind, count, free, in_first_subnet=True))
+    return launches
 
 
-def _vm_groups(config: Config, to_create: frozenset[str]) -> list[Launch]:
-    return [
-        Launch(
-            group.step,
-            group.ami,
-            group.instance_type,
-            group.count,
-            group.addresses,
-            in_first_subnet=True,
-        )
-        for group in vm_groups(config)
-        if group.step in to_create
-    ]
+def _launch_templates(
+    config: Config, to_create: frozenset[str], changed: Mapping[str, Found]
+) -> list[Launch]:
+    """Return the launches of the auto-scaling groups: up to the number that they should have.
 
-
-def _launch_templates(config: Config, to_create: frozenset[str]) -> list[Launch]:
-    """Return the launches of the auto-scaling groups, which start with the desired capacity."""
+    A template that is made or changed needs its AMI, also where nothing is launched.
+    """
     launches = []
     for spec in auto_scaling_specs(config):
         template, group = f"launch template {spec.template}", f"auto-scaling group {spec.group}"
-        if {template, group} & to_create:
-            count = config.autoscaling_group_desired_capacity if group in to_create else 0
+        count = config.autoscaling_group_desired_capacity if group in to_create else 0
+        if group in changed and _has_drift(changed[group], CAPACITY, MISSING):
+            count = changed[group].facts["missing"]
+        new = {template, group} & to_create
+        renewed = template in changed and _has_drift(changed[template], CONTENTS)
+        if new or renewed or count:
             launches.append(Launch(template, spec.ami, spec.instance_type, count, spot=spec.spot))
     return launches
+
+
+def _has_drift(found: Found, *keys: str) -> bool:
+    return any(drift.key in keys for drift in found.drift)
 
 
 def _stopped_vms(ctx: Context, changed: frozenset[str]) -> Iterator[Launch]:

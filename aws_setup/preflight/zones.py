@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.aws.session import pages
+from aws_setup.config.keys import keys_of
 from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
-from aws_setup.preflight.planned import PlannedResources, keys_of
+from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 SUBNETS = (("public subnet 1", "private subnet 1"), ("public subnet 2", "private subnet 2"))

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config
+from aws_setup.config.keys import keys_of
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action
-from aws_setup.preflight.planned import Launch, PlannedResources, keys_of, planned_resources
+from aws_setup.preflight.planned import Launch, PlannedResources, planned_resources
 from aws_setup.tables.infrastructure import infrastructure_steps
 from aws_setup.tables.software import software_steps
 
