@@ -58,6 +58,15 @@ class Target:
     parameters: Mapping[str, Any]
     later: bool = False
 
+    def starts(self, deadline: datetime) -> datetime:
+        """Return when AWS makes the call, for the first time."""
+        return deadline + (SERVERS_LATER if self.later else timedelta())
+
+    def ends(self, deadline: datetime) -> datetime:
+        """Return when AWS repeats the call no more: it is made within the minute of its time."""
+        age = timedelta(seconds=RETRY["MaximumEventAgeInSeconds"])
+        return self.starts(deadline) + age + timedelta(minutes=1)
+
     def schedule(self, deadline: datetime, *, group: str, role: str) -> dict[str, Any]:
         """Return the request of CreateSchedule, without its ClientToken.
 
@@ -66,7 +75,7 @@ class Target:
             group: the name of the schedule group.
             role: the ARN of the role with which EventBridge Scheduler calls.
         """
-        at = deadline + (SERVERS_LATER if self.later else timedelta())
+        at = self.starts(deadline)
         request = {
             "GroupName": group,
             "ScheduleExpression": f"at({at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",

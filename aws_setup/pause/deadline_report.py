@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from aws_setup.aws.context import Context
+from aws_setup.aws.deadline import Schedules
 from aws_setup.aws.errors import AWS_ERRORS
 from aws_setup.aws.paused import deadline_of, display_time, stopped_by_deadline
 from aws_setup.config.durations import NEVER
@@ -27,9 +28,10 @@ _SAID = ("text", "warning")
 class DeadlineReport:
     """The deadline at the end of a run.
 
-    `state` is one of: set, partial (some machines are not stopped), fired (the deadline has stopped
-    machines), paused (by hand), passed (machines run all the same), never, none (no deadline, or no
-    permission to list it). `warning` says what nothing will stop.
+    `state` is one of: set, partial (some machines are not stopped, also after the deadline), fired
+    (the deadline has stopped the machines), paused (by hand), passed (all machines run all the
+    same), never, none (no deadline, or no permission to list it). `warning` says what nothing will
+    stop.
     """
 
     auto_pause_after: str
@@ -58,51 +60,87 @@ def deadline_report(ctx: Context) -> DeadlineReport | None:
     if not parts:
         return None
     deadline = schedules.deadline if schedules else None
-    paused = _paused(after, parts, deadline)
-    if paused:
-        return paused
+    if not any(part.runs for part in parts) and any(part.paused for part in parts):
+        return _paused(after, parts, deadline)
     if after == NEVER:
         return DeadlineReport(after, "never", text=f"auto_pause_after is never: {_STOP_YOURSELF}")
+    return _running(ctx, parts, schedules)
+
+
+def _running(
+    ctx: Context, parts: Sequence[Stoppable], schedules: Schedules | None
+) -> DeadlineReport:
+    """Return the report of machines that run, and may have a deadline."""
+    after = ctx.config.auto_pause_after
+    deadline = schedules.deadline if schedules else None
     if schedules is None or deadline is None:
-        text = f"No deadline is set: {NOTHING_STOPS}."
-        warning = _NOT_SET if any(part.runs for part in parts) else None
-        return DeadlineReport(after, "none", text=text, warning=warning)
+        return _without(after, parts)
     wanted = wanted_schedules(ctx, parts, deadline)
     kept = set(schedules.names) - set(schedules.changed)
+    now, passed = ctx.clock.today(), deadline <= ctx.clock.today()
+    running = [(part, name in kept) for part, name in zip(parts, wanted, strict=True) if part.runs]
     missing = [
-        part.target.slug
-        for part, name in zip(parts, wanted, strict=True)
-        if part.runs and name not in kept
+        part for part, has in running if not has or (passed and part.target.ends(deadline) < now)
     ]
-    return _coming(after, deadline, deadline - ctx.clock.today(), missing)
+    if passed:
+        return _passed(after, parts, deadline, missing)
+    return _coming(after, deadline, deadline - now, missing, fix=_fix(parts))
 
 
-def _paused(
-    after: str, parts: Sequence[Stoppable], deadline: datetime | None
-) -> DeadlineReport | None:
-    """Return the report of a deployment that is stopped; None for one that runs."""
+def _paused(after: str, parts: Sequence[Stoppable], deadline: datetime | None) -> DeadlineReport:
+    """Return the report of a deployment of which nothing runs."""
     fired = _fired(parts)
-    if fired:
-        at = min(fired)
-        text = f"Paused at {display_time(at)} by the deadline; start it: {SCRIPT} resume"
-        return DeadlineReport(after, "fired", deadline or at, at, text)
-    if any(part.paused for part in parts) and not any(part.runs for part in parts):
+    if not fired:
         text = f"The deployment is paused; {SCRIPT} resume sets a new deadline."
         return DeadlineReport(after, "paused", deadline, text=text)
-    return None
+    at = min(fired)
+    text = f"Paused at {display_time(at)} by the deadline; start it: {SCRIPT} resume"
+    return DeadlineReport(after, "fired", deadline or at, at, text)
+
+
+def _without(after: str, parts: Sequence[Stoppable]) -> DeadlineReport:
+    """Return the report of machines for which no schedule exists."""
+    why = "its machines run, and no deadline is set"
+    runs = any(part.runs for part in parts)
+    warning = Problem(NOTHING_STOPS, why, _fix(parts)) if runs else None
+    text = f"No deadline is set: {NOTHING_STOPS}."
+    return DeadlineReport(after, "none", text=text, warning=warning)
+
+
+def _passed(
+    after: str, parts: Sequence[Stoppable], deadline: datetime, missed: Sequence[Stoppable]
+) -> DeadlineReport:
+    """Return the report of machines that run after the deadline; `missed` run on for ever.
+
+    A schedule is invoked once, and repeats for a while what is refused: after that nothing stops
+    its machines, nor those that were started by hand since.
+    """
+    fired = _fired(parts)
+    at = min(fired, default=None)
+    if not missed:
+        running = [part for part in parts if part.runs]
+        last = max(part.target.ends(deadline) for part in running)
+        text = (
+            f"AWS began to stop the machines at {display_time(deadline)}; {_names(running)} still "
+            f"run, and are to stop by {display_time(last)}."
+        )
+        return DeadlineReport(after, "fired" if fired else "passed", deadline, at, text)
+    fix, names = _fix(parts), _names(missed)
+    text = f"The deadline passed at {display_time(deadline)}, but {names} run: {fix}."
+    why = f"the deadline passed at {display_time(deadline)}, and its machines run all the same"
+    warning = Problem(f"nothing will stop {names} by itself", why, fix)
+    return DeadlineReport(after, "partial" if fired else "passed", deadline, at, text, warning)
 
 
 def _coming(
-    after: str, deadline: datetime, left: timedelta, missing: Sequence[str]
+    after: str, deadline: datetime, left: timedelta, missing: Sequence[Stoppable], *, fix: str
 ) -> DeadlineReport:
     """Return the report of a deployment whose machines run; `missing` have no schedule."""
-    if left <= timedelta():
-        text = f"The deadline passed at {display_time(deadline)}, and machines run: {_AGAIN}"
-        return DeadlineReport(after, "passed", deadline, text=text)
     if missing:
-        text = f"AWS stops machines at {display_time(deadline)}, but not {shorten(missing)}."
+        names = _names(missing)
+        text = f"AWS stops machines at {display_time(deadline)}, but not {names}."
         why = f"their schedules of {display_time(deadline)} are missing or were changed"
-        warning = Problem(f"nothing will stop {shorten(missing)} by itself", why, _SET)
+        warning = Problem(f"nothing will stop {names} by itself", why, fix)
         return DeadlineReport(after, "partial", deadline, text=text, warning=warning)
     text = (
         f"AWS stops all machines at {display_time(deadline)}, in {_duration(left)}; all data is "
@@ -112,9 +150,21 @@ def _coming(
 
 
 _STOP_YOURSELF = f"{NOTHING_STOPS}; {SCRIPT} pause stops it."
-_SET = f"run {SCRIPT} create, which sets the deadline; {SCRIPT} pause stops the machines now"
-_NOT_SET = Problem(NOTHING_STOPS, "its machines run, and no deadline is set", _SET)
-_AGAIN = f"{SCRIPT} pause stops them, {SCRIPT} create sets a new deadline."
+
+
+def _fix(parts: Sequence[Stoppable]) -> str:
+    """Return what stops the machines, and what sets a deadline: create starts nothing paused."""
+    if any(part.paused for part in parts):
+        return (
+            f"run {SCRIPT} pause, which stops the machines now; {SCRIPT} resume starts what is "
+            "paused and sets a new deadline"
+        )
+    return f"run {SCRIPT} create, which sets the deadline; {SCRIPT} pause stops the machines now"
+
+
+def _names(parts: Sequence[Stoppable]) -> str:
+    """Return what some schedules stop: the steps of VMs, each once, and the groups."""
+    return shorten(list(dict.fromkeys(part.target.slug for part in parts)))
 
 
 def _fired(parts: Sequence[Stoppable]) -> list[datetime]:

@@ -108,18 +108,19 @@ def stoppable(ctx: Context, *, fresh: bool = False) -> list[Stoppable]:
 
 
 def _vms(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
-    """Yield the VMs of each step.
+    """Yield the VMs, those of a step one after the other.
 
-    AWS refuses a whole call that names a machine which was terminated by hand: it then keeps only
-    the others of its own step running.
+    Each has a schedule of its own: EC2 refuses a whole call that names a machine which no longer
+    exists, and the others of its step would run on.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
     """
     by_step = instances_by_group(ctx.inventory.all("instances", fresh=fresh))
     order = [group.step for group in vm_groups(ctx.config)]
     for step in sorted(by_step, key=lambda name: (name not in CLIENTS, name not in order, name)):
-        items = by_step[step]
-        ids = sorted(item["InstanceId"] for item in items)
-        target = Target(step, "ec2:stopInstances", {"InstanceIds": ids}, later=step not in CLIENTS)
-        yield Stoppable(target, tuple(items), _write_vms)
+        for item in sorted(by_step[step], key=lambda item: str(item["InstanceId"])):
+            ids = {"InstanceIds": [item["InstanceId"]]}
+            target = Target(step, "ec2:stopInstances", ids, later=step not in CLIENTS)
+            yield Stoppable(target, (item,), _write_vms)
 
 
 def _groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:

@@ -1,0 +1,107 @@
+"""What a run says after the deadline about machines that run all the same, and what stops them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_setup.aws.deadline import instances_by_group
+from aws_setup.rehearsal.aws.eks.store import EksStore
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from tests.pause.deployment import CLUSTER, SCRIPT, SMALL, act, client, instances
+from tests.pause.test_deadline import Calendar, clock, pass_time, states, time_of, world
+from tests.support.scripts import run, write_config
+
+__all__ = ["clock", "world"]
+"""The fixtures of a deployment with a calendar."""
+
+
+def vms(step: str) -> list[str]:
+    return [str(item["InstanceId"]) for item in instances_by_group(instances().values())[step]]
+
+
+def warned(document: dict[str, Any]) -> list[str]:
+    return [str(one["what"]) for one in document["warnings"]]
+
+
+def hints(document: dict[str, Any]) -> str:
+    return " ".join(str(one["hint"]) for one in document["warnings"])
+
+
+def start_by_hand(cloud: RehearsalCloud) -> str:
+    client("ec2").start_instances(InstanceIds=vms("zookeeper"))
+    return "zookeeper"
+
+
+def roll_out(cloud: RehearsalCloud) -> str:
+    """Let EKS refuse every change of a node group, as while it replaces the nodes."""
+    group = cloud.store_of(EksStore).regions["us-east-1"].clusters[CLUSTER].nodegroups["core-nodes"]
+    group.document["status"] = "UPDATING"
+    return "core-nodes"
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_a_machine_that_the_deadline_has_not_stopped_is_named_with_what_stops_it(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path, after: bool
+) -> None:
+    name = "" if after else roll_out(deployed)
+    pass_time(deployed, clock, 13)
+    if after:
+        assert act(folder, "status")["deadline"]["state"] == "fired"
+        name = start_by_hand(deployed)
+    shown = act(folder, "status")
+    assert shown["deadline"]["state"] == "partial"
+    assert warned(shown) == [f"nothing will stop {name} by itself"]
+    assert "create_aws_infrastructure.py pause" in hints(shown)
+    assert "create_aws_infrastructure.py create" not in hints(shown), "which refuses it"
+    assert act(folder, "create", code=2)["problems"][0]["what"] == "the deployment is paused"
+    assert f"but {name} run" in run(SCRIPT, folder, "status").stdout
+    if not after:
+        groups = deployed.store_of(EksStore).regions["us-east-1"].clusters[CLUSTER].nodegroups
+        groups[name].document["status"] = "ACTIVE"
+    act(folder, "pause")
+    shown = act(folder, "status")
+    assert (shown["deadline"]["state"], warned(shown)) == ("fired", [])
+    assert states() == {"stopped"}
+
+
+def test_servers_that_are_about_to_stop_are_named_without_a_warning(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    left = time_of(act(folder, "status")) - clock.today() + timedelta(minutes=5)
+    pass_time(deployed, clock, left / timedelta(hours=1))
+    shown = act(folder, "status")
+    assert (shown["deadline"]["state"], warned(shown)) == ("fired", [])
+    assert "zookeeper still run, and are to stop by" in run(SCRIPT, folder, "status").stdout
+
+
+def test_a_machine_that_was_terminated_keeps_no_other_one_running(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    write_config(folder, **{**SMALL, "num_lambda_fs_zk_vms": 3})
+    act(folder, "create")
+    client("ec2").terminate_instances(InstanceIds=vms("zookeeper")[:1])
+    pass_time(deployed, clock, 13)
+    assert len(vms("zookeeper")) == 2
+    assert states() == {"stopped"}
+    assert act(folder, "status")["deadline"]["state"] == "fired"
+
+
+def test_a_deadline_that_has_stopped_nothing_names_what_sets_a_new_one(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    act(folder, "pause", "--only", "core-nodes")
+    for name in client("iam").list_role_policies(RoleName=ROLE)["PolicyNames"]:
+        client("iam").delete_role_policy(RoleName=ROLE, PolicyName=name)
+    pass_time(deployed, clock, 13)
+    shown = act(folder, "status")
+    assert shown["deadline"]["state"] == "passed"
+    assert "resume starts what is paused and sets a new deadline" in hints(shown)
+    act(folder, "resume")
+    assert act(folder, "status")["deadline"]["state"] == "set"
+
+
+ROLE = "lambda-fs-deadline"
