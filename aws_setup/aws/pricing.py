@@ -54,13 +54,18 @@ TABLE: Mapping[str, float] = MappingProxyType(
         "io2-iops-tier-3": 0.03185 / HOURS_A_MONTH,
         "snapshot-gib": 0.05 / HOURS_A_MONTH,
         "eks": 0.10,
-        "eks-extended": 0.60,
+        "eks-extended": 0.50,
         "elb": 0.025,
         "alb": 0.0225,
         "nlb": 0.0225,
     }
 )
 """US dollars an hour on demand in us-east-1, read in November 2026.
+
+`eks-extended` is what extended support adds to `eks`: the price list has the two as usage types
+that are billed side by side (https://aws.amazon.com/eks/pricing/ shows their sum, and
+https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEKS/current/us-east-1/index.json has
+the product AmazonEKS-Hours:extendedSupport).
 https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/ and
 https://aws.amazon.com/elasticloadbalancing/pricing/"""
 
@@ -71,6 +76,9 @@ HOURS_OF_UNIT: Mapping[str, float] = MappingProxyType(
 
 PRICE_LIST_REGION = "us-east-1"
 """The region whose endpoint serves AWS's price list, and the region of the table."""
+
+EXTENDED_SUPPORT = TABLE["eks"] + TABLE["eks-extended"]
+"""US dollars an hour of a cluster whose Kubernetes version is in extended support."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ def _cluster(ctx: Context) -> Iterator[CostItem]:
     for cluster in ctx.inventory.all("eks cluster"):
         if tag_of(cluster, DEPLOYMENT_TAG) == ctx.config.deployment_name:
             ends = end_of_standard_support(ctx, cluster)
-            yield CostItem("eks", "eks-extended" if ends and ends < ctx.clock.today() else "eks")
+            yield CostItem("eks", "eks")
+            if ends and ends < ctx.clock.today():
+                yield CostItem("eks", "eks-extended")
             for balancer in owned_load_balancers(ctx):
                 part = balancer_owner(balancer)[0]
                 yield CostItem(part, balancer.price_key)

@@ -213,10 +213,9 @@ def _cluster(ctx: Context, found: Usages) -> Iterator[Usage]:
         name, ends = str(cluster["arn"]), end_of_standard_support(ctx, cluster)
         hours, extended = _hours(since, found.now), _hours(ends, found.now) if ends else 0.0
         extended = min(hours, extended)
-        runs = float(not extended), float(bool(extended))
-        yield Usage(name, "eks", "eks", runs[0], hours - extended, "eks cluster", since)
+        yield Usage(name, "eks", "eks", 1.0, hours, "eks cluster", since)
         if extended:
-            yield Usage(name, "eks", "eks-extended", runs[1], extended, "eks cluster", since)
+            yield Usage(name, "eks", "eks-extended", 1.0, extended, "eks cluster", since)
 
 
 def _network(ctx: Context, found: Usages) -> Iterator[Usage]:

@@ -153,10 +153,8 @@ def _run_check(subject: str, check: Check, planned: PlannedResources) -> CheckRe
 
 
 def _extended_support(charges: Sequence[CostItem]) -> list[CostItem]:
-    """Return the cost items with the cluster at the price of extended support."""
-    return [
-        replace(charge, key="eks-extended") if charge.key == "eks" else charge for charge in charges
-    ]
+    """Return the cost items with what extended support adds to the price of the cluster."""
+    return [*charges, *(replace(it, key="eks-extended") for it in charges if it.key == "eks")]
 
 
 def _combine(results: Sequence[CheckResult]) -> CheckResult:

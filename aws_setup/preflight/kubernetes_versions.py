@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from aws_setup.aws.advice import advice
-from aws_setup.aws.pricing import TABLE
+from aws_setup.aws.pricing import EXTENDED_SUPPORT, TABLE
 from aws_setup.aws.session import pages
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
@@ -84,7 +84,7 @@ def _findings(version: str, offered: Mapping[str, Any]) -> tuple[Finding, ...]:
     findings = []
     if _status(offered[version]) == EXTENDED:
         why = (
-            f"the cluster costs ${TABLE['eks-extended']:.2f} an hour instead of "
+            f"the cluster costs ${EXTENDED_SUPPORT:.2f} an hour instead of "
             f"${TABLE['eks']:.2f}; EKS offers {_listed(offered)}"
         )
         hint = "remove kubernetes_version to use a version in standard support"
@@ -123,7 +123,7 @@ def _number(name: str) -> tuple[int, ...]:
 
 def _listed(offered: Mapping[str, Any]) -> str:
     """Return the versions, the newest first, with the price of those in extended support."""
-    extended = f" (extended support, ${TABLE['eks-extended']:.2f}/h)"
+    extended = f" (extended support, ${EXTENDED_SUPPORT:.2f}/h)"
     return ", ".join(
         name + (extended if _status(offered[name]) == EXTENDED else "")
         for name in sorted(offered, key=_number, reverse=True)

@@ -138,6 +138,9 @@ def test_plan_and_pause_name_the_price_of_a_version_in_extended_support(
     write_config(folder, **SMALL, tags={"Team": "storage"})
     assert act(folder, "plan")["prices"]["parts"]["eks"] == pytest.approx(0.60)
     assert act(folder, "pause")["prices"]["parts"]["eks"] == pytest.approx(0.60)
+    support = act(folder, "status")["cost"]
+    assert support["parts"]["eks"]["hourly_usd"] == pytest.approx(0.60)
+    assert support["source"].startswith("AWS's price list"), "which has the surcharge alone"
 
 
 def test_a_computer_whose_clock_is_slow_sees_what_the_deadline_has_stopped(

@@ -190,7 +190,7 @@ PRODUCTS = (
             "usagetype": "USE1-AmazonEKS-Hours:extendedSupport",
         },
         "Hours",
-        "0.6000000000",
+        "0.5000000000",
     ),
     Product(
         "AWSELB",
