@@ -142,6 +142,12 @@ def paused_sizes(item: Item) -> GroupSizes | None:
     return GroupSizes.parse(tag_of(item, SIZES_TAG))
 
 
+def resumed_sizes(group: Item) -> GroupSizes:
+    """Return the sizes that a group has after `resume`: those of its tag while it is paused."""
+    before = paused_sizes(group) if paused_since(group) else None
+    return before or group_sizes(group)
+
+
 def counted_pauses(item: Item) -> tuple[float, datetime | None]:
     """Return how long all earlier pauses took, in seconds, and up to when they are counted."""
     text, _, until = tag_of(item, SECONDS_TAG).partition("/")

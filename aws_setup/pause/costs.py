@@ -7,6 +7,7 @@ from datetime import datetime
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
+from aws_setup.aws.deadline import instances_by_group
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.eks.node_launch_template import every_node_group
@@ -36,10 +37,23 @@ def _cluster(ctx: Context) -> Iterator[CostItem]:
             yield CostItem("eks", "eks")
             if ends and ends < ctx.clock.today():
                 yield CostItem("eks", "eks-extended")
-            for balancer in owned_load_balancers(ctx):
-                part = balancer_owner(balancer)[0]
-                yield CostItem(part, balancer.price_key)
-                yield CostItem(part, "ipv4", float(balancer.addresses))
+            yield from balancer_charges(ctx)
+
+
+def balancer_charges(ctx: Context) -> Iterator[CostItem]:
+    """Yield what the load balancers of the cluster cost, also those of users' programs."""
+    for balancer in owned_load_balancers(ctx):
+        part = balancer_owner(balancer)[0]
+        yield CostItem(part, balancer.price_key)
+        yield CostItem(part, "ipv4", float(balancer.addresses))
+
+
+def claim_charges(ctx: Context) -> Iterator[CostItem]:
+    """Yield what the volumes of the cluster's claims cost."""
+    vms = instances_by_group(ctx.inventory.all("instances"))
+    for volume in kept_volumes(ctx):
+        if tag_of(volume, STEP_TAG) not in vms:
+            yield from (CostItem("disks", key, count) for key, count in disk_units(volume))
 
 
 def balancer_owner(balancer: LoadBalancer) -> tuple[str, str]:

@@ -14,15 +14,18 @@ from aws_setup.aws.paused import (
     pause_marks,
     paused_since,
     paused_sizes,
+    resumed_sizes,
     settled_keys,
     settled_marks,
 )
 from aws_setup.aws.usual_times import MEDIANS
-from aws_setup.engine.step import Drift, Found
+from aws_setup.config import Config
+from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
+from aws_setup.infrastructure.run_instances import disk_charges
 from aws_setup.pause.vms import NOT_CREATED
 
 
@@ -81,6 +84,20 @@ class EmptiedGroup(Step):
 @dataclass(frozen=True)
 class RestoredGroup(AutoScalingGroup):
     """An auto-scaling group with the sizes that it had before the pause, whatever the keys say."""
+
+    def charges(self, config: Config) -> tuple[CostItem, ...]:
+        """Nothing: how many machines it gets is in its tags."""
+        return ()
+
+    def disks(self, ctx: Context) -> Sequence[CostItem]:
+        """The machines that it has after the pause, their addresses and their disks."""
+        group = _group(ctx, self.name)
+        if group is None:
+            return (*super().charges(ctx.config), *super().disks(ctx))
+        count = float(resumed_sizes(group).desired)
+        each = disk_charges(ctx, self.kind.ami, count=count, part="disks")
+        machines = CostItem(self.part, self.kind.price_key, count)
+        return (machines, CostItem(self.part, "ipv4", count), *each) if count else ()
 
     def _paused(self, group: Item) -> Sequence[Drift]:
         if paused_since(group) is None:

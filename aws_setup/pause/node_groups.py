@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +15,17 @@ from aws_setup.aws.paused import (
     pause_marks,
     paused_since,
     paused_sizes,
+    resumed_sizes,
     settled_keys,
     settled_marks,
 )
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
+from aws_setup.config import Config
 from aws_setup.eks.node_group_problems import failure_of, reasons_of
 from aws_setup.eks.node_groups import DEGRADED_LOOKS, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec, every_node_group
-from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.step import CostItem, Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
@@ -133,6 +136,15 @@ class RestoredNodeGroup(_SizedNodeGroup):
         sizes = paused_sizes(group) or group_sizes(group)
         return (Drift("nodes", str(group_sizes(group).desired), str(sizes.desired)),)
 
+    def disks(self, ctx: Context) -> Sequence[CostItem]:
+        """The nodes that it has after the pause, their disks and their public addresses."""
+        own = [it for it in owned_node_groups(ctx) if it["nodegroupName"] == self.name]
+        return [
+            CostItem(part, key, resumed_sizes(group).desired * count)
+            for group in own
+            for part, key, count in node_units(ctx.config, group)
+        ]
+
     def update(self, ctx: Context, found: Found) -> Found:
         """Restore the sizes; `wait` removes the marks."""
         group = _described(ctx, self.name)
@@ -148,6 +160,21 @@ class RestoredNodeGroup(_SizedNodeGroup):
             keys = settled_keys(group)
             ctx.aws.eks.untag_resource(resourceArn=group["nodegroupArn"], tagKeys=keys)
         return super()._ended(ctx, group)
+
+
+def owned_node_groups(ctx: Context) -> list[Item]:
+    """Return the node groups of this deployment; others may have added theirs to the cluster."""
+    owner = ctx.config.deployment_name
+    return [it for it in ctx.inventory.all("node groups") if tag_of(it, DEPLOYMENT_TAG) == owner]
+
+
+def node_units(config: Config, group: Item) -> tuple[tuple[str, str, float], ...]:
+    """Return what each node of a group is billed for: part, price key and how many units."""
+    market = "spot" if group.get("capacityType") == "SPOT" else "ec2"
+    kind = f"{market}:{(group.get('instanceTypes') or ['?'])[0]}"
+    disk = ("eks", "gp3-gib", float(config.eks_node_disk_size))
+    public = (("eks", "ipv4", 1.0),) if config.eks_nodes_public else ()
+    return (("eks", kind, 1.0), disk, *public)
 
 
 def _described(ctx: Context, name: str) -> Item:

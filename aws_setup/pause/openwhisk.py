@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
-from aws_setup.engine.step import Found
+from aws_setup.engine.step import CostItem, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import CLAIM, STATEFUL_SET
 from aws_setup.openwhisk.readiness import describe, find_blocker
 from aws_setup.openwhisk.release import release_id
+from aws_setup.pause.costs import balancer_charges, claim_charges
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class ResumedOpenWhisk(Step):
         blocker = find_blocker(ctx)
         state = describe(ctx, blocker) if blocker else "ready"
         return Found(release_id(ctx.config), state, ready=blocker is None)
+
+    def disks(self, ctx: Context) -> list[CostItem]:
+        """The load balancers and the volumes, which the cluster has kept; also those of users."""
+        return [*balancer_charges(ctx), *claim_charges(ctx)]
 
     def create(self, ctx: Context) -> Found:
         """Return the release as starting; `wait` then polls its parts."""

@@ -37,6 +37,7 @@ from aws_setup.pause.costs import (
 )
 from aws_setup.pause.machine_hours import hours_by_type, instance_key, machine_hours
 from aws_setup.pause.nat import ended_nat
+from aws_setup.pause.node_groups import node_units, owned_node_groups
 
 DEADLINE_TAG = "lambda-fs:deadline"
 
@@ -159,18 +160,12 @@ def _scaling_groups(ctx: Context, found: Usages) -> Iterator[Usage]:
 
 def _node_groups(ctx: Context, found: Usages) -> Iterator[Usage]:
     """Yield the machines of the deployment's node groups."""
-    config = ctx.config
-    for group in ctx.inventory.all("node groups"):
-        if tag_of(group, DEPLOYMENT_TAG) != config.deployment_name:
-            continue
+    for group in owned_node_groups(ctx):
         name = str(group["nodegroupName"])
         found.note_state(name, group)
-        disk = ("eks", "gp3-gib", float(config.eks_node_disk_size))
-        extras = (disk, ("eks", "ipv4", 1.0)) if config.eks_nodes_public else (disk,)
-        market = "spot" if group.get("capacityType") == "SPOT" else "ec2"
-        kind = f"{market}:{(group.get('instanceTypes') or ['?'])[0]}"
+        (_, kind, _), *extras = node_units(ctx.config, group)
         for item in group.get("resources", {}).get("autoScalingGroups", ()):
-            described = _Group(item["name"], "eks", kind, name, group["createdAt"], extras)
+            described = _Group(item["name"], "eks", kind, name, group["createdAt"], (*extras,))
             yield from _machines(ctx, found, described)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.paused import group_sizes, paused_since, paused_sizes
+from aws_setup.aws.paused import group_sizes, resumed_sizes
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import STEP_TAG
 from aws_setup.config import Config
@@ -195,8 +195,7 @@ def _paused_groups(ctx: Context, changed: frozenset[str]) -> Iterator[Launch]:
 
 def _restored(group: Item) -> int:
     """Return how many machines a group gets when its pause ends."""
-    sizes = paused_sizes(group) if paused_since(group) else None
-    return max(0, sizes.desired - group_sizes(group).desired) if sizes else 0
+    return max(0, resumed_sizes(group).desired - group_sizes(group).desired)
 
 
 def _later_nodes(config: Config) -> tuple[dict[str, int], dict[str, int]]:
