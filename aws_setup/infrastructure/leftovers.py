@@ -17,12 +17,12 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, cluster_tag
 from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.step import DriftKey
 from aws_setup.errors import Problem
+from aws_setup.infrastructure.claimed_volumes import unclaimed_volumes
 from aws_setup.infrastructure.cleanup import UNATTACHED, OrphanCleanup
 from aws_setup.infrastructure.cluster_parts import (
     find_volumes,
     made_by_own_cluster,
     owns_cluster,
-    volumes,
 )
 from aws_setup.infrastructure.disk_prices import table_price
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
@@ -79,7 +79,7 @@ def leftovers(
         for left in _in_vpc(fresh) if owns_deployment else ():
             found.setdefault(left.id, left)
         # Whose the rest is, the cluster says that the run found first.
-        rest = _of_cluster(ctx) if owns_deployment else map(_volume, volumes(ctx, UNATTACHED))
+        rest = _of_cluster(ctx) if owns_deployment else map(_volume, unclaimed_volumes(ctx))
         for left in rest:
             found.setdefault(left.id, left)
         return list(found.values())

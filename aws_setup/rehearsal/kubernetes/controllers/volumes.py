@@ -174,18 +174,20 @@ def _bound(context: ControllerContext, claim: KubeObject, volume: KubeObject) ->
 
 
 def _reclaim(context: ControllerContext, volume: KubeObject) -> None:
-    """Delete or release a volume without its claim; its driver deletes it, which runs on nodes.
+    """Release a volume without its claim; then its driver deletes it, which runs on nodes.
 
+    https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reclaiming
     https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/install.md
     """
     desired = volume["spec"].get("claimRef")
-    if not desired or volume["status"].get("phase") != "Bound":
+    if not desired or volume["status"].get("phase") not in ("Bound", "Released"):
         return
     claim = context.state.read("persistentvolumeclaims", desired["name"], desired["namespace"])
     if claim is not None and claim["metadata"]["uid"] == desired.get("uid"):
         return
-    if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
+    if volume["status"]["phase"] == "Bound":
         context.state.set_status("persistentvolumes", volume, {"phase": "Released"})
+    if volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
         return
     source = volume["spec"]["csi"]
     if source["driver"] not in context.drivers or not context.state.all("nodes"):
