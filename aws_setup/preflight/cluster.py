@@ -45,6 +45,7 @@ from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
 from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
 from aws_setup.preflight.planned import Launch, PlannedResources
 from aws_setup.preflight.results import Finding, refuse, warn
+from aws_setup.preflight.simulator import simulate
 
 
 def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
@@ -118,7 +119,7 @@ def _permissions(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
     actions_of = {resource: list(actions) for resource, actions in required.items()}
     actions_of |= permissions.lock_actions(ctx)
     return advice(
-        lambda: permissions.findings_of(arn, permissions.simulate(ctx, actions_of)),
+        lambda: permissions.findings_of(arn, simulate(ctx, actions_of)),
         lambda why: [permissions.unchecked(why)],
     )
 

@@ -23,7 +23,8 @@ def denied_deadline(ctx: Context, *, role: bool = True) -> list[str]:
 def _denied(ctx: Context, *, role: bool) -> list[str]:
     # Few runs ask: who has a deadline has had the permissions for it.
     from aws_setup.preflight.iam_policy import DEADLINE_ROLE_ACTIONS, SCHEDULE_ACTIONS
-    from aws_setup.preflight.permissions import denied_actions, simulate
+    from aws_setup.preflight.permissions import denied_actions
+    from aws_setup.preflight.simulator import simulate
 
     aws, group = ctx.aws, schedule_group_name(ctx.config)
     schedules = f"arn:{aws.partition}:scheduler:{aws.region}:{aws.identity.account}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from botocore.exceptions import ClientError
 
@@ -12,17 +10,20 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.error_messages import HINT_PERMISSION
-from aws_setup.aws.errors import AWS_ERRORS
+from aws_setup.aws.errors import AWS_ERRORS, to_setup_error
 from aws_setup.aws.run_lock import not_prevented
 from aws_setup.aws.run_lock_store import path_of as lock_path
-from aws_setup.aws.session import Aws, error_code
+from aws_setup.aws.session import error_code
+from aws_setup.aws.tags import specification
+from aws_setup.errors import SetupError
+from aws_setup.infrastructure.internet_gateway import InternetGateway
+from aws_setup.infrastructure.nat_gateway import ElasticIp
+from aws_setup.infrastructure.network import Vpc
 from aws_setup.preflight import launches
 from aws_setup.preflight.iam_policy import RUN_LOCK, actions_for
 from aws_setup.preflight.planned import PlannedResources
-from aws_setup.preflight.policy_document import context_entries
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
-
-ROLE_SESSION = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/([^/]+)/")
+from aws_setup.preflight.simulator import Verdict, simulate
 
 
 def check(planned: PlannedResources) -> CheckResult:
@@ -33,13 +34,27 @@ def check(planned: PlannedResources) -> CheckResult:
         return CheckResult()
     asked = advice(lambda: launches.refusals(planned), lambda _: [])
     simulated = advice(
-        lambda: findings_of(arn, _simulate(planned, arn), known=RUN if asked else ""),
-        lambda why: _dry_run(planned, why),
+        lambda: _simulated(planned, arn, known={RUN} if asked else set()),
+        lambda why: [unchecked(why), *_denied_creates(planned, _dry_runs(planned))],
     )
     return CheckResult.of([*simulated, *asked])
 
 
-def _simulate(planned: PlannedResources, arn: str) -> list[Any]:
+def _simulated(planned: PlannedResources, arn: str, *, known: set[str]) -> list[Finding]:
+    """Simulate the actions; of those that only a service control policy denies EC2 is asked.
+
+    The simulator does not have every condition key of the calls, and says of no key of such a
+    policy that it is missing; EC2 itself has all of them.
+    """
+    verdicts = _simulate(planned, arn)
+    answers: dict[str, SetupError | None] = {}
+    if any(verdict.by_organisation for verdict in verdicts):
+        answers = _dry_runs(planned)
+    findings = findings_of(arn, verdicts, known=known | answers.keys())
+    return [*findings, *_denied_creates(planned, answers)]
+
+
+def _simulate(planned: PlannedResources, arn: str) -> list[Verdict]:
     """Simulate each service's actions on the resource that they would act on."""
     actions = actions_for(planned.to_create | planned.launched_groups)
     actions_of = {
@@ -54,34 +69,6 @@ def lock_actions(ctx: Context) -> dict[str, list[str]]:
     aws = ctx.aws
     prefix = f"arn:{aws.partition}:ssm:{aws.region}:{aws.identity.account}:parameter"
     return {prefix + lock_path(ctx.config): list(RUN_LOCK)}
-
-
-def simulate(ctx: Context, actions_of: Mapping[str, Sequence[str]], **context: str) -> list[Any]:
-    """Return the results of IAM's policy simulator; `actions_of` is resource -> actions.
-
-    A policy may allow single roles and clusters only: on `*` the simulator would deny those. And it
-    may have conditions on tags: the simulator is told what the calls will have. `context` are
-    values of condition keys that differ from those of most calls.
-    """
-    aws, arn = ctx.aws, ctx.aws.identity.arn
-    entries: Any = context_entries(ctx.config, partition=arn.split(":")[1], **context)
-    source = policy_source(aws, arn)
-    results: list[Any] = []
-    for resource, names in actions_of.items():
-        marker: dict[str, Any] = {}
-        while names:
-            page: Any = aws.brief("iam").simulate_principal_policy(
-                PolicySourceArn=source,
-                ActionNames=list(names),
-                ResourceArns=[resource],
-                ContextEntries=entries,
-                **marker,
-            )
-            results += page["EvaluationResults"]
-            if not page.get("IsTruncated"):
-                break
-            marker = {"Marker": page["Marker"]}
-    return results
 
 
 def _resources(planned: PlannedResources, arn: str) -> dict[str, tuple[str, ...]]:
@@ -99,87 +86,62 @@ RUN = "ec2:RunInstances"
 """The action that EC2 itself is asked about, with a reason that the simulator does not give."""
 
 
-def findings_of(arn: str, results: Sequence[Any], *, known: str = "") -> list[Finding]:
-    """Refuse denied actions; warn of those that depend on an unknown condition, or of the lock.
+def findings_of(
+    arn: str, verdicts: Sequence[Verdict], *, known: Collection[str] = ()
+) -> list[Finding]:
+    """Refuse denied actions; warn of those that depend on what is not known, or of the lock.
 
     Args:
         arn: the caller.
-        results: the results of the simulator.
-        known: an action whose denial is reported already.
+        verdicts: what the simulator says.
+        known: actions about which AWS itself was asked.
     """
-    refused = [it for it in _denied(results) if it["EvalActionName"] != known]
-    of_lock = [result for result in refused if result["EvalActionName"] in RUN_LOCK]
-    denied = [result for result in refused if result not in of_lock]
-    conditional = [result for result in denied if _is_conditional(result)]
-    certain = _names([result for result in denied if result not in conditional])
+    denied = [it for it in verdicts if it.denied and it.action not in known]
+    of_lock = [it for it in denied if it.action in RUN_LOCK]
+    others = [it for it in denied if it not in of_lock]
+    certain = [it for it in others if it.certain]
     findings = []
     if of_lock:
-        problem = not_prevented(f"{arn} may not {_join(_names(of_lock))}")
+        problem = not_prevented(f"{arn} may not {_join(of_lock)}")
         findings.append(warn(problem.what, problem.why, problem.hint))
     if certain:
-        findings.append(
-            refuse("permissions are missing", f"{arn} may not {_join(certain)}", HINT_PERMISSION)
-        )
-    if conditional:
-        why = f"the policies of {arn} have conditions on {_join(_names(conditional))}"
-        hint = (
-            "see docs/permissions.md for the required permissions if the run fails at one of them"
-        )
-        findings.append(warn("some permissions could not be checked", why, hint))
+        why = f"{arn} may not {_join(certain)}"
+        findings.append(refuse("permissions are missing", why, HINT_PERMISSION))
+    findings += _conditional(arn, [it for it in others if it.missing and not it.by_organisation])
+    findings += _by_organisation([it for it in others if it.by_organisation])
     return findings
 
 
-def _denied(results: Sequence[Any]) -> list[Any]:
-    return [result for result in results if result["EvalDecision"] != "allowed"]
+def _conditional(arn: str, verdicts: Sequence[Verdict]) -> list[Finding]:
+    """Warn of denials that depend on conditions: on the address or the MFA of the caller."""
+    if not verdicts:
+        return []
+    keys = ", ".join(sorted({key for verdict in verdicts for key in verdict.missing}))
+    why = f"the policies of {arn} have conditions on {keys}, which only AWS knows, and may deny "
+    hint = "see docs/permissions.md for the required permissions if the run fails at one of them"
+    return [warn("some permissions could not be checked", why + _join(verdicts), hint)]
 
 
-def denied_actions(results: Sequence[Any]) -> list[str]:
+def _by_organisation(verdicts: Sequence[Verdict]) -> list[Finding]:
+    """Warn of what service control policies deny, as far as the simulator can say."""
+    if not verdicts:
+        return []
+    what = "a service control policy of your organisation may deny a part of this run"
+    why = f"IAM's policy simulator says so of {_join(verdicts)}; it does not know all of a call"
+    hint = (
+        "continue: AWS itself decides. If it denies one, ask your organisation's administrators "
+        "which region, tags or permissions_boundary their policy demands"
+    )
+    return [warn(what, why, hint)]
+
+
+def denied_actions(verdicts: Sequence[Verdict]) -> list[str]:
     """Return the names of the actions that are certainly denied."""
-    return _names([result for result in _denied(results) if not _is_conditional(result)])
+    return [verdict.action for verdict in verdicts if verdict.certain]
 
 
-def _is_conditional(result: Mapping[str, Any]) -> bool:
-    """Return whether a denial depends on a condition whose value the simulator does not know."""
-    explicit = result["EvalDecision"] == "explicitDeny"
-    return bool(result.get("MissingContextValues")) and not explicit
-
-
-def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [str(result["EvalActionName"]) for result in results]
-
-
-def _join(actions: Sequence[str]) -> str:
-    return ", ".join(sorted(set(actions)))
-
-
-def policy_source(aws: Aws, arn: str) -> str:
-    """Return the ARN to simulate for a caller: the role of a role session, else its own ARN.
-
-    A session's ARN does not contain the role's path, so the ARN is read from the role.
-    """
-    session = ROLE_SESSION.match(arn)
-    if session is None:
-        return arn
-    try:
-        return str(aws.iam.get_role(RoleName=session[3])["Role"]["Arn"])
-    except ClientError:
-        return f"arn:{session['partition']}:iam::{session['account']}:role/{session[3]}"
-
-
-def _dry_run(planned: PlannedResources, why: str) -> list[Finding]:
-    """Check some creates of EC2 with DryRun, and warn that the rest could not be checked."""
-    denied = [
-        action
-        for step, (action, dry_run) in DRY_RUNS.items()
-        if step in planned.to_create and _is_denied(dry_run, planned.ctx.aws)
-    ]
-    findings = [unchecked(why)]
-    if denied:
-        arn = planned.ctx.aws.identity.arn
-        findings.append(
-            refuse("permissions are missing", f"{arn} may not {_join(denied)}", HINT_PERMISSION)
-        )
-    return findings
+def _join(verdicts: Sequence[Verdict]) -> str:
+    return ", ".join(sorted({verdict.action for verdict in verdicts}))
 
 
 def unchecked(why: str) -> Finding:
@@ -191,29 +153,66 @@ def unchecked(why: str) -> Finding:
     )
 
 
-def _is_denied(dry_run: Callable[[Aws], object], aws: Aws) -> bool:
-    """Return whether AWS denies a call; any other response, also a failure, is no denial."""
-    try:
-        dry_run(aws)
-    except ClientError as error:
-        return is_denial(error_code(error))
-    except AWS_ERRORS:
-        return False
-    return False
+def _dry_runs(planned: PlannedResources) -> dict[str, SetupError | None]:
+    """Return what EC2 says about some creates of the plan: action -> why it denies it, or None.
+
+    What EC2 neither allows nor denies is left out.
+    """
+    answers: dict[str, SetupError | None] = {}
+    for step, (action, dry_run) in DRY_RUNS.items():
+        if step not in planned.to_create:
+            continue
+        try:
+            dry_run(planned.ctx)
+        except ClientError as error:
+            translated = to_setup_error(error)
+            if error_code(error) == "DryRunOperation":
+                answers[action] = None
+            elif is_denial(error_code(error)) and isinstance(translated, SetupError):
+                answers[action] = translated
+        except AWS_ERRORS:
+            continue
+    return answers
 
 
-DRY_RUNS: Mapping[str, tuple[str, Callable[[Aws], object]]] = {
+def _denied_creates(
+    planned: PlannedResources, answers: Mapping[str, SetupError | None]
+) -> list[Finding]:
+    """Refuse what EC2 itself denies, with the fix for the policy that denies it."""
+    denied = {action: error for action, error in answers.items() if error is not None}
+    by_hint: dict[str, list[str]] = {}
+    for action, error in denied.items():
+        by_hint.setdefault(error.problems[0].hint, []).append(action)
+    arn = planned.ctx.aws.identity.arn
+    return [
+        refuse("permissions are missing", f"{arn} may not {', '.join(sorted(actions))}", hint)
+        for hint, actions in by_hint.items()
+    ]
+
+
+DRY_RUNS: Mapping[str, tuple[str, Callable[[Context], object]]] = {
     "vpc": (
         "ec2:CreateVpc",
-        lambda aws: aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", DryRun=True),
+        lambda ctx: ctx.aws.ec2.create_vpc(
+            CidrBlock=ctx.config.vpc_cidr,
+            TagSpecifications=specification("vpc", Vpc().wanted_tags(ctx)),
+            DryRun=True,
+        ),
     ),
     "internet gateway": (
         "ec2:CreateInternetGateway",
-        lambda aws: aws.ec2.create_internet_gateway(DryRun=True),
+        lambda ctx: ctx.aws.ec2.create_internet_gateway(
+            TagSpecifications=specification("internet-gateway", InternetGateway().wanted_tags(ctx)),
+            DryRun=True,
+        ),
     ),
     "elastic ip": (
         "ec2:AllocateAddress",
-        lambda aws: aws.ec2.allocate_address(Domain="vpc", DryRun=True),
+        lambda ctx: ctx.aws.ec2.allocate_address(
+            Domain="vpc",
+            TagSpecifications=specification("elastic-ip", ElasticIp().wanted_tags(ctx)),
+            DryRun=True,
+        ),
     ),
 }
-"""Step -> its IAM action, and a DryRun of EC2's create that requires no other resource."""
+"""Step -> its IAM action, and a DryRun of EC2's create, with its tags: a policy may demand them."""

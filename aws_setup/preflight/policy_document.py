@@ -158,29 +158,6 @@ def deadline_policy(
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def context_entries(config: Config, *, partition: str, **context: str) -> list[dict[str, Any]]:
-    """Return what the calls of a run have for the keys of the policy's conditions.
-
-    IAM's simulator denies what depends on a key that it is not told. `context` are other values.
-    """
-    arns = _Arns(partition, "", "")
-    values = {
-        f"aws:ResourceTag/{DEPLOYMENT_TAG}": config.deployment_name,
-        f"aws:RequestTag/{DEPLOYMENT_TAG}": config.deployment_name,
-        f"aws:ResourceTag/{cluster_tag(config)}": "owned",
-        "ec2:CreateAction": "CreateVpc",
-        "iam:PolicyARN": arns.managed(CLUSTER_POLICY),
-        "iam:PassedToService": PASSED_TO[0],
-    }
-    if config.permissions_boundary:
-        values["iam:PermissionsBoundary"] = config.permissions_boundary
-    values |= context
-    return [
-        {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
-        for key, value in values.items()
-    ]
-
-
 class _Arns:
     """The ARNs of a deployment's resources in one account."""
 

@@ -29,6 +29,7 @@ from aws_setup.preflight.iam_policy import (
 from aws_setup.preflight.permissions import findings_of
 from aws_setup.preflight.policy_document import LONGEST, deadline_policy, policy
 from aws_setup.preflight.results import Severity
+from aws_setup.preflight.simulator import Verdict
 from aws_setup.rehearsal.core.dispatch import CallLogEntry
 from aws_setup.rehearsal.core.permissions import IAM_PREFIX, iam_action
 from aws_setup.rehearsal.core.settings import ACCOUNT
@@ -181,27 +182,23 @@ def test_every_step_of_the_default_table_has_its_actions() -> None:
             assert actions_for([step.name]) or OPTIONAL_ACTIONS[step.name], step.name
 
 
-def result(decision: str, *missing: str) -> dict[str, object]:
-    return {
-        "EvalActionName": "ec2:RunInstances",
-        "EvalDecision": decision,
-        "MissingContextValues": list(missing),
-    }
+def verdict(*missing: str, denied: bool = True, by_organisation: bool = False) -> Verdict:
+    return Verdict("ec2:RunInstances", denied, frozenset(missing), by_organisation)
 
 
 @pytest.mark.parametrize(
-    ("results", "severities"),
+    ("verdict", "severities"),
     [
-        ([result("allowed")], []),
-        ([result("implicitDeny")], [Severity.REFUSE]),
-        ([result("explicitDeny", "aws:RequestedRegion")], [Severity.REFUSE]),
-        ([result("implicitDeny", "aws:RequestTag/x")], [Severity.WARN]),
+        (verdict(denied=False), []),
+        (verdict(), [Severity.REFUSE]),
+        (verdict("aws:SourceIp"), [Severity.WARN]),
+        (verdict(by_organisation=True), [Severity.WARN]),
     ],
 )
 def test_a_denial_that_depends_on_a_condition_is_a_warning(
-    results: list[dict[str, object]], severities: list[Severity]
+    verdict: Verdict, severities: list[Severity]
 ) -> None:
-    assert [finding.severity for finding in findings_of("arn", results)] == severities
+    assert [finding.severity for finding in findings_of("arn", [verdict])] == severities
 
 
 def test_roles_and_clusters_are_simulated_by_their_own_names(operator: Operator) -> None:

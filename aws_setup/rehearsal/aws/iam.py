@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aws_setup.rehearsal.aws.caller_context import of_every_call
 from aws_setup.rehearsal.core.accounts import current_account
-from aws_setup.rehearsal.core.permissions import decide
+from aws_setup.rehearsal.core.permissions import by_organisation, decide
 from aws_setup.rehearsal.core.policy_evaluator import Decision, Request, missing_keys
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
 
@@ -113,7 +114,8 @@ def check_pass_role(cloud: CloudApi, call: Call, arn: str) -> None:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
     service = PASSED_TO.get(call.action) or f"{call.service}.amazonaws.com"
-    request = Request("iam:PassRole", arn, {"iam:PassedToService": service})
+    context = {**of_every_call(cloud, call), "iam:PassedToService": service}
+    request = Request("iam:PassRole", arn, context)
     if decide(cloud.settings, request, call.access_key) is Decision.ALLOWED:
         return
     text = (
@@ -233,7 +235,7 @@ PAGE = 100
 
 
 def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer SimulatePrincipalPolicy by the deny list and the caller's policies.
+    """Answer SimulatePrincipalPolicy by the deny list, the caller's policies and the SCPs.
 
     The source must be a user or a role of the account: IAM does not simulate assumed-role
     sessions or the root user.
@@ -248,8 +250,10 @@ def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
         str(entry["ContextKeyName"]): [str(value) for value in entry["ContextKeyValues"]]
         for entry in call.params.get("ContextEntries") or []
     }
+    excluded = call.params.get("PolicyExclusionList") or []
+    with_scps = {"PolicyType": "scp"} not in excluded
     results = [
-        _result(cloud, Request(action, resource, context), caller)
+        _result(cloud, Request(action, resource, context), caller, with_scps=with_scps)
         for action in call.params["ActionNames"]
         for resource in call.params.get("ResourceArns") or ["*"]
     ]
@@ -260,16 +264,33 @@ def simulate(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return answer | ({"Marker": str(end)} if more else {})
 
 
-def _result(cloud: CloudApi, request: Request, caller: str) -> dict[str, Any]:
-    decision = decide(cloud.settings, request, caller)
-    denied = decision is not Decision.ALLOWED
-    return {
+def _result(cloud: CloudApi, request: Request, caller: str, *, with_scps: bool) -> dict[str, Any]:
+    """Return one result; of the keys of SCPs that are missing it says nothing.
+
+    A named resource has its missing keys in its own part of the result only (API_EvaluationResult,
+    MissingContextValues).
+    """
+    settings = cloud.settings
+    used = settings if with_scps else settings.model_copy(update={"service_control_policies": []})
+    decision = decide(used, request, caller)
+    allowed = by_organisation(used, request) is Decision.ALLOWED
+    missing = missing_keys(settings.policies, request)
+    if decision is Decision.ALLOWED or not allowed:
+        missing = []
+    named = request.resource != "*"
+    result: dict[str, Any] = {
         "EvalActionName": request.action,
         "EvalResourceName": request.resource,
         "EvalDecision": str(decision),
         "MatchedStatements": [],
-        "MissingContextValues": missing_keys(cloud.settings.policies, request) if denied else [],
+        "MissingContextValues": [] if named else missing,
     }
+    if named:
+        part = {"EvalResourceName": request.resource, "EvalResourceDecision": str(decision)}
+        result["ResourceSpecificResults"] = [part | {"MissingContextValues": missing}]
+    if used.service_control_policies:
+        result["OrganizationsDecisionDetail"] = {"AllowedByOrganizations": allowed}
+    return result
 
 
 SIMULATE_ANSWERS = {("iam", "SimulatePrincipalPolicy"): simulate}

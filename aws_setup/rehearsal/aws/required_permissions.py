@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aws_setup.rehearsal.aws.autoscaling.store import GroupsByRegion
+from aws_setup.rehearsal.aws.caller_context import (
+    conditions,
+    of_every_call,
+    request_tags,
+    roles_named,
+)
 from aws_setup.rehearsal.aws.certificates import ServerCertificates
 from aws_setup.rehearsal.aws.ec2.image_copies import Snapshots
 from aws_setup.rehearsal.aws.ec2.images import Images, tags_of
@@ -50,15 +57,17 @@ NOT_A_RESOURCE = {
 
 def check_call(cloud: CloudApi, call: Call) -> None:
     """Raise AwsError when the caller's policies do not allow a call."""
-    if not cloud.settings.policies:
+    settings = cloud.settings
+    if not settings.policies and not settings.service_control_policies:
         return
+    of_call = of_every_call(cloud, call)
     for request in required(cloud, call):
-        check_request(cloud.settings, call, request)
+        check_request(settings, call, replace(request, context={**of_call, **request.context}))
 
 
 def required(cloud: CloudApi, call: Call) -> Iterator[Request]:
     """Yield what a call needs; a call on several resources needs its action on each of them."""
-    action, tags = iam_action(call), _request_tags(call)
+    action, tags = iam_action(call), request_tags(call)
     context = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
     if call.reads and not call.params.get("DryRun") and call.service != "ssm":
         yield Request(action)
@@ -66,35 +75,8 @@ def required(cloud: CloudApi, call: Call) -> Iterator[Request]:
     resources = RESOURCES.get(call.service, _any)(cloud, call)
     for arn, own_tags in resources:
         held = {f"aws:ResourceTag/{key}": value for key, value in own_tags.items()}
-        yield Request(action, arn, {**context, **held, **_conditions(cloud, call)})
+        yield Request(action, arn, {**context, **held, **conditions(cloud, call)})
         yield from _tagging(call, arn, context)
-
-
-BOUNDED = ("AttachRolePolicy", "DetachRolePolicy", "PutRolePolicy", "DeleteRolePolicy")
-"""Actions for which iam:PermissionsBoundary is the boundary of the role that exists."""
-
-
-def _conditions(cloud: CloudApi, call: Call) -> dict[str, str]:
-    """Return the condition keys that a call's own parameters set, or the boundary of its role."""
-    keys = {
-        "PolicyArn": "iam:PolicyARN",
-        "AWSServiceName": "iam:AWSServiceName",
-        "PermissionsBoundary": "iam:PermissionsBoundary",
-    }
-    found = {
-        key: str(call.params[name])
-        for name, key in keys.items()
-        if call.service == "iam" and name in call.params
-    }
-    if call.service == "iam" and call.action in BOUNDED:
-        role = next(iter(_roles(cloud, call.params["RoleName"])), None)
-        boundary = role.permissions_boundary_arn if role else None
-        return found | ({"iam:PermissionsBoundary": str(boundary)} if boundary else {})
-    return found
-
-
-def _roles(cloud: CloudApi, name: str) -> list[Any]:
-    return [role for role in cloud.backend("iam").roles.values() if role.name == name]
 
 
 def _tagging(call: Call, arn: str, context: Mapping[str, str]) -> Iterator[Request]:
@@ -115,17 +97,6 @@ def _tagging(call: Call, arn: str, context: Mapping[str, str]) -> Iterator[Reque
         yield Request(names[call.action], arn, context)
     if call.service == "eks" and call.action.startswith("Create"):
         yield Request("eks:TagResource", arn, context)
-
-
-def _request_tags(call: Call) -> dict[str, str]:
-    """Return the tags that a call sets."""
-    params = call.params
-    found = [tag for part in params.get("TagSpecifications") or [] for tag in part.get("Tags", [])]
-    listed = params.get("Tags") or []
-    if isinstance(listed, dict):
-        return {str(key): str(value) for key, value in listed.items()}
-    pairs = {str(tag["Key"]): str(tag.get("Value", "")) for tag in (*found, *listed)}
-    return pairs | {str(key): str(value) for key, value in (params.get("tags") or {}).items()}
 
 
 Tagged = tuple[str, Mapping[str, str]]
@@ -214,7 +185,7 @@ def _iam(cloud: CloudApi, call: Call) -> Iterator[Tagged]:
     params, prefix = call.params, f"arn:aws:iam::{call.account}"
     if "RoleName" in params:
         name = params["RoleName"]
-        roles = _roles(cloud, name) if call.action != "CreateRole" else []
+        roles = roles_named(cloud, name) if call.action != "CreateRole" else []
         arn = roles[0].arn if roles else f"{prefix}:role{params.get('Path', '/')}{name}"
         yield arn, {}
     elif "ServerCertificateName" in params:

@@ -49,7 +49,19 @@ def decide(settings: Settings, request: Request, access_key: str = "") -> Decisi
         return Decision.ALLOWED
     if is_denied(settings, request.action, access_key):
         return Decision.IMPLICIT_DENY
+    of_organisation = by_organisation(settings, request)
+    if of_organisation is not Decision.ALLOWED:
+        return of_organisation
     return evaluate(settings.policies, request) if settings.policies else Decision.ALLOWED
+
+
+def by_organisation(settings: Settings, request: Request) -> Decision:
+    """Return the decision of the service control policies, which limit and grant nothing.
+
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+    """
+    policies = settings.service_control_policies
+    return evaluate(policies, request) if policies else Decision.ALLOWED
 
 
 def is_denied(settings: Settings, action: str, access_key: str = "") -> bool:
@@ -95,6 +107,11 @@ def _reason(settings: Settings, request: Request) -> str:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
     """
+    of_organisation = by_organisation(settings, request)
+    if of_organisation is Decision.EXPLICIT_DENY:
+        return "with an explicit deny in a service control policy"
+    if of_organisation is Decision.IMPLICIT_DENY:
+        return f"because no service control policy allows the {request.action} action"
     if decide(settings, request) is Decision.EXPLICIT_DENY:
         return "with an explicit deny in an identity-based policy"
     return f"because no identity-based policy allows the {request.action} action"

@@ -3,8 +3,8 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 
-Not evaluated, and refused instead: NotAction, NotResource, Principal, policy variables, and the
-operators that OPERATORS does not have.
+Not evaluated, and refused instead: NotResource, Principal, policy variables, and the operators that
+OPERATORS does not have.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 Context = Mapping[str, str | Sequence[str]]
@@ -61,9 +62,9 @@ def evaluate(policies: Sequence[Mapping[str, Any]], request: Request) -> Decisio
 def applies(statement: Mapping[str, Any], request: Request) -> bool:
     """Say whether a statement applies to a request."""
     _check(statement)
-    actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
+    resources = _listed(statement["Resource"])
     return (
-        any(matches(pattern.lower(), request.action.lower()) for pattern in actions)
+        _has_action(statement, request.action.lower())
         and any(matches(pattern, request.resource) for pattern in resources)
         and all(
             _holds(operator, key, _listed(values), request.context)
@@ -71,6 +72,13 @@ def applies(statement: Mapping[str, Any], request: Request) -> bool:
             for key, values in block.items()
         )
     )
+
+
+def _has_action(statement: Mapping[str, Any], action: str) -> bool:
+    """Say whether a statement is about an action: about one of Action, or none of NotAction."""
+    patterns = _listed(statement.get("Action") or statement.get("NotAction"))
+    named = any(matches(pattern.lower(), action) for pattern in patterns)
+    return named is ("Action" in statement)
 
 
 def missing_keys(policies: Sequence[Mapping[str, Any]], request: Request) -> list[str]:
@@ -98,7 +106,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _check(statement: Mapping[str, Any]) -> None:
-    unknown = statement.keys() - {"Sid", "Effect", "Action", "Resource", "Condition"}
+    unknown = statement.keys() - {"Sid", "Effect", "Action", "NotAction", "Resource", "Condition"}
+    if len(statement.keys() & {"Action", "NotAction"}) != 1:
+        unknown = unknown | {"a statement without Action, or with NotAction, too"}
     if unknown or "${" in str(statement):
         what = ", ".join(sorted(unknown)) or "policy variables"
         raise UnsupportedPolicy(f"the rehearsal does not evaluate {what}")
@@ -114,6 +124,10 @@ def _arn_like(pattern: str, value: str) -> bool:
     return len(wanted) == len(given) and all(map(matches, wanted, given))
 
 
+def _in_range(wanted: str, value: str) -> bool:
+    return ip_address(value) in ip_network(wanted)
+
+
 Test = Callable[[str, str], bool]
 
 OPERATORS: Mapping[str, Test] = {
@@ -122,15 +136,18 @@ OPERATORS: Mapping[str, Test] = {
     "StringLike": matches,
     "ArnEquals": _arn_like,
     "ArnLike": _arn_like,
+    "IpAddress": _in_range,
     "Bool": lambda wanted, value: wanted.lower() == value.lower(),
 }
 """Operator -> its test of a value of the policy and a value of the request."""
 
 NEGATED = {
     "StringNotEquals": "StringEquals",
+    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
     "StringNotLike": "StringLike",
     "ArnNotEquals": "ArnEquals",
     "ArnNotLike": "ArnLike",
+    "NotIpAddress": "IpAddress",
 }
 """Operator -> the one that it negates; it also holds where the request has no such key."""
 

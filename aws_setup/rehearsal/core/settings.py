@@ -96,12 +96,16 @@ class Settings(StrictModel):
     and no denied permission counts."""
     operator_address: str = "52.94.76.7"
     """Public IPv4 address of the operator's computer, as the cloud sees it."""
+    mfa: bool = False
+    """Whether the caller's session was opened with a second factor."""
     credentials: Literal["valid", "expired", "unknown"] = "valid"
     """Whether the caller's credentials are accepted."""
     deny: list[DeniedPermission] = []
     """Denied permissions; everything else is allowed, unless there are policies."""
     policies: list[dict[str, Any]] = []
     """The caller's identity-based policies; where there are any, what none allows is denied."""
+    service_control_policies: list[dict[str, Any]] = []
+    """The organisation's policies for the account: without any, they limit nothing."""
     images: list[Image] = Field(default_factory=_default_images)
     """The AMIs that exist."""
     quotas: Quotas = Field(default_factory=Quotas)

@@ -74,6 +74,10 @@ def test_only_star_and_question_mark_are_wildcards(pattern: str, text: str, yes:
         ({"ArnEquals": {"iam:arn": "arn:aws:iam::aws:policy/*"}}, True),
         ({"ArnEquals": {"iam:arn": "arn:aws:iam::*"}}, False),
         ({"ArnNotLike": {"iam:arn": "arn:aws:iam::aws:policy/A*"}}, False),
+        ({"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "192.0.2.0/24"]}}, True),
+        ({"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}, False),
+        ({"NotIpAddress": {"aws:absent": "192.0.2.0/24"}}, True),
+        ({"BoolIfExists": {"aws:absent": "false"}}, True),
         ({"Null": {"iam:absent": "true"}}, True),
         ({"Null": {"iam:key": "true"}}, False),
         ({"Null": {"iam:key": "false"}}, True),
@@ -89,15 +93,25 @@ def test_conditions(condition: dict[str, Any], yes: bool) -> None:
         "iam:key": "value",
         "iam:arn": "arn:aws:iam::aws:policy/Admin",
         "iam:many": ["a", "b"],
+        "aws:SourceIp": "192.0.2.7",
     }
     request = Request("iam:CreateRole", ROLE, context)
     assert (decided(request, policy(Condition=condition)) is Decision.ALLOWED) is yes
+
+
+def test_a_statement_of_all_actions_but_some() -> None:
+    (one,) = policy(Effect="Deny")
+    del one["Statement"]["Action"]
+    one["Statement"]["NotAction"] = ["iam:Get*", "sts:*"]
+    asked = [decided(Request(it), policy(Action="*"), [one]) for it in ("iam:GetRole", "ec2:X")]
+    assert asked == [Decision.ALLOWED, Decision.EXPLICIT_DENY]
 
 
 def test_what_is_not_evaluated_is_refused_instead_of_ignored() -> None:
     request = Request("iam:CreateRole", ROLE, {"a:b": "c"})
     for statement in (
         {"NotAction": "iam:*"},
+        {"NotResource": "*"},
         {"Resource": "arn:aws:iam::1:user/${aws:username}"},
         {"Condition": {"NumericLessThan": {"a:b": "1"}}},
     ):

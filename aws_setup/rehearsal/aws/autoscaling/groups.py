@@ -22,6 +22,7 @@ from aws_setup.rehearsal.aws.autoscaling.store import (
     tag_list,
     validation_error,
 )
+from aws_setup.rehearsal.aws.caller_context import of_every_call
 from aws_setup.rehearsal.aws.iam import INTERNAL_CLIENT
 from aws_setup.rehearsal.core.permissions import decide
 from aws_setup.rehearsal.core.policy_evaluator import Decision, Request
@@ -115,7 +116,8 @@ def _template(cloud: CloudApi, call: Call) -> dict[str, Any]:
         raise validation_error(
             "You must use a valid fully-formed launch template. " + error.message
         ) from error
-    run = Request("ec2:RunInstances", f"arn:aws:ec2:{call.region}:{call.account}:instance/*")
+    instances = f"arn:aws:ec2:{call.region}:{call.account}:instance/*"
+    run = Request("ec2:RunInstances", instances, of_every_call(cloud, call))
     permitted = decide(cloud.settings, run, call.access_key) is Decision.ALLOWED
     if call.client != INTERNAL_CLIENT and not permitted:
         name = found["LaunchTemplateId"]
