@@ -20,6 +20,7 @@ from aws_setup.aws.session import Aws
 from aws_setup.cli.aws_commands import check_account, check_region
 from aws_setup.cli.installed import INSTALL, REQUIREMENTS, package_problems, python_problem
 from aws_setup.config import Config
+from aws_setup.config.aws_variables import has_keys, used_profile
 from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.plan import inspect_all
@@ -137,8 +138,11 @@ def _region(computer: Computer) -> str:
 def _credentials(computer: Computer) -> str:
     kind = computer.aws.identity.arn.split(":")[5].split("/")[0]
     check_account(computer.aws, computer.settings)
-    profile = computer.settings.aws_profile
-    return f"AWS accepts them ({kind}{f', profile {profile}' if profile else ''})"
+    profile = used_profile(computer.settings.aws_profile, os.environ)
+    source = f", profile {profile}" if profile else ""
+    if not source and has_keys(os.environ):
+        source = ", the keys of AWS_ACCESS_KEY_ID"
+    return f"AWS accepts them ({kind}{source})"
 
 
 def _clock(computer: Computer) -> str:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import SecretStr, ValidationError
 
 from aws_setup.config import deprecated_keys, messages
+from aws_setup.config.aws_variables import AWS_VARIABLES, two_identities, variable_of
 from aws_setup.config.base import FOLDERS
 from aws_setup.config.bounded_yaml import BadYaml
 from aws_setup.config.cross_checks import conflicts
@@ -33,13 +34,6 @@ from aws_setup.errors import Problem, Refused
 
 PREFIX = "LAMBDA_FS_"
 """LAMBDA_FS_<KEY>, with the key in upper case, overrides a key of the file."""
-
-AWS_VARIABLES = {
-    "AWS_DEFAULT_REGION": "aws_region",
-    "AWS_REGION": "aws_region",
-    "AWS_PROFILE": "aws_profile",
-}
-"""AWS's variables that override a key of the file; the last one that is set applies."""
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 FIELDS = Config.model_fields
@@ -61,7 +55,8 @@ def load_config(
         path: the YAML file; relative paths in it start from its folder.
         overrides: values of flags, by key; None is a flag that is not set.
         environ: environment variables; LAMBDA_FS_<KEY>, AWS_REGION and AWS_PROFILE override the
-            file.
+            file. A profile of AWS's variables is no value of `aws_profile`: botocore reads it, and
+            exported keys come before it.
         lock: a deployment to repeat; what it records overrides the file.
 
     Raises:
@@ -70,6 +65,8 @@ def load_config(
     path = absolute(path)
     entries, problems = _from_file(path)
     entries = _with_lock(entries, lock)
+    if variable_of("aws_profile", environ):
+        entries.pop("aws_profile", None)
     environment, more = _from_environment(environ)
     entries |= environment | _from_flags(overrides)
     values, unreadable, skipped = _values(entries)
@@ -97,7 +94,16 @@ def file_warnings(
     """Return what is unusual about a file that loads: keys without effect, a readable password."""
     path = absolute(path)
     entries, _ = _from_file(path)
-    return _shadowed(entries, path, overrides, environ) + _exposed(entries, path)
+    shadowed = _shadowed(entries, path, overrides, environ)
+    if not _intended("aws_profile", overrides, environ):
+        in_file = entries["aws_profile"].read(natural=False) if "aws_profile" in entries else None
+        shadowed += two_identities(in_file, environ)
+    return shadowed + _exposed(entries, path)
+
+
+def _intended(key: str, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+    """Say whether a flag or a variable of this program, which is set for a run, has the key."""
+    return overrides.get(key) is not None or bool(environ.get(PREFIX + key.upper()))
 
 
 def _exposed(entries: Mapping[str, YamlValue], path: Path) -> list[Problem]:
@@ -122,12 +128,10 @@ def _shadowed(
 
     LAMBDA_FS_<KEY> and flags are set for this program; AWS_REGION may be left from other work.
     """
-    intended = {key for key, value in overrides.items() if value is not None}
-    intended |= {key for key in FIELDS if environ.get(PREFIX + key.upper())}
     effective = {key: name for name, key in AWS_VARIABLES.items() if environ.get(name)}
     warnings = []
     for key, name in effective.items():
-        if key not in entries or key in intended:
+        if key not in entries or _intended(key, overrides, environ):
             continue
         value = entries[key].read(natural=False)
         if value and value != environ[name]:
@@ -169,7 +173,8 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, YamlValue],
     prefixed = {name: by_variable.get(name) for name in environ if name.startswith(PREFIX)}
     entries: dict[str, YamlValue] = {}
     problems: list[Problem] = []
-    for name, key in {**AWS_VARIABLES, **prefixed}.items():
+    of_region = {name: key for name, key in AWS_VARIABLES.items() if key != "aws_profile"}
+    for name, key in {**of_region, **prefixed}.items():
         if not environ.get(name):
             continue
         label = f"environment variable {name}"

@@ -16,6 +16,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.config import Config, bounded_yaml
+from aws_setup.config.aws_variables import used_profile
 from aws_setup.config.bounded_yaml import ANY_COUNT, ANY_SIZE
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import read_file
@@ -333,7 +334,8 @@ def _arn(ctx: Context) -> str:
 
 
 def _parts(ctx: Context, cluster: Item) -> dict[str, Any]:
-    return entry(cluster, region=ctx.aws.region, profile=ctx.config.aws_profile)
+    profile = used_profile(ctx.config.aws_profile, os.environ)
+    return entry(cluster, region=ctx.aws.region, profile=profile)
 
 
 def _completed(ctx: Context, document: Mapping[str, Any], cluster: Item) -> dict[str, Any]:

@@ -98,6 +98,21 @@ def test_a_ready_computer_passes_with_and_without_a_configuration(
     assert document["result"] == "ok"
 
 
+def test_it_is_said_whose_credentials_are_used(
+    computer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = "(user, the keys of AWS_ACCESS_KEY_ID)"
+    assert keys in run().stdout
+    text = "[profile mine]\naws_access_key_id = AKIAREHEARSAL0000000\naws_secret_access_key = x\n"
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    assert keys in run().stdout
+    assert "(user, profile mine)" in run("--profile", "mine").stdout
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert "(user, profile mine)" in run().stdout
+
+
 def test_an_old_or_incomplete_python_is_named(
     computer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
