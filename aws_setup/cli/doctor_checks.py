@@ -23,6 +23,7 @@ from aws_setup.config import Config
 from aws_setup.config.aws_variables import has_keys, used_profile
 from aws_setup.config.general import DETECT_ADDRESS
 from aws_setup.config.regular_files import read_file
+from aws_setup.eks.access_entries import caller_principal
 from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.wait import SystemClock
 from aws_setup.engine.wording import count_of
@@ -142,7 +143,15 @@ def _credentials(computer: Computer) -> str:
     source = f", profile {profile}" if profile else ""
     if not source and has_keys(os.environ):
         source = ", the keys of AWS_ACCESS_KEY_ID"
-    return f"AWS accepts them ({kind}{source})"
+    return f"AWS accepts them ({kind}{source}){_cluster_access(computer)}"
+
+
+def _cluster_access(computer: Computer) -> str:
+    """Return a remark about who will administer the cluster; raises SetupError if nobody could."""
+    config = computer.settings
+    if not config.create_eks_cluster or caller_principal(computer.aws, config):
+        return ""
+    return "; a cluster that they create only they and cluster_admins can administer"
 
 
 def _clock(computer: Computer) -> str:

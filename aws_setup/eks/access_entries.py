@@ -17,6 +17,7 @@ from aws_setup.aws.denials import is_denial
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.session import Aws, error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
@@ -40,11 +41,17 @@ _ROLES: WeakKeyDictionary[Aws, str] = WeakKeyDictionary()
 _ASSUMED = re.compile(r"^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+$")
 
 
-def principal_of(arn: str) -> str:
+CREATOR = "the cluster's creator"
+"""Who has access where no access entry is wanted."""
+
+
+def principal_of(arn: str) -> str | None:
     """Return the IAM principal of a caller's ARN: for an assumed-role session, its role.
 
-    Raises:
-        SetupError: the caller is neither a user nor a role.
+    None for the root user and sessions of GetFederationToken, which get no access entry here: EKS
+    takes no STS session, and the root user has access only to clusters that it has created.
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAccessEntry.html
+    https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
     """
     session = _ASSUMED.match(arn)
     if session:
@@ -52,11 +59,7 @@ def principal_of(arn: str) -> str:
         return f"arn:{partition}:iam::{account}:role/{role}"
     if ":iam::" in arn and (":user/" in arn or ":role/" in arn):
         return arn
-    raise SetupError(
-        f"{arn} cannot administer the cluster",
-        "EKS grants access to IAM users and roles only",
-        "add users or roles to cluster_admins, or use the credentials of one",
-    )
+    return None
 
 
 def admin_policy(ctx: Context) -> str:
@@ -65,16 +68,19 @@ def admin_policy(ctx: Context) -> str:
 
 
 def admins(ctx: Context) -> Sequence[str]:
-    """Return the principals that administer the cluster: as configured, and always the caller.
+    """Return the principals that administer the cluster: as configured, and the caller if it can.
 
     Raises:
         SetupError: the caller's role may have a path that cannot be read.
     """
-    return sorted({*ctx.config.cluster_admins, caller_principal(ctx)})
+    caller = caller_principal(ctx.aws, ctx.config)
+    return sorted({*ctx.config.cluster_admins, *([caller] if caller else [])})
 
 
-def caller_principal(ctx: Context) -> str:
+def caller_principal(aws: Aws, config: Config) -> str | None:
     """Return the caller's IAM principal; a role's path is not in the ARN of its session.
+
+    None for a caller that is neither a user nor a role.
 
     https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html: the entry has to
     name the role with its path. A role of the same name in cluster_admins says it, too.
@@ -82,23 +88,23 @@ def caller_principal(ctx: Context) -> str:
     Raises:
         SetupError: the role cannot be read, and cluster_admins does not name it.
     """
-    caller = principal_of(ctx.aws.identity.arn)
-    if caller == ctx.aws.identity.arn:
+    caller = principal_of(aws.identity.arn)
+    if caller is None or caller == aws.identity.arn:
         return caller
     name = caller.rsplit("/", 1)[-1]
-    named = [arn for arn in ctx.config.cluster_admins if _is_role(arn, caller, name)]
+    named = [arn for arn in config.cluster_admins if _is_role(arn, caller, name)]
     if named:
         return named[0]
     with _LOCK:
-        if ctx.aws not in _ROLES:
-            _ROLES[ctx.aws] = _whole_arn(ctx, name)
-        return _ROLES[ctx.aws]
+        if aws not in _ROLES:
+            _ROLES[aws] = _whole_arn(aws, name)
+        return _ROLES[aws]
 
 
-def _whole_arn(ctx: Context, name: str) -> str:
+def _whole_arn(aws: Aws, name: str) -> str:
     """Return a role's ARN with its path; raises SetupError when IAM does not tell it."""
     try:
-        return str(ctx.aws.iam.get_role(RoleName=name)["Role"]["Arn"])
+        return str(aws.iam.get_role(RoleName=name)["Role"]["Arn"])
     except ClientError as error:
         if error_code(error) != "NoSuchEntity" and not is_denial(error_code(error)):
             raise
@@ -142,6 +148,8 @@ class AccessEntries(Step):
             return Found("aws-auth only", "CONFIG_MAP", {"principals": []})
         listed = set(_list(ctx, associatedPolicyArn=admin_policy(ctx)))
         desired = admins(ctx)
+        if not desired:
+            return Found(CREATOR, "available", {"principals": []})
         missing = [arn for arn in desired if arn not in listed]
         if len(missing) == len(desired) and not self._owned(ctx):
             return None
@@ -198,7 +206,9 @@ class AccessEntries(Step):
         def probe() -> Found | Pending:
             try:
                 client.get(NAMESPACE, "kube-system")
-            except NO_ACCESS:
+            except NO_ACCESS as error:
+                if caller_principal(ctx.aws, ctx.config) is None:
+                    raise no_entry(ctx.aws.identity.arn) from error
                 return Pending("the access entry has not taken effect yet")
             return Found(found.id, "available", found.facts)
 
@@ -224,6 +234,16 @@ class AccessEntries(Step):
             if tag_of(answer["accessEntry"], DEPLOYMENT_TAG) == ctx.config.deployment_name:
                 owned.append(arn)
         return owned
+
+
+def no_entry(arn: str) -> SetupError:
+    """Return the error of a caller that Kubernetes does not accept and that can have no entry."""
+    return SetupError(
+        f"Kubernetes does not accept {arn}",
+        "it is no IAM user or role, and has access only to a cluster that it has created",
+        "use the credentials that created the cluster, or those of a user or role; add that to "
+        "cluster_admins in a run with the credentials that created the cluster",
+    )
 
 
 def _list(ctx: Context, **more: str) -> list[str]:

@@ -22,6 +22,7 @@ from aws_setup.engine.step import CostItem
 from aws_setup.errors import Problem
 from aws_setup.preflight import (
     addresses,
+    administrators,
     adopted_network,
     amis,
     key_pair,
@@ -59,6 +60,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the existing network": adopted_network.check,
         "the fixed addresses": addresses.check,
         "the permissions": permissions.check,
+        "the cluster's administrators": administrators.check,
         "your address": public_ip.check,
         "the Kubernetes version": kubernetes_versions.choose,
         "the NameNodes' memory": _namenodes,

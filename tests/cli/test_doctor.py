@@ -113,6 +113,21 @@ def test_it_is_said_whose_credentials_are_used(
     assert "(user, profile mine)" in run().stdout
 
 
+def test_it_is_said_if_only_the_creator_will_have_access(
+    cloud: RehearsalCloud, computer: Path
+) -> None:
+    assert "they and cluster_admins" not in run().stdout
+    cloud.settings.principal = f"arn:aws:iam::{ACCOUNT}:root"
+    assert "(root, the keys of AWS_ACCESS_KEY_ID); a cluster that they create only" in run().stdout
+    cloud.settings.principal = f"arn:aws:sts::{ACCOUNT}:assumed-role/analyst/session"
+    found = broken(run("--json"))["credentials"]
+    assert "the whole ARN of your role analyst is not known" in found["cause"]
+    assert "cluster_admins" in found["fix"]
+    off = ("-y", str(computer / "config_aws.yaml"), "--json")
+    write_config(computer, create_eks_cluster=False)
+    assert checks(run(*off))["credentials"]["result"] == "pass"
+
+
 def test_an_old_or_incomplete_python_is_named(
     computer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -224,6 +224,32 @@ def test_a_session_of_a_role_is_simulated_as_the_role(operator: Operator) -> Non
     assert call.params["PolicySourceArn"] == f"arn:aws:iam::{ACCOUNT}:role/researcher"
 
 
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+CANNOT = "nobody else will be able to administer the cluster"
+
+
+def test_the_root_user_is_told_before_the_cluster_is_made_who_will_administer_it(
+    operator: Operator,
+) -> None:
+    operator.cloud.settings.principal = ROOT
+    (warning,) = [line for line in operator.warned(**only("create_eks_cluster")) if CANNOT in line]
+    assert f"{ROOT} is no IAM user or role" in warning
+    assert "cluster_admins" in warning
+    admins = {"cluster_admins": [f"arn:aws:iam::{ACCOUNT}:role/team"]}
+    for keys in (only(), only("create_eks_cluster") | admins):
+        assert not any(CANNOT in line for line in operator.warned(**keys))
+
+
+def test_a_role_whose_path_is_unknown_is_named_before_the_cluster_is_made(
+    operator: Operator,
+) -> None:
+    principal = f"arn:aws:sts::{ACCOUNT}:assumed-role/analyst/session"
+    operator.cloud.settings.principal = principal
+    warnings = operator.warned(**only("create_eks_cluster"))
+    (warning,) = [line for line in warnings if "whole ARN" in line]
+    assert "add the role's ARN, path included, to cluster_admins" in warning
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The URL of a service that accepts connections and never answers."""

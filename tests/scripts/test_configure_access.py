@@ -99,6 +99,43 @@ def test_a_session_of_a_role_with_a_path_gets_access_by_the_whole_arn(zoo: Lab) 
     assert not any("role/analyst" in arn for arn in entries())
 
 
+ROOT = "arn:aws:iam::123456789012:root"
+
+
+@pytest.mark.kind("B2")
+def test_the_root_user_that_created_the_cluster_configures_it_without_an_entry_of_its_own(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.settings.principal = ROOT
+    with lab(cloud, tmp_path / "laptop", monkeypatch, full=True) as zoo:
+        eks.role("team", "ec2.amazonaws.com")
+        assert entries() == {ROOT: [ADMIN]}, "EKS's own, of the creator"
+        zoo.run("configure", "--only", "gp3 storage class", "--only", "aws-auth")
+        assert zoo.api.state.get("storageclasses", "gp3") is not None
+        assert entries()[ROOT] == [ADMIN]
+        steps = zoo.run("configure", "--only", "cluster access")["steps"]
+        assert {step["action"] for step in steps} == {"exists"}
+        zoo.save(cluster_admins=[TEAM])
+        zoo.run("configure", "--only", "cluster access")
+        assert entries()[TEAM] == [ADMIN]
+
+
+@pytest.mark.kind("B2")
+@pytest.mark.parametrize("arn", [ROOT, "arn:aws:sts::123456789012:federated-user/ada"])
+def test_a_caller_without_an_entry_is_told_at_once_who_has_access(zoo: Lab, arn: str) -> None:
+    zoo.save(cluster_admins=[TEAM])
+    zoo.cloud.settings.principal = arn
+    began = zoo.cloud.clock.now()
+    result = zoo.run("configure", "--only", "cluster access", code=None)
+    problem = next(one for one in result["problems"] if "does not accept" in one["what"])
+    assert arn in problem["what"]
+    assert "use the credentials that created the cluster" in problem["hint"]
+    assert zoo.cloud.clock.now() - began < 60
+    assert arn not in entries()
+    zoo.cloud.settings.principal = "arn:aws:sts::123456789012:assumed-role/team/ada@lab"
+    zoo.run("configure", "--only", "gp3 storage class")
+
+
 def made_again(name: str) -> None:
     """Delete a role and create one of the same name, as somebody does by hand."""
     iam = client("iam")

@@ -129,7 +129,8 @@ def create_access_entry(cloud: CloudApi, call: Call) -> dict[str, Any]:
             "The specified access entry resource is already in use on this cluster."
         )
     principal_id = iam.unique_id(cloud, principal)
-    if principal_id is None:
+    # "You can't use the STS session principal type with access entries" (API_CreateAccessEntry).
+    if principal_id is None or ":sts:" in principal:
         raise responses.invalid_parameter(
             "The specified principalArn is invalid: invalid principal.", clusterName=cluster.name
         )
