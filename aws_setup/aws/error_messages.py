@@ -195,6 +195,9 @@ _FREE_PLAN = ErrorMessage(
 
 BY_TEXT = (
     _family(ANY, LINKED_ROLE, r"service-linked role|ServiceLinkedRole"),
+    _family(
+        ANY, MESSAGES_BY_CODE["Unsupported"], r"instance type .* is not supported in your requested"
+    ),
     _family("^RequestTimeTooSkewed$|^RequestInTheFuture$", CLOCK),
     _family(ANY, CLOCK, r"signature expired|signature not yet current|request timestamp"),
     _family(

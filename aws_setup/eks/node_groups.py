@@ -184,12 +184,14 @@ class NodeGroup(Tagged, Step):
 
     def _request(self, ctx: Context, without: Collection[str]) -> Any:
         template = ctx.of(f"{self.name} template")
+        count, kinds = max(1, self.nodes.count), self._types(ctx)
+        subnets, types = subnets_for(ctx, count, types=kinds, without=without)
         return {
             "clusterName": ctx.config.eks_cluster_name,
             "nodegroupName": self.nodes.group,
             "scalingConfig": self.nodes.scaling,
-            "subnets": subnets_for(ctx, max(1, self.nodes.count), without=without),
-            "instanceTypes": self._types(ctx),
+            "subnets": subnets,
+            "instanceTypes": types,
             "amiType": AMI_TYPE,
             "nodeRole": ctx.of("node role").id,
             "labels": self.nodes.labels,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from aws_setup.aws.advice import advice
 from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.type_offerings import offered_in_zones
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.cleanup import PVC_NAME_TAG
 from aws_setup.infrastructure.cluster_parts import volumes
@@ -32,8 +34,14 @@ def node_subnets(ctx: Context) -> list[str]:
     return sorted(matching)
 
 
-def subnets_for(ctx: Context, count: int, *, without: Collection[str] = ()) -> list[str]:
-    """Return the subnets of a new node group with so many nodes.
+def subnets_for(
+    ctx: Context, count: int, *, types: Sequence[str], without: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Return the subnets of a new node group with so many nodes, and the types that they offer.
+
+    A subnet whose zone does not offer the first type is left out, and of the other types those that
+    not every zone offers: EKS refuses the group at once.
+    https://github.com/eksctl-io/eksctl/issues/6461
 
     A volume stays in its zone, and so must the only node that can attach it: a single node gets one
     subnet, that of the volumes which the cluster's programs have, else none of `without`, if there
@@ -43,6 +51,18 @@ def subnets_for(ctx: Context, count: int, *, without: Collection[str] = ()) -> l
         SetupError: the cluster has no subnet for nodes.
     """
     found = node_subnets(ctx)
+    # Where EC2 does not tell it, EKS decides.
+    offers = advice(lambda: offered_in_zones(ctx.aws, types), lambda _: frozenset())
+    zone_of = _zones(ctx, found) if offers else {}
+    good = [subnet for subnet in found if (zone_of.get(subnet, ""), types[0]) in offers]
+    chosen = _spread(ctx, good or found, count, without=without)
+    if not good:
+        return chosen, list(types)
+    zones = {zone_of[subnet] for subnet in chosen}
+    return chosen, [kind for kind in types if all((zone, kind) in offers for zone in zones)]
+
+
+def _spread(ctx: Context, found: list[str], count: int, *, without: Collection[str]) -> list[str]:
     if count > 1 or len(found) == 1:
         return found[:count]
     in_zone = _in_zones_of_volumes(ctx, found)
@@ -55,8 +75,13 @@ def _in_zones_of_volumes(ctx: Context, ids: list[str]) -> list[str]:
     zones = {it["AvailabilityZone"] for it in volumes(ctx) if tag_of(it, PVC_NAME_TAG)}
     if not zones:
         return []
+    return sorted(subnet for subnet, zone in _zones(ctx, ids).items() if zone in zones)
+
+
+def _zones(ctx: Context, ids: list[str]) -> dict[str, str]:
+    """Return the zones of some subnets."""
     listed = ctx.aws.ec2.describe_subnets(SubnetIds=ids)["Subnets"]
-    return sorted(it["SubnetId"] for it in listed if it["AvailabilityZone"] in zones)
+    return {it["SubnetId"]: it["AvailabilityZone"] for it in listed}
 
 
 def of_kind(ctx: Context, ids: Iterable[str], *, public: bool) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aws_setup.aws.session import pages
+from aws_setup.aws.type_offerings import offered_in_zones
 from aws_setup.config.keys import keys_of
 from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
 from aws_setup.preflight.planned import PlannedResources
@@ -92,14 +92,7 @@ def _offering(planned: PlannedResources, zones: Iterable[str], types: set[str]) 
     """Ask EC2 which of the types each zone does not offer."""
     if not types:
         return ZoneOffering({zone: frozenset() for zone in zones})
-    offers = pages(
-        planned.ctx.aws.ec2,
-        "describe_instance_type_offerings",
-        "InstanceTypeOfferings",
-        LocationType="availability-zone",
-        Filters=[{"Name": "instance-type", "Values": sorted(types)}],
-    )
-    offered = {(offer["Location"], offer["InstanceType"]) for offer in offers}
+    offered = offered_in_zones(planned.ctx.aws, types)
     return ZoneOffering(
         {zone: frozenset(name for name in types if (zone, name) not in offered) for zone in zones}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,46 @@ def zone_of(subnet: str) -> str:
     """Return a subnet's zone."""
     found = client("ec2").describe_subnets(SubnetIds=[subnet])["Subnets"]
     return str(found[0]["AvailabilityZone"])
+
+
+def group_of(name: str) -> dict[str, Any]:
+    found = client("eks").describe_nodegroup(clusterName="zoo", nodegroupName=name)
+    group: dict[str, Any] = found["nodegroup"]
+    return group
+
+
+def test_a_zone_that_does_not_offer_the_type_gets_no_nodes(zoo: Lab, cloud: RehearsalCloud) -> None:
+    kinds = {"openwhisk_core_instance_type": "r5.xlarge"}
+    kinds |= {"openwhisk_invoker_instance_type": "m5.2xlarge"}
+    zoo.save(num_openwhisk_core_vms=2, num_openwhisk_invoker_vms=3, **kinds)
+    cloud.settings.not_offered = {"us-east-1a": ["r5.xlarge"], "us-east-1b": ["m5.2xlarge"]}
+    zoo.run("configure", "--only", "core-nodes", "--only", "invoker-nodes")
+    assert zone_of(subnet_of("core-nodes")) == "us-east-1b"
+    assert zone_of(subnet_of("invoker-nodes")) == "us-east-1a"
+
+
+def test_spot_nodes_have_only_types_that_each_of_their_zones_offers(
+    zoo: Lab, cloud: RehearsalCloud
+) -> None:
+    zoo.save(spot=["invokers"], num_openwhisk_invoker_vms=2)
+    zoo.run("configure", "--only", "invoker-nodes")
+    first, other, *rest = group_of("invoker-nodes")["instanceTypes"]
+    zoo.run("destroy")
+    cloud.settings.not_offered = {"us-east-1b": [other]}
+    zoo.run("configure", "--only", "invoker-nodes")
+    again = group_of("invoker-nodes")
+    assert (again["instanceTypes"], len(again["subnets"])) == ([first, *rest], 2)
+
+
+def test_what_eks_says_of_a_type_that_no_zone_offers_has_a_fix(
+    zoo: Lab, cloud: RehearsalCloud
+) -> None:
+    zoo.save(openwhisk_core_instance_type="r5.xlarge")
+    cloud.settings.not_offered = {zone: ["r5.xlarge"] for zone in ("us-east-1a", "us-east-1b")}
+    problems = zoo.run("configure", "--only", "core-nodes", code=1)["problems"]
+    problem = next(one for one in problems if "core-nodes" in one["what"])
+    assert "this instance type is not offered in the zone" in problem["why"]
+    assert problem["hint"].startswith("set another instance type")
 
 
 def test_a_single_node_is_created_again_where_there_is_capacity_and_stays_with_its_volumes(

@@ -7,11 +7,12 @@ https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteNodegroup.html
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from aws_setup.rehearsal.aws import iam
+from aws_setup.rehearsal.aws.ec2.limits import is_offered
 from aws_setup.rehearsal.aws.eks import addons, nodes, responses, validation
 from aws_setup.rehearsal.aws.eks.launch_templates import check_launch_template
 from aws_setup.rehearsal.aws.eks.responses import paginate
@@ -60,13 +61,14 @@ def create_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 def _document(cloud: CloudApi, call: Call, cluster: Cluster, template: Document) -> Document:
     params = call.params
-    check_nodegroup_subnets(cloud, call, cluster)
+    subnets = check_nodegroup_subnets(cloud, call, cluster)
     check_node_role(cloud, call, params["nodeRole"])
     template_type = template.get("LaunchTemplateData", {}).get("InstanceType")
     types = list(
         params.get("instanceTypes") or ([template_type] if template_type else ["t3.medium"])
     )
     check_instance_types(cloud, call, types)
+    check_types_of_zones(cloud, call, types, subnets)
     name = params["nodegroupName"]
     document = {
         "nodegroupName": name,
@@ -291,6 +293,24 @@ def check_ami_type(params: Document, cluster: Cluster) -> str:
             f"AMI Type {kind} is only supported for kubernetes versions 1.32 or earlier"
         )
     return kind
+
+
+def check_types_of_zones(
+    cloud: CloudApi, call: Call, types: Sequence[str], subnets: Sequence[Mapping[str, Any]]
+) -> None:
+    """Check that the zone of every subnet offers every type: EKS tells it at once.
+
+    https://github.com/eksctl-io/eksctl/issues/6461
+    """
+    for subnet in subnets:
+        for kind in types:
+            zone = subnet["AvailabilityZone"]
+            if not is_offered(cloud, call.region, zone, kind):
+                raise responses.invalid_request(
+                    f"Your requested instance type ({kind}) is not supported in your requested "
+                    f"Availability Zone ({zone}). Please retry your request by choosing another "
+                    "Availability Zone."
+                )
 
 
 def check_instance_types(cloud: CloudApi, call: Call, types: Sequence[str]) -> None:
