@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aws_setup.aws.run_lock import RunLock
@@ -14,7 +14,7 @@ from aws_setup.namenodes import checks
 from aws_setup.namenodes.action import CurrentAction, parse
 from aws_setup.namenodes.connections import Session
 from aws_setup.namenodes.deployment import deployment_facts, openwhisk_facts
-from aws_setup.namenodes.jar_configuration import required
+from aws_setup.namenodes.jar_configuration import NDB, SITE, required
 from aws_setup.namenodes.prepared_jar import PreparedJar
 from aws_setup.namenodes.repeat import check_jar
 from aws_setup.namenodes.request import Request
@@ -43,8 +43,8 @@ class ActionsRun(CommandRun[NameNodeContext]):
         """Return the jar, and print what in its configuration does not fit the deployment."""
         session, request = self.session, self.request
 
-        def facts(files: Collection[str]) -> DeploymentFacts:
-            return deployment_facts(session, self._openwhisk_facts(), files)
+        def facts() -> DeploymentFacts:
+            return deployment_facts(session, self._openwhisk_facts())
 
         prepared = session.read_jar(request, facts)
         check_jar(prepared.jar, request.jar_sha256)
@@ -58,16 +58,23 @@ class ActionsRun(CommandRun[NameNodeContext]):
         }
         if prepared.jar.original_sha256:
             names = ", ".join(difference.name for difference in prepared.differences)
-            self.report.message(f"The uploaded copy of {request.jar} differs from it in: {names}.")
+            self.report.message(
+                f"The uploaded copy of {request.jar} differs from it in {SITE}: {names}."
+            )
         return prepared
 
     def note_image_configuration(self, prepared: PreparedJar) -> None:
-        """Print what the image of the NameNodes must say, as the jar does not have these files."""
-        files = " and ".join(prepared.missing)
-        text = required(prepared.missing, self._openwhisk_facts())
+        """Print what the image of the NameNodes must say, which this program cannot see."""
+        jar, facts = self.request.jar, self._openwhisk_facts()
+        if prepared.missing:
+            self.report.message(
+                f"{jar} has no {SITE}: the NameNodes read their image's, which must have "
+                f"{required([SITE], facts)}. --configure-jar uploads a copy with such a file."
+            )
+        unread = f" ({', '.join(prepared.unread)} in the jar: not read)" if prepared.unread else ""
         self.report.message(
-            f"{self.request.jar} has no {files}: the NameNodes read their image's, which this "
-            f"program cannot see. There they must have {text}."
+            f"{NDB} is always that of the NameNodes' image{unread}: it must have "
+            f"{required([NDB], facts)}."
         )
 
     def _openwhisk_facts(self) -> DeploymentFacts:

@@ -47,7 +47,7 @@ def discouraged_settings(config: Config) -> list[Conflict]:
 
 
 def _other_login(config: Config) -> list[Conflict]:
-    """The NameNodes log in as the configuration in their image or jar says."""
+    """The NameNodes log in as the configuration in their image says."""
     keys = tuple(
         key for key in ("ndb_user", "ndb_password", "ndb_database") if getattr(config, key)
     )
@@ -56,9 +56,9 @@ def _other_login(config: Config) -> list[Conflict]:
     return [
         Conflict(
             keys,
-            "the NameNodes log in to MySQL with the values in their image or jar, and only the "
-            "clients' files are changed",
-            "use a NameNode image or jar that has the same values, or remove the keys",
+            "the NameNodes log in to MySQL with the values in their image, and only the clients' "
+            "files are changed",
+            "set namenode_image to an image that has the same values, or remove the keys",
         )
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from aws_setup.aws.context import Context
@@ -11,17 +11,11 @@ from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.namenodes.action import CurrentAction
 from aws_setup.namenodes.connections import Connections, Session
-from aws_setup.namenodes.jar_configuration import NDB
 from aws_setup.namenodes.request import Request
 from aws_setup.openwhisk.credentials_file import read_credentials
-from aws_setup.software.clients.desired import KINDS, DeploymentFacts, endpoint_url
-from aws_setup.software.clients.login import database_login
+from aws_setup.software.clients.desired import DeploymentFacts, endpoint_url
 from aws_setup.software.machines import ZOOKEEPER, zookeeper_machines
 from aws_setup.software.zookeeper.steps import private_address
-
-MANAGER = "ndb manager"
-STEPS = (MANAGER, ZOOKEEPER, *(kind.step for kind in KINDS))
-"""The steps of the VMs that the NameNodes need, and of those whose files name the login."""
 
 
 def openwhisk_facts(
@@ -71,40 +65,31 @@ def number_of_deployments(request: Request, existing: Iterable[str]) -> int:
     return selection.deployments([*kept, *selection.names]) or selection.end or 0
 
 
-def deployment_facts(
-    session: Session, facts: DeploymentFacts, files: Collection[str]
-) -> DeploymentFacts:
-    """Return the facts with the addresses of the deployment's VMs, and the database login.
+def deployment_facts(session: Session, facts: DeploymentFacts) -> DeploymentFacts:
+    """Return the facts with the addresses of the deployment's ZooKeeper VMs.
 
     Args:
         session: the run's connections.
         facts: what is known without AWS.
-        files: the files of the jar; the login is looked up for ndb-config.properties only, as it
-            may have to be read on the client VM.
 
     Raises:
-        SetupError: AWS does not list the VMs, or the client VM cannot be reached.
+        SetupError: AWS does not list the VMs, or one of other ZooKeeper hosts does not answer.
     """
     connections = session.connections
     if connections.config is None:
         return facts
     try:
-        ctx = _with_machines(connections.context)
-        known = replace(facts, zookeepers=_zookeepers(ctx, connections))
-        managers = _addresses(ctx, MANAGER)
-        if NDB in files and managers:
-            login = database_login(ctx, connections.pool)
-            known = replace(known, manager=managers[0], login=login)
+        ctx = _with_zookeepers(connections.context)
+        return replace(facts, zookeepers=_zookeepers(ctx, connections))
     except AWS_ERRORS as error:
         raise to_setup_error(error) from error
-    return known
 
 
-def _with_machines(ctx: Context) -> Context:
-    """Return the context with the VMs that exist, by the steps that launch them."""
+def _with_zookeepers(ctx: Context) -> Context:
+    """Return the context with the ZooKeeper VMs that exist, by the step that launches them."""
     found = dict(ctx.found)
     for group in vm_groups(ctx.config):
-        if group.step in STEPS and (machines := VmGroupStep(group).find(ctx)):
+        if group.step == ZOOKEEPER and (machines := VmGroupStep(group).find(ctx)):
             found[group.step] = machines
     return replace(ctx, found=found)
 

@@ -1,4 +1,4 @@
-"""Entries of a jar: read one, or replace some and keep every other byte of the file.
+"""Entries of a jar: read one, or set some and keep every other byte of the file.
 
 Source of the format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
@@ -27,6 +27,12 @@ DESCRIPTOR = b"PK\x07\x08"
 HAS_DESCRIPTOR, ENCRYPTED = 1 << 3, 1 << 0
 BLOCK = 65535
 """Bytes of the largest block of a deflate stream that is stored without compression."""
+
+EPOCH = 1 << 5 | 1
+"""The date of added entries, which depends on nothing: 1 January 1980, the first of the format."""
+
+MOST_ENTRIES = 0xFFFF
+"""Number of entries from which an archive needs ZIP64."""
 
 _DAMAGED = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError)
 """What zipfile raises for a damaged archive: a ValueError for an offset that is negative."""
@@ -89,29 +95,27 @@ def check_unsigned(data: bytes, *, source: str) -> None:
             _refuse(source, why, "use an unsigned jar, or set the configuration when you build it")
 
 
-def replace(data: bytes, contents: Mapping[str, bytes], *, source: str) -> bytes:
-    """Return the archive with the contents of these entries replaced; the rest is copied.
+def with_entries(data: bytes, contents: Mapping[str, bytes], *, source: str) -> bytes:
+    """Return the archive with these contents: entries are replaced or added, the rest is copied.
 
     Every other entry keeps its bytes, order, times and compression, and so do the replaced ones
-    but for their data. The result depends on nothing but the arguments: no compression library
-    is used, as its output depends on its version.
+    but for their data; added ones are the last. The result depends on nothing but the arguments:
+    no compression library is used, as its output depends on its version.
 
     Raises:
-        Refused: the archive is signed, encrypted, damaged, uses ZIP64, or lacks one of the entries.
+        Refused: the archive is signed, encrypted, damaged, or uses ZIP64.
     """
     check_unsigned(data, source=source)
     try:
-        return _replaced(data, contents, source)
+        return _with_entries(data, contents, source)
     except struct.error as error:  # sizes or offsets that are not those of the entries
         _refuse(source, f"the directory of the archive is damaged: {error}", REBUILD)
 
 
-def _replaced(data: bytes, contents: Mapping[str, bytes], source: str) -> bytes:
+def _with_entries(data: bytes, contents: Mapping[str, bytes], source: str) -> bytes:
     end, directory = _directory(data, source)
     entries = list(_entries(data, directory, end, source))
     changed = {entry.name: entry for entry in entries if entry.name in contents}
-    if missing := contents.keys() - changed.keys():
-        _refuse(source, f"there is no entry {min(missing)}", REBUILD)
     pieces: list[bytes] = []
     shifts: list[tuple[int, int]] = []
     records = bytearray(data[directory:end])
@@ -126,9 +130,33 @@ def _replaced(data: bytes, contents: Mapping[str, bytes], source: str) -> bytes:
     for entry in entries:
         moved = max(((at, by) for at, by in shifts if at < entry.start), default=(0, 0))[1]
         struct.pack_into("<I", records, entry.record - directory + 42, entry.offset + moved)
+    pieces.append(data[position:directory])
+    added = contents.keys() - changed.keys()
+    at = struct.unpack_from("<I", data, end + 16)[0] + shift
+    for name in sorted(added):
+        local, record = _new_entry(name, contents[name], at)
+        pieces.append(local)
+        records += record
+        at += len(local)
+    number = len(entries) + len(added)
+    if number >= MOST_ENTRIES:
+        _refuse(source, f"the archive has {len(entries)} entries", REBUILD)
     tail = bytearray(data[end:])
-    struct.pack_into("<I", tail, 16, struct.unpack_from("<I", tail, 16)[0] + shift)
-    return b"".join([*pieces, data[position:directory], records, tail])
+    struct.pack_into("<2H2I", tail, 8, number, number, len(records), at)
+    return b"".join([*pieces, records, tail])
+
+
+def _new_entry(name: str, content: bytes, offset: int) -> tuple[bytes, bytes]:
+    """Return an uncompressed entry with its local header, and its record in the directory."""
+    raw, size = name.encode("ascii"), len(content)
+    sums = (zlib.crc32(content), size, size)
+    version, length = 20, len(raw)
+    fields = (0, zipfile.ZIP_STORED, 0, EPOCH)
+    local = LOCAL.pack(b"PK\x03\x04", version, *fields, *sums, length, 0)
+    record = CENTRAL.pack(
+        b"PK\x01\x02", version, version, *fields, *sums, length, 0, 0, 0, 0, 0, offset
+    )
+    return local + raw + content, record + raw
 
 
 def _opened(file: BinaryIO, source: str) -> zipfile.ZipFile:

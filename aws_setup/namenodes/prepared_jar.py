@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,21 +18,23 @@ from aws_setup.namenodes.jar_configuration import (
 )
 from aws_setup.software.clients.desired import DeploymentFacts
 
-Facts = Callable[[Collection[str]], DeploymentFacts]
-"""Looks up what the files of a jar should say; called only for a jar that has one."""
+Facts = Callable[[], DeploymentFacts]
+"""Looks up what the configuration in a jar should say."""
 
 
 @dataclass(frozen=True)
 class PreparedJar:
     """A jar to upload, and how the original's configuration differs from the deployment.
 
-    `missing` are the configuration files that it does not have, so that the image's are used.
+    `missing` are the configuration files that neither it nor the original has, so that the image's
+    are used; `unread` are its entries with such names that no NameNode reads.
     """
 
     jar: Jar
     warnings: tuple[Problem, ...] = ()
     differences: tuple[PropertyDifference, ...] = ()
     missing: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def prepare_jar(
@@ -57,7 +59,7 @@ def prepare_jar(
     try:
         with open_file(path) as file:
             found = JarConfiguration.read(file, source=source)
-        known = facts(found.files) if found.files else None
+        known = facts() if found.site else None
         differences = tuple(found.differences(known)) if known else ()
         warnings = tuple(found.warnings(known)) if known else ()
     except SetupError as error:
@@ -67,7 +69,7 @@ def prepare_jar(
             error.problems[0].hint,
         )
         return PreparedJar(jar, (warning,))
-    return PreparedJar(jar, warnings, differences, found.missing)
+    return PreparedJar(jar, warnings, differences, found.missing, found.unread)
 
 
 def _configured_copy(path: Path, original: Jar, *, main_class: str, facts: Facts) -> PreparedJar:
@@ -75,15 +77,14 @@ def _configured_copy(path: Path, original: Jar, *, main_class: str, facts: Facts
     source = original.source
     with open_file(path) as file:
         found = JarConfiguration.read(file, source=source)
-    found.check_present()
-    known, data = facts(found.files), read_file(path)
+    known, data = facts(), read_file(path)
     copy = configured(data, known, source=source)
     differences = tuple(found.differences(known))
     if copy is data:
-        return PreparedJar(original, (), differences, found.missing)
+        return PreparedJar(original, (), differences, (), found.unread)
     with temporary_folder() as folder:
         new = folder / "namenode.jar"
         write_temporary(new, copy)
         jar = read_jar(new, source=f"{source}, configured", main_class=main_class)
     jar = replace(jar, original_sha256=hashlib.sha256(data).hexdigest())
-    return PreparedJar(jar, (), differences, found.missing)
+    return PreparedJar(jar, (), differences, (), found.unread)

@@ -38,7 +38,9 @@ def next_command(config: Config) -> str:
     """Return the command that creates the NameNodes, with the jar of the client VM."""
     option = " --tunnel cluster" if config.openwhisk_internal else ""
     count = f"-n {config.num_namenode_deployments}"
-    return f"python whisk_helper.py --create {count} --concurrency 4 -j ssh://{option}"
+    return (
+        f"python whisk_helper.py --create {count} --concurrency 4 -j ssh:// --configure-jar{option}"
+    )
 
 
 def tunnel_command(ctx: Context) -> str:

@@ -19,6 +19,8 @@ ENCODINGS = ("utf-8", "ascii", "iso8859-1")
 
 _TAG = re.compile(rb"<(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
 
+FINAL = b"<final>true</final>"
+
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """A character that XML 1.0 cannot contain."""
 
@@ -36,7 +38,9 @@ class Property:
     """A property element, its children `name` and `value`, and the comments inside its value.
 
     `inner` is what is between the tags of `value`; None when there is no such pair of tags, and
-    `empty_value` then is the tag `<value/>`, if any. `name_end` is the end of the name element.
+    `empty_value` then is the tag `<value/>`, if any. `name_end` is the end of the name element,
+    `end` the start of the property's end tag. `final` is what its element `final` says, and
+    `final_inner` where: None when it has none.
     """
 
     name: str
@@ -46,6 +50,9 @@ class Property:
     empty_value: Span | None = None
     comments: tuple[Span, ...] = ()
     unsupported: str = ""
+    end: int = 0
+    final: bool = False
+    final_inner: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,20 @@ class HadoopXml:
         found = self._property(name)
         return None if found is None else found.value
 
-    def with_values(self, values: Mapping[str, str]) -> bytes:
-        """Return the file with these properties set; the same bytes where no value differs.
+    def is_final(self, name: str) -> bool:
+        """Tell whether no file that is read later can change a property.
 
-        Missing properties are appended in the order of `values`.
+        Raises:
+            Refused: as `get`.
+        """
+        found = self._property(name)
+        return found is not None and found.final
+
+    def with_values(self, values: Mapping[str, str], *, final: bool = False) -> bytes:
+        """Return the file with these properties set; the same bytes where nothing differs.
+
+        Missing properties are appended in the order of `values`. With `final` they are made
+        final: no file that is read later changes them.
 
         Raises:
             Refused: as `get`; or a value has a character that XML cannot contain.
@@ -94,10 +111,13 @@ class HadoopXml:
                 _refuse(self.source, why, "choose a value without control characters")
             if found is None:
                 missing[name] = value
-            elif found.value != value:
+                continue
+            if found.value != value:
                 edits.append(self._edit(found, value))
+            if final and not found.final:
+                edits.append(_finalised(found))
         if missing:
-            edits.append(self._append(missing))
+            edits.append(self._append(missing, final=final))
         data = self.data
         for span, new in sorted(edits, key=lambda edit: edit[0].start, reverse=True):
             data = data[: span.start] + new + data[span.end :]
@@ -120,7 +140,7 @@ class HadoopXml:
         element = b"<value>" + text + b"</value>"
         return found.empty_value or Span(found.name_end, found.name_end), element
 
-    def _append(self, values: Mapping[str, str]) -> tuple[Span, bytes]:
+    def _append(self, values: Mapping[str, str], *, final: bool) -> tuple[Span, bytes]:
         """Return the edit that adds properties after the last content of the file."""
         newline = b"\r\n" if b"\r\n" in self.data else b"\n"
         indent = self._indent()
@@ -130,6 +150,7 @@ class HadoopXml:
                 indent + b"<property>",
                 indent * 2 + b"<name>" + self._escaped(name) + b"</name>",
                 indent * 2 + b"<value>" + self._escaped(value) + b"</value>",
+                *([indent * 2 + FINAL] if final else []),
                 indent + b"</property>",
             ]
         block = newline + newline.join(lines)
@@ -149,6 +170,13 @@ class HadoopXml:
     def _escaped(self, text: str) -> bytes:
         escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         return escaped.replace("\r", "&#13;").encode(self.encoding, "xmlcharrefreplace")
+
+
+def _finalised(found: Property) -> tuple[Span, bytes]:
+    """Return the edit that makes a property final."""
+    if found.final_inner:
+        return found.final_inner, b"true"
+    return Span(found.end, found.end), FINAL
 
 
 class _Reader:
@@ -210,6 +238,8 @@ class _Reader:
         self.inner: Span | None = None
         self.empty_value: Span | None = None
         self.name_end = self.opened = 0
+        self.final: list[str] = []
+        self.final_inner: Span | None = None
         self.counts: dict[str, int] = {}
         self.unsupported = ""
 
@@ -228,11 +258,13 @@ class _Reader:
             if attributes:
                 self.name = [attributes.get("name", "")]
                 self.unsupported = "is set by attributes"
-        elif self._in_property() and tag in {"name", "value"}:
+        elif self._in_property() and tag in {"name", "value", "final"}:
             self.counts[tag] = self.counts.get(tag, 0) + 1
             self.opened = end
             if tag == "value" and self.data[start:end].endswith(b"/>"):
                 self.empty_value = Span(start, end)
+            if tag == "final" and self.data[start:end].endswith(b"/>"):
+                self.unsupported = "has an empty element final"
         elif len(self.path) > 3 and self.path[-2] in {"name", "value"}:
             self.unsupported = f"has the element {tag} inside its {self.path[-2]}"
 
@@ -241,18 +273,20 @@ class _Reader:
         if len(self.path) == 1 and not self.empty_root:
             self.root = Span(self.root.start, index)
         elif tag == "property":
-            self._add()
+            self._add(index)
         elif self._in_property() and tag == "name":
             self.name_end = self._tag_end(index) if self.data[index : index + 2] == b"</" else index
         elif self._in_property() and tag == "value" and self.empty_value is None:
             self.inner = Span(self.opened, index)
+        elif self._in_property() and tag == "final":
+            self.final_inner = Span(self.opened, index)
         self.path.pop()
 
     def _in_property(self) -> bool:
         """Whether the current element is a child of a property."""
         return len(self.path) >= 3 and self.path[-2] == "property"
 
-    def _add(self) -> None:
+    def _add(self, end: int) -> None:
         repeated = [tag for tag, count in self.counts.items() if count > 1]
         if repeated:
             self.unsupported = f"has two elements {repeated[0]}"
@@ -265,6 +299,9 @@ class _Reader:
                 self.empty_value,
                 tuple(self.comments),
                 self.unsupported,
+                end,
+                "".join(self.final) == "true",
+                self.final_inner,
             )
         )
 
@@ -273,6 +310,8 @@ class _Reader:
             self.name.append(text)
         elif self._in_property() and self.path[-1] == "value":
             self.value.append(text)
+        elif self._in_property() and self.path[-1] == "final":
+            self.final.append(text)
 
     def _comment(self, _text: str) -> None:
         if self._in_property() and self.path[-1] == "value":

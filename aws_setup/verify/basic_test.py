@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from aws_setup.engine.wording import count_of
 from aws_setup.software.clients.desired import HADOOP, LAMBDA_FS
 from aws_setup.software.hdfs_format import error_line
+from aws_setup.software.sql.databases import INODES
 from aws_setup.verify.chain import Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.namenode_checks import LOGS
-from aws_setup.verify.service_checks import INODES, query
+from aws_setup.verify.service_checks import query
 
 SECONDS = 900.0
 FILES = "10"

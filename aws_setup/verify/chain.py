@@ -297,7 +297,7 @@ class Chain:
         facts, settings = self._facts(), self.settings
         found = []
         for file, values in (
-            (settings.site, site_values(LAMBDA_FS, facts, settings.site)),
+            (settings.site, site_values(LAMBDA_FS, facts)),
             (settings.ndb, ndb_values(facts)),
         ):
             for name, value in values.items():

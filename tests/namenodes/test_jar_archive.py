@@ -65,7 +65,7 @@ def test_only_the_named_entry_changes(
     method: int, stream: type[io.BytesIO], content: bytes
 ) -> None:
     data = archive(*ENTRIES, method=method, stream=stream())
-    copy = jar_archive.replace(data, {SITE: content}, source="nn.jar")
+    copy = jar_archive.with_entries(data, {SITE: content}, source="nn.jar")
     read = zipfile.ZipFile(io.BytesIO(copy))
     assert read.testzip() is None
     assert read.comment == b"built by a test"
@@ -73,7 +73,7 @@ def test_only_the_named_entry_changes(
     assert list(infos(copy)) == list(infos(data))
     for name in (CLASS, "z"):
         assert raw(copy, name) == raw(data, name)
-    assert copy == jar_archive.replace(data, {SITE: content}, source="nn.jar")
+    assert copy == jar_archive.with_entries(data, {SITE: content}, source="nn.jar")
 
 
 def raw(data: bytes, name: str) -> bytes:
@@ -87,7 +87,7 @@ def raw(data: bytes, name: str) -> bytes:
 def test_several_entries_and_a_leading_script_are_kept() -> None:
     script = b"#!/bin/sh\nexec java -jar $0\n"
     data = script + archive(*ENTRIES)
-    copy = jar_archive.replace(data, {SITE: b"a" * 70000, "z": b""}, source="nn.jar")
+    copy = jar_archive.with_entries(data, {SITE: b"a" * 70000, "z": b""}, source="nn.jar")
     assert copy.startswith(script)
     read = zipfile.ZipFile(io.BytesIO(copy))
     assert (read.read(SITE), read.read("z"), read.read(CLASS)) == (
@@ -97,30 +97,45 @@ def test_several_entries_and_a_leading_script_are_kept() -> None:
     )
 
 
+@pytest.mark.parametrize("stream", [io.BytesIO, Unseekable])
+def test_a_missing_entry_is_added_behind_all_others(stream: type[io.BytesIO]) -> None:
+    script = b"#!/bin/sh\nexec java -jar $0\n"
+    data = script + archive(ENTRIES[0], ENTRIES[2], stream=stream())
+    contents = {SITE: b"<configuration/>", "a/Another.txt": b""}
+    copy = jar_archive.with_entries(data, contents, source="nn.jar")
+    read = zipfile.ZipFile(io.BytesIO(copy))
+    assert read.testzip() is None
+    assert read.namelist() == [CLASS, "z", "a/Another.txt", SITE]
+    assert (read.read(SITE), read.comment) == (b"<configuration/>", b"built by a test")
+    assert read.read("z") == ENTRIES[2][1]
+    assert list(infos(copy))[:2] == list(infos(data))
+    assert jar_archive.with_entries(copy, contents, source="nn.jar") == copy
+
+
 def test_a_copy_of_a_copy_with_the_same_content_is_the_same() -> None:
     data = archive(*ENTRIES)
-    copy = jar_archive.replace(data, {SITE: b"new"}, source="nn.jar")
-    assert jar_archive.replace(copy, {SITE: b"new"}, source="nn.jar") == copy
+    copy = jar_archive.with_entries(data, {SITE: b"new"}, source="nn.jar")
+    assert jar_archive.with_entries(copy, {SITE: b"new"}, source="nn.jar") == copy
 
 
 def test_the_copy_is_the_same_in_another_process() -> None:
     data = archive(*ENTRIES)
     program = (
         "import sys; from aws_setup.namenodes import jar_archive as j;"
-        "sys.stdout.buffer.write(j.replace(sys.stdin.buffer.read(), {'hdfs-site.xml': b'new'},"
+        "sys.stdout.buffer.write(j.with_entries(sys.stdin.buffer.read(), {'hdfs-site.xml': b'new'},"
         "source=''))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], input=data, capture_output=True, check=True
     )
-    assert done.stdout == jar_archive.replace(data, {SITE: b"new"}, source="")
+    assert done.stdout == jar_archive.with_entries(data, {SITE: b"new"}, source="")
 
 
 @pytest.mark.parametrize("name", ["META-INF/KEY.SF", "meta-inf/a.rsa", "META-INF/B.DSA"])
 def test_a_signed_jar_is_refused(name: str) -> None:
     data = archive(*ENTRIES, (name, b"Signature-Version: 1.0"))
     with pytest.raises(Refused, match=r"nn\.jar.*signed"):
-        jar_archive.replace(data, {SITE: b"new"}, source="nn.jar")
+        jar_archive.with_entries(data, {SITE: b"new"}, source="nn.jar")
 
 
 def test_an_entry_that_exists_twice_is_refused() -> None:
@@ -148,7 +163,7 @@ def test_an_archive_with_zip64_records_is_refused() -> None:
     end = data.rindex(jar_archive.END)
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 1)
     with pytest.raises(Refused):
-        jar_archive.replace(data[:end] + locator + data[end:], {SITE: b""}, source="nn.jar")
+        jar_archive.with_entries(data[:end] + locator + data[end:], {SITE: b""}, source="nn.jar")
 
 
 @pytest.mark.kind("C7")
@@ -164,4 +179,4 @@ def test_a_directory_with_wrong_sizes_or_offsets_raises_nothing_else(field: int)
         damaged = bytearray(data)
         struct.pack_into("<I", damaged, data.index(b"PK\x01\x02") + field, wrong)
         with contextlib.suppress(Refused):
-            jar_archive.replace(bytes(damaged), {"hdfs-site.xml": b"<x/>"}, source="j")
+            jar_archive.with_entries(bytes(damaged), {"hdfs-site.xml": b"<x/>"}, source="j")

@@ -18,8 +18,12 @@ from aws_setup.namenodes.jar_configuration import (
     desired_values,
     required,
 )
+from aws_setup.rehearsal.openwhisk import namenode_image
+from aws_setup.rehearsal.openwhisk.namenode import read_configuration
 from aws_setup.software.clients.desired import DeploymentFacts, NdbLogin
+from aws_setup.software.hadoop_xml import HadoopXml
 
+PUBLISHED = namenode_image.PUBLISHED
 FACTS = DeploymentFacts(
     endpoint="https://elb.example.com:443/api/v1/web/guest/default/namenode",
     deployments=20,
@@ -75,19 +79,26 @@ def copy_of(data: bytes) -> bytes:
 BOTH = {SITE: AUTHORS_SITE, NDB: AUTHORS_NDB}
 
 
+def read_by_a_namenode(data: bytes) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a NameNode of the published image reads with a jar: both files' properties."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    return read_configuration(files, namenode_image.ContainerImages().files[PUBLISHED])
+
+
+WANTED = desired_values(FACTS)[SITE]
+
+
 def test_every_property_of_another_deployment_is_named() -> None:
     found = read(**BOTH).differences(FACTS)
     assert [difference.name for difference in found] == [
         "serverless.endpoint",
         "serverless.deployments.max",
+        "serverless.deployments.baseline",
         "serverless.zookeepers.hosts",
-        "com.mysql.clusterj.connectstring",
-        "io.hops.metadata.ndb.mysqlserver.host",
-        "com.mysql.clusterj.database",
-        "io.hops.metadata.ndb.mysqlserver.username",
-        "io.hops.metadata.ndb.mysqlserver.password",
     ]
     assert found[1].text == "serverless.deployments.max is 8, not 20"
+    assert found[2].text.startswith("serverless.deployments.baseline is not final")
 
 
 def test_no_text_shows_a_password() -> None:
@@ -96,7 +107,7 @@ def test_no_text_shows_a_password() -> None:
     shown += [str(difference.document()) for difference in configuration.differences(FACTS)]
     shown.append(required((SITE, NDB), FACTS))
     assert "secret" not in "".join(shown)
-    assert len(configuration.warnings(FACTS)) == 2
+    assert len(configuration.warnings(FACTS)) == 1
 
 
 def test_the_copy_fits_and_keeps_everything_else() -> None:
@@ -104,11 +115,29 @@ def test_the_copy_fits_and_keeps_everything_else() -> None:
     after = opened(copy)
     assert after.differences(FACTS) == []
     assert copy == copy_of(copy) == copy_of(jar(**BOTH))
-    assert after.site and after.ndb
+    assert after.site
     assert b"<!-- of another deployment -->" in after.site.data
     assert after.site.get("serverless.tcp.port") == "6000"
-    assert after.ndb.data.startswith(b"# of another deployment\n")
     assert after.site.get("dfs.storage.driver.configfile") is None
+    assert not after.site.is_final("serverless.tcp.port")
+
+
+@pytest.mark.parametrize("files", [BOTH, {SITE: AUTHORS_SITE}, {NDB: AUTHORS_NDB}, {}])
+def test_a_namenode_with_the_copy_calls_this_deployment(files: dict[str, bytes]) -> None:
+    facts = replace(FACTS, deployments=8, zookeepers=("10.0.8.233",))
+    site, ndb = read_by_a_namenode(configured(jar(**files), facts, source="nn.jar"))
+    wanted = desired_values(facts)[SITE]
+    assert {name: site[name] for name in wanted} == wanted
+    assert ndb["com.mysql.clusterj.connectstring"] == "10.0.6.227:1186"
+    assert site["serverless.tcp.enabled"] == "true"
+
+
+def test_without_final_the_image_overrides_the_jar() -> None:
+    values = HadoopXml.parse(AUTHORS_SITE, source="t").with_values(WANTED)
+    unfinal = jar(**{SITE: values})
+    assert read_by_a_namenode(unfinal)[0]["serverless.endpoint"] != FACTS.endpoint
+    assert {difference.name for difference in opened(unfinal).differences(FACTS)} == set(WANTED)
+    assert read_by_a_namenode(copy_of(unfinal))[0]["serverless.endpoint"] == FACTS.endpoint
 
 
 def test_a_jar_that_fits_is_uploaded_as_it_is() -> None:
@@ -119,25 +148,24 @@ def test_a_jar_that_fits_is_uploaded_as_it_is() -> None:
 def test_what_is_not_known_is_not_compared() -> None:
     unknown = replace(FACTS, endpoint="", zookeepers=(), manager="", login=None)
     names = [difference.name for difference in read(**BOTH).differences(unknown)]
-    assert names == ["serverless.deployments.max"]
+    assert names == ["serverless.deployments.max", "serverless.deployments.baseline"]
 
 
-@pytest.mark.parametrize("name", [SITE, NDB])
-def test_a_jar_with_one_file_is_configured_and_the_other_is_missing(name: str) -> None:
-    data = jar(**{name: BOTH[name]})
-    assert opened(data).files == (name,)
-    after = opened(copy_of(data))
-    assert after.differences(FACTS) == []
-    assert after.missing == tuple(file for file in (SITE, NDB) if file != name)
-
-
-def test_a_jar_without_configuration_is_refused_and_the_image_must_have_it() -> None:
-    data = jar(**{f"conf/{SITE}": AUTHORS_SITE})
+def test_the_file_is_added_to_a_jar_without_it_and_what_is_not_read_is_known() -> None:
+    data = jar(**{f"conf/{SITE}": AUTHORS_SITE, NDB: AUTHORS_NDB})
     configuration = opened(data)
-    assert configuration.differences(FACTS) == []
-    with pytest.raises(Refused, match=rf"nn\.jar.*no {SITE}.*conf/{SITE} is not read"):
-        copy_of(data)
-    text = required(configuration.missing, FACTS)
+    assert configuration.missing == (SITE,)
+    assert configuration.unread == (f"conf/{SITE}", NDB)
+    assert configuration.warnings(FACTS) == []
+    after = opened(copy_of(data))
+    assert (after.missing, after.differences(FACTS)) == ((), [])
+    assert after.site
+    assert after.site.get("dfs.storage.driver.configfile") == namenode_image.NDB
+    assert not after.site.is_final("dfs.storage.driver.configfile")
+
+
+def test_what_the_image_must_have() -> None:
+    text = required((SITE, NDB), FACTS)
     assert "serverless.deployments.max=20" in text
     assert "com.mysql.clusterj.connectstring=10.0.6.227:1186" in text
     unknown = required((NDB,), replace(FACTS, manager="", login=None))
@@ -153,10 +181,6 @@ TWICE = AUTHORS_SITE.replace(b"serverless.tcp.port", b"serverless.endpoint")
         ({SITE: b"<configuration><property>"}, "not well-formed"),
         ({SITE: TWICE}, "serverless.endpoint is set 2 times"),
         ({SITE: "<configuration/>".encode("utf-16")}, "encoding"),
-        ({NDB: AUTHORS_NDB + b"com.mysql.clusterj.database=b\n"}, "database is set 2 times"),
-        ({NDB: AUTHORS_NDB.decode().encode("utf-16")}, "UTF-16"),
-        ({NDB: b"\xef\xbb\xbf" + AUTHORS_NDB}, "byte order mark"),
-        ({NDB: AUTHORS_NDB.replace(b"somebody", "Zoë".encode("latin-1"))}, "not ASCII"),
         (BOTH | {"META-INF/A.SF": b""}, "signed"),
     ],
 )

@@ -166,6 +166,16 @@ def test_what_was_destroyed_is_neither_resumed_nor_paused(
     assert len(cloud.calls.writes()) == written
 
 
+def test_an_extension_that_fails_in_the_middle_is_no_refusal(
+    deployed: RehearsalCloud, folder: Path
+) -> None:
+    first = act(folder, "status")
+    deployed.settings.deny = [DeniedPermission(action="scheduler:CreateSchedule")]
+    assert len(act(folder, "extend", "6h", code=1)["problems"]) == 1, "tags are written"
+    deployed.settings.deny = []
+    assert time_of(act(folder, "extend", "6h")) - time_of(first) == timedelta(hours=6)
+
+
 def test_a_day_with_a_deadline(deployed: RehearsalCloud, clock: Calendar, folder: Path) -> None:
     before, created = shape(), schedules(deployed)
     assert len(created) == 11, "6 groups of VMs, 3 scaling groups, 2 node groups"
@@ -179,9 +189,6 @@ def test_a_day_with_a_deadline(deployed: RehearsalCloud, clock: Calendar, folder
     assert {row["action"] for row in again["steps"]} == {"exists"}
     assert len(deployed.calls.writes()) == writes, "a run without changes writes nothing"
 
-    deployed.settings.deny = [DeniedPermission(action="scheduler:CreateSchedule")]
-    assert len(act(folder, "extend", "6h", code=1)["problems"]) == 1, "tags are written: no refusal"
-    deployed.settings.deny = []
     moved = act(folder, "extend", "6h")
     assert time_of(moved) - time_of(first) == timedelta(hours=6)
     assert len(schedules(deployed)) == 11

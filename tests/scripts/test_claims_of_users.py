@@ -1,9 +1,10 @@
-"""destroy of configure, and the volumes of users' claims: the cluster stays, and its data with it."""
+"""destroy of configure, and the volumes of users' claims: the cluster stays, and its data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,10 @@ def volume(zoo: Lab, *, phase: str = "", policy: str = "Delete") -> str:
     )
     name, claim = str(made["VolumeId"]), {"name": f"notes-{phase}-{policy}".lower()}
     if phase == "Bound":
-        held = {"metadata": {**claim, "namespace": "default", "uid": claim["name"]}, "spec": {}}
+        held: dict[str, Any] = {
+            "metadata": {**claim, "namespace": "default", "uid": claim["name"]},
+            "spec": {},
+        }
         zoo.api.state.put("persistentvolumeclaims", {**held, "status": {"phase": "Bound"}})
     if phase:
         spec = {

@@ -13,9 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.openwhisk.invocation import IdleNameNode
+from aws_setup.rehearsal.openwhisk.namenode import read_configuration
+from aws_setup.rehearsal.openwhisk.namenode_image import PUBLISHED, ContainerImages
 from aws_setup.rehearsal.openwhisk.server import AUTH, OpenWhiskServer
 from create_aws_infrastructure import SCRIPT
-from tests.namenodes.test_jar_configuration import AUTHORS_NDB, AUTHORS_SITE, BOTH, jar
+from tests.namenodes.test_jar_configuration import AUTHORS_SITE, BOTH, jar
 from tests.support.openwhisk import MAIN, openwhisk
 from tests.support.scripts import prepare, run
 from whisk_helper import main
@@ -77,8 +80,8 @@ def test_what_does_not_fit_is_named_and_uploaded_as_it_is(deployment: Deployment
         "serverless.deployments.max is 8, not 3",
         "serverless.zookeepers.hosts is 10.1.1.1:2181, not "
         "10.0.8.233:2181,10.0.4.113:2181,10.0.14.89:2181",
-        "com.mysql.clusterj.connectstring is 172.31.6.10:1186, not 10.0.6.227:1186",
-        "io.hops.metadata.ndb.mysqlserver.password is another one",
+        "serverless.deployments.baseline is 20, not 3",
+        "(ndb-config.properties in the jar: not read)",
         "--configure-jar",
     ):
         assert text in result.stderr
@@ -120,9 +123,9 @@ def test_more_deployments_are_another_configuration(deployment: Deployment) -> N
 @pytest.mark.parametrize(
     ("files", "why"),
     [
-        ({}, "contains no hdfs-site.xml"),
         ({"hdfs-site.xml": b"<configuration>"}, "hdfs-site.xml cannot be edited"),
-        ({"ndb-config.properties": AUTHORS_NDB.decode().encode("utf-16")}, "UTF-16"),
+        ({"hdfs-site.xml": AUTHORS_SITE.decode().encode("utf-16")}, "UTF-16"),
+        ({"META-INF/A.SF": b""}, "is signed"),
         ({"hdfs-site.xml": AUTHORS_SITE, "META-INF/A.RSA": b""}, "is signed"),
     ],
 )
@@ -147,10 +150,29 @@ def test_without_the_option_a_jar_that_cannot_be_read_is_a_warning(deployment: D
 
 def test_what_the_image_must_have_is_said_when_the_jar_is_sent(deployment: Deployment) -> None:
     deployment.write_jar()
-    said = deployment.helper("-n", "2", "--create").stderr
-    assert said.count("There they must have serverless.endpoint=http://") == 1
+    said = " ".join(deployment.helper("-n", "2", "--create").stderr.split())
+    assert said.count("which must have serverless.endpoint=http://") == 1
     assert "serverless.deployments.max=2" in said
-    assert "There they must have" not in deployment.helper("-n", "2", "--update").stderr
+    assert "--configure-jar uploads a copy with such a file" in said
+    assert "ndb-config.properties is always that of the NameNodes' image: it must have" in said
+    assert "must have" not in deployment.helper("-n", "2", "--update").stderr
+
+
+def test_a_jar_without_configuration_gets_the_one_of_this_deployment(
+    deployment: Deployment,
+) -> None:
+    deployment.whisk.namenodes = lambda _: IdleNameNode()
+    deployment.write_jar()
+    options = ["-n", "2", "--configure-jar"]
+    said = " ".join(deployment.helper(*options, "--create").stderr.split())
+    assert "differs from it in hdfs-site.xml: serverless.endpoint, " in said
+    assert "which must have serverless.endpoint" not in said
+    image = ContainerImages().files[PUBLISHED]
+    site, ndb = read_configuration(deployment.whisk.store.files_of("namenode1"), image)
+    assert site["serverless.endpoint"].startswith(deployment.whisk.url)
+    assert site["serverless.deployments.max"] == "2"
+    assert ndb["io.hops.metadata.ndb.mysqlserver.host"] == "10.0.6.227"
+    assert "Nothing to do" in deployment.helper(*options, "--update").stdout
 
 
 def sha256(path: Path) -> str:

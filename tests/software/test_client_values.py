@@ -191,7 +191,7 @@ def test_the_plan_warns_that_namenodes_need_the_configured_login(tmp_path: Path)
     config = fake_context(tmp_path, {}, ndb_user="ada", ndb_password="x").config
     (warning,) = discouraged_settings(config)
     assert warning.keys == ("ndb_user", "ndb_password")
-    assert "image or jar" in warning.hint
+    assert "set namenode_image" in warning.hint
     assert discouraged_settings(fake_context(tmp_path, {}).config) == []
 
 

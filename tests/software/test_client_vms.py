@@ -304,7 +304,13 @@ def test_a_client_with_the_configuration_of_its_image_cannot_format(tables: NdbE
         reformat(tables, configured=False)
     assert "experiments/ndb-config.properties (No such file" in caught.value.problems[0].why
     kind = desired.LAMBDA_FS
-    site = tables.disk(1).read(kind.site).replace(AUTHORS_DRIVER_FILE, "ndb-config.properties")
+    original = tables.disk(1).read(kind.site)
+    bare = original.replace(AUTHORS_DRIVER_FILE, "ndb-config.properties")
+    tables.disk(1).write(kind.site, bare)
+    with pytest.raises(SetupError) as caught:
+        reformat(tables, configured=False)
+    assert "FileNotFoundException: ndb-config.properties" in caught.value.problems[0].why
+    site = original.replace(AUTHORS_DRIVER_FILE, kind.ndb)
     tables.disk(1).write(kind.site, site)
     with pytest.raises(SetupError) as caught:
         reformat(tables, configured=False)

@@ -48,6 +48,25 @@ def test_only_the_named_properties_change() -> None:
     assert parse(data).get("serverless.endpoint") == changes["serverless.endpoint"]
 
 
+@pytest.mark.parametrize("value", [b"false", b"", b"True"])
+def test_properties_are_made_final(value: bytes) -> None:
+    data = SITE.replace(b"<final>true", b"<final>" + value)
+    wants = {"serverless.endpoint": "https://new", "dfs.replication": "3", "none": "1", "a": "2"}
+    assert not any(parse(data).is_final(name) for name in wants)
+    assert parse(SITE).is_final("serverless.endpoint")
+    made = parse(data).with_values(wants, final=True)
+    after = parse(made)
+    assert all(after.is_final(name) for name in wants)
+    assert {name: after.get(name) for name in wants} == wants
+    assert not after.is_final("empty")
+    assert after.with_values(wants, final=True) == made == after.with_values(wants)
+
+
+def test_an_empty_element_final_is_refused() -> None:
+    with pytest.raises(Refused, match="empty element final"):
+        parse(SITE.replace(b"<final>true</final>", b"<final/>")).is_final("serverless.endpoint")
+
+
 def test_a_file_with_the_values_is_the_same_bytes() -> None:
     assert parse(SITE).with_values({"dfs.replication": "3", "empty": ""}) == SITE
 

@@ -16,8 +16,13 @@ from xml.etree.ElementTree import ParseError
 
 from aws_setup.rehearsal.openwhisk.invocation import StartError
 from aws_setup.rehearsal.openwhisk.namenode_files import Files, Rows
-from aws_setup.rehearsal.openwhisk.namenode_image import NDB, SITE
-from aws_setup.rehearsal.programs.hadoop_config import parse_properties, parse_site
+from aws_setup.rehearsal.openwhisk.namenode_image import SITE
+from aws_setup.rehearsal.programs.hadoop_config import (
+    DRIVER_FILE,
+    NDB_CONFIG,
+    parse_properties,
+    parse_site,
+)
 
 MYSQL = "io.hops.metadata.ndb.mysqlserver"
 PERMANENT = "permanent"
@@ -204,16 +209,31 @@ def _address(text: str, default: int) -> tuple[str, int]:
 def read_configuration(
     jar: Mapping[str, bytes], image: Mapping[str, bytes]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return hdfs-site.xml and ndb-config.properties: the jar's, else those of the image.
+    """Return the properties of hdfs-site.xml and of ndb-config.properties, as λFS reads them.
+
+    The first file of the class path, on which the jar is before the image's /conf/, is followed by
+    that of /conf/, which overrides what is not final (ServerlessNameNode.createNameNode in
+    https://github.com/ds2-lab/LambdaFS, JarLoader in
+    https://github.com/Scusemua/openwhisk-runtime-java). The second one is opened by its path
+    (HdfsStorageFactory.getMetadataClusterConfiguration).
+
+    Args:
+        jar: the files at the root of the jar, by their names.
+        image: the files of the image, by their paths.
 
     Raises:
-        StartError: one is in neither of them, or is no XML.
+        StartError: a file does not exist, or is no XML.
     """
-    files = {**image, **jar}
-    for name in (SITE, NDB):
-        if name not in files:
-            raise StartError(f"java.io.FileNotFoundException: {name} (No such file or directory)")
+    first = jar.get("hdfs-site.xml")
     try:
-        return parse_site(files[SITE]), parse_properties(files[NDB])
+        site = parse_site(*([first] if first is not None else []), _opened(image, SITE))
     except ParseError as error:
-        raise StartError(f"java.lang.RuntimeException: {SITE}: {error}") from error
+        raise StartError(f"java.lang.RuntimeException: hdfs-site.xml: {error}") from error
+    path = site.get(DRIVER_FILE, NDB_CONFIG)
+    return site, parse_properties(_opened(image, path))
+
+
+def _opened(image: Mapping[str, bytes], path: str) -> bytes:
+    if path not in image:
+        raise StartError(f"java.io.FileNotFoundException: {path} (No such file or directory)")
+    return image[path]

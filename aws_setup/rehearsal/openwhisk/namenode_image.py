@@ -1,4 +1,4 @@
-"""Container images of NameNodes, and the configuration files that they contain.
+"""Container images of NameNodes, and the configuration files that they contain, by their paths.
 
 The published image is configured for its author's deployment: fixed addresses of NDB and
 ZooKeeper, and the login of the published SQL scripts.
@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SITE, NDB = "hdfs-site.xml", "ndb-config.properties"
+SITE, NDB = "/conf/hdfs-site.xml", "/metadata-dal/ndb-config.properties"
+"""Where the published image has them (https://github.com/Scusemua/openwhisk-runtime-java)."""
+
 PUBLISHED = "scusemua/java8action:latest"
 
 AUTHORS_SITE = b"""\
@@ -29,6 +31,10 @@ AUTHORS_SITE = b"""\
   </property>
   <property><name>serverless.tcp.enabled</name><value>true</value></property>
   <property><name>serverless.tcp.port</name><value>6000</value></property>
+  <property>
+    <name>dfs.storage.driver.configfile</name>
+    <value>/metadata-dal/ndb-config.properties</value>
+  </property>
 </configuration>
 """
 

@@ -17,7 +17,7 @@ HEAD_LIMIT = 64 * 1024
 """Bytes within which the code must begin, with one block more."""
 
 FILES = ("hdfs-site.xml", "ndb-config.properties")
-"""The files that a NameNode reads from the root of its class path."""
+"""The files of a jar that are kept: of these a NameNode reads the first one only."""
 
 CODE = re.compile(rb'"code"\s*:\s*"')
 

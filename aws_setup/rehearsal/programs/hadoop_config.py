@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 DRIVER_FILE = "dfs.storage.driver.configfile"
 NDB_CONFIG = "ndb-config.properties"
+LAMBDA_FS_RELEASE = "hadoop-3.2.0.3-SNAPSHOT"
 
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _PAIR = re.compile(r"((?:\\.|[^\\=:\s])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
@@ -18,11 +19,19 @@ def read_site(path: Path) -> dict[str, str]:
     return parse_site(path.read_bytes())
 
 
-def parse_site(data: bytes) -> dict[str, str]:
-    """Return the properties of Hadoop's XML; a repeated one has its last value."""
+def parse_site(*files: bytes) -> dict[str, str]:
+    """Return the properties of Hadoop's XML files: the last value, or the first that is final.
+
+    https://hadoop.apache.org/docs/r3.2.0/api/org/apache/hadoop/conf/Configuration.html
+    """
     found: dict[str, str] = {}
-    for item in ElementTree.fromstring(data).iter("property"):
-        found[(item.findtext("name") or "").strip()] = item.findtext("value") or ""
+    final: set[str] = set()
+    for item in (item for data in files for item in ElementTree.fromstring(data).iter("property")):
+        name = (item.findtext("name") or "").strip()
+        if name not in final:
+            found[name] = item.findtext("value") or ""
+        if item.findtext("final") == "true":
+            final.add(name)
     return found
 
 
@@ -56,7 +65,9 @@ def _plain(text: str) -> str:
 def driver_file(folder: Path) -> Path:
     """Return the driver's file that hdfs-site.xml in a configuration folder names.
 
-    A bare name is looked for on the class path, which has the configuration folder.
+    λFS opens it by its path, a bare name in the working directory; HopsFS looks for it on the class
+    path, which has the configuration folder (HdfsStorageFactory in https://github.com/ds2-lab/LambdaFS
+    and https://github.com/hopshadoop/hops).
     """
     name = read_site(folder / "hdfs-site.xml").get(DRIVER_FILE, NDB_CONFIG)
-    return folder / name
+    return Path(name) if LAMBDA_FS_RELEASE in folder.parts else folder / name

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aws_setup.software.hadoop_xml import HadoopXml
-
 HADOOP = "/home/ubuntu/repos/hops/hadoop-dist/target"
 LAMBDA_FS_RELEASE = "hadoop-3.2.0.3-SNAPSHOT"
 HOPS_FS_RELEASE = "hadoop-3.2.0.2-RC0"
@@ -98,7 +96,7 @@ class DeploymentFacts:
     login: NdbLogin | None
 
 
-def site_values(kind: ClientKind, facts: DeploymentFacts, site: HadoopXml) -> Mapping[str, str]:
+def site_values(kind: ClientKind, facts: DeploymentFacts) -> Mapping[str, str]:
     """Return the properties of hdfs-site.xml that the deployment decides, as far as known."""
     if not kind.serverless:
         return {}
@@ -108,17 +106,10 @@ def site_values(kind: ClientKind, facts: DeploymentFacts, site: HadoopXml) -> Ma
     values[DEPLOYMENTS_MAX] = values[DEPLOYMENTS_BASELINE] = str(facts.deployments)
     if facts.zookeepers:
         values[ZOOKEEPERS] = ",".join(f"{host}:{ZOOKEEPER_PORT}" for host in facts.zookeepers)
-    if not names_driver_file(kind, site.get(DRIVER_FILE)):
-        values[DRIVER_FILE] = kind.ndb
+    # λFS opens it as a path: a bare name would be looked for in the working directory.
+    # https://github.com/ds2-lab/LambdaFS, HdfsStorageFactory.getMetadataClusterConfiguration
+    values[DRIVER_FILE] = kind.ndb
     return values
-
-
-def names_driver_file(kind: ClientKind, value: str | None) -> bool:
-    """Tell whether a value of `dfs.storage.driver.configfile` leads to ndb-config.properties.
-
-    The driver looks for a bare name on its class path, which has Hadoop's configuration folder.
-    """
-    return value in {kind.ndb, kind.ndb.rpartition("/")[2]}
 
 
 def ndb_values(facts: DeploymentFacts) -> Mapping[str, str]:

@@ -292,7 +292,7 @@ def changes_of(
     ndb = JavaProperties.parse(_content(client, kind.ndb), source=f"{source}: {kind.ndb}")
     found: list[FileChange] = []
     for path, file, values in (
-        (kind.site, site, site_values(kind, facts, site)),
+        (kind.site, site, site_values(kind, facts)),
         (kind.ndb, ndb, ndb_values(facts)),
     ):
         names = tuple(name for name, value in values.items() if file.get(name) != value)

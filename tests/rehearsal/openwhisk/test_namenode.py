@@ -66,7 +66,7 @@ class Servers:
         return self.existing if self.quorum else None
 
     def namenode(self, number: int = 3, files: Mapping[str, bytes] = IMAGE) -> VmNameNode:
-        site, ndb = read_configuration(files, {})
+        site, ndb = read_configuration({}, files)
         return VmNameNode(number, site, ndb, Pod("10.0.128.7", self.reaches), self)
 
     def start(self, *, number: int = 3, files: Mapping[str, bytes] = IMAGE) -> str:
@@ -189,18 +189,38 @@ def test_a_number_beyond_the_own_configuration_is_an_error() -> None:
     assert_matches(Servers().start(number=3, files={**IMAGE, SITE: site}), "deployments.max is 3")
 
 
-def test_the_jars_files_come_before_those_of_the_image() -> None:
+def site_of(jars: bytes) -> Mapping[str, str]:
+    """Return the properties of hdfs-site.xml that a NameNode has with a jar's file."""
+    return read_configuration({"hdfs-site.xml": jars}, IMAGE)[0]
+
+
+def test_the_images_file_overrides_what_is_not_final_in_the_jars() -> None:
+    own = b"<value>https://own/</value>"
+    jars = b"<configuration><property><name>serverless.endpoint</name>%s</property>" % own
+    jars += b"<property><name>own</name><value>1</value></property></configuration>"
+    image = site_of(b"<configuration/>")
+    assert site_of(jars) == {**image, "own": "1"}
+    final = jars.replace(own, own + b"<final>true</final>")
+    assert site_of(final) == {**image, "own": "1", "serverless.endpoint": "https://own/"}
+
+
+def test_the_login_is_read_where_the_configuration_leads_and_never_in_the_jar() -> None:
     ndb = AUTHORS_NDB.replace(b"10.0.6.227", b"10.9.9.9")
     assert "10.9.9.9:1186" in Servers().start(files={**IMAGE, NDB: ndb})
-    site, _ = read_configuration({SITE: b"<configuration/>"}, IMAGE)
-    assert site == {}
+    jars = {"ndb-config.properties": ndb}
+    assert read_configuration(jars, IMAGE) == read_configuration({}, IMAGE)
+    bare = AUTHORS_SITE.replace(NDB.encode(), b"ndb-config.properties")
+    with pytest.raises(StartError, match="FileNotFoundException: ndb-config"):
+        read_configuration(jars, {**IMAGE, SITE: bare})
 
 
 def test_missing_and_damaged_files_are_errors() -> None:
-    with pytest.raises(StartError, match="FileNotFoundException: ndb-config"):
-        read_configuration({SITE: AUTHORS_SITE}, {})
+    with pytest.raises(StartError, match="FileNotFoundException: /metadata-dal/ndb-config"):
+        read_configuration({}, {SITE: AUTHORS_SITE})
+    with pytest.raises(StartError, match="FileNotFoundException: /conf/hdfs-site"):
+        read_configuration({"hdfs-site.xml": AUTHORS_SITE}, {NDB: AUTHORS_NDB})
     with pytest.raises(StartError, match=r"RuntimeException: hdfs-site\.xml"):
-        read_configuration({SITE: b"<configuration>"}, IMAGE)
+        site_of(b"<configuration>")
 
 
 def test_the_image_of_a_kind() -> None:

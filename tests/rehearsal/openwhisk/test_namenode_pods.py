@@ -75,6 +75,11 @@ class Release:
         path = "/api/v1/namespaces/_/actions/namenode3?overwrite=true"
         assert self.request("PUT", path, body)[0] == 200
 
+    def build_image(self) -> None:
+        """Give the published image the addresses of this deployment."""
+        images = self.cloud.store_of(ContainerImages).files
+        images[PUBLISHED] = {SITE: self.site(), NDB: self.ndb()}
+
     def error(self) -> str:
         """Ping namenode3 by its web action; return the error that its log or its record names."""
         ping = json.loads(ping_body().head)
@@ -154,7 +159,8 @@ def invoker(hooks: EksApiServers, node: str, image: str = PUBLISHED) -> None:
 
 
 def test_each_rule_that_is_missing_is_the_next_error(release: Release) -> None:
-    release.create({SITE: release.site(), NDB: release.ndb()})
+    release.build_image()
+    release.create()
     for port, text in (
         (1186, "Unable to connect with connect string"),
         (11860, "Connection timed out: data node"),
@@ -179,7 +185,7 @@ def test_without_files_in_the_jar_the_image_counts(release: Release) -> None:
     invoker(release.hooks, node, "me/mine:1")
     assert f"nodeid=0,{release.manager}:1186" in release.error()
     images.clear()
-    assert "FileNotFoundException: hdfs-site.xml" in release.error()
+    assert "FileNotFoundException: /conf/hdfs-site.xml" in release.error()
 
 
 def test_actions_of_other_kinds_connect_to_nothing(release: Release) -> None:

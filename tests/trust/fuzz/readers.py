@@ -34,7 +34,7 @@ from aws_setup.kube.objects import decode_secret
 from aws_setup.kube.rollout import CHECKS, unready
 from aws_setup.namenodes.action import DesiredAction, parse
 from aws_setup.namenodes.checks import check_limits
-from aws_setup.namenodes.jar_archive import names, read, replace
+from aws_setup.namenodes.jar_archive import names, read, with_entries
 from aws_setup.namenodes.verify import invoke
 from aws_setup.openwhisk import release_records
 from aws_setup.openwhisk.credentials_file import missing_host, read_credentials
@@ -155,7 +155,7 @@ def _jar(data: bytes, _: Path) -> None:
     file = io.BytesIO(data)
     for name in names(file, source="j"):
         read(file, name, source="j")
-    replace(data, {"hdfs-site.xml": b"<configuration/>"}, source="j")
+    with_entries(data, {"hdfs-site.xml": b"<configuration/>"}, source="j")
 
 
 DESIRED = DesiredAction("java:8", "a.Main", 2048, 4)
