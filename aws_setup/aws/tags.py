@@ -17,6 +17,9 @@ REGION_TAG = "lambda-fs:region"
 """Tag key of the deployment's region, on what IAM shows in every region."""
 
 
+NDB_TAG = "lambda-fs:ndb"
+"""Tag key of a machine of an NDB cluster that has been started: the cluster holds data."""
+
 GROUP_TAG = "aws:autoscaling:groupName"
 """Tag key, of AWS's, of a machine that a scaling group has launched."""
 

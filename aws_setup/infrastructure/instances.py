@@ -24,6 +24,7 @@ from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
 from aws_setup.infrastructure.attachments import HINT, unattached
+from aws_setup.infrastructure.cluster_members import at_known_addresses, refuse_unknown_address
 from aws_setup.infrastructure.disk_drift import delete_with_vms, disk_drift
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, write_marks, write_tags
 from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
@@ -109,8 +110,7 @@ class VmGroupStep(Ec2Tagged, Step):
         if has == wants:
             return [Drift("names", "incomplete", "one each")]
         if has > wants:
-            fix = "restore the count, or terminate the surplus instances yourself"
-            return [Drift("machines", str(has), str(wants), fix)]
+            return [Drift("machines", str(has), str(wants), self.group.surplus)]
         return [Drift("machines", str(has), str(wants))]
 
     def _type_drift(self, active: list[Item]) -> list[Drift]:
@@ -121,7 +121,8 @@ class VmGroupStep(Ec2Tagged, Step):
         ):
             has = {instance[field] for instance in active}
             if has != {desired}:
-                fix = f'restore {key}, or run destroy --only "{self.name}" first'
+                renewal = self.group.renewal or f'run destroy --only "{self.name}" first'
+                fix = f"restore {key}, or {renewal}"
                 if stopped := _stopped(active) if field == "InstanceType" else []:
                     fix = f"{fix}, which deletes the disks; or {how_to_resize(self.group, stopped)}"
                 drift.append(Drift(what, ", ".join(sorted(has)), desired, fix))
@@ -139,8 +140,9 @@ class VmGroupStep(Ec2Tagged, Step):
         return self.in_use(ctx)._complete(ctx, [])
 
     def in_use(self, ctx: Context) -> Self:
-        """Return the step with the copy of its AMI, if this run has made one."""
-        return replace(self, group=replace(self.group, ami=ami_in_use(ctx, self.group.ami)))
+        """Return the step with the AMI's copy that this run has made, and the known addresses."""
+        group = at_known_addresses(ctx, self.group)
+        return replace(self, group=replace(group, ami=ami_in_use(ctx, group.ami)))
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Start stopped VMs, launch missing ones, restore metadata settings and disks."""
@@ -157,6 +159,8 @@ class VmGroupStep(Ec2Tagged, Step):
 
     def _complete(self, ctx: Context, active: list[Item]) -> Found:
         instances, missing = list(active), missing_launches(self.group, active)
+        if missing:
+            refuse_unknown_address(ctx, self.group)
         counts = count_terminated(ctx, self.name) if missing else {}
         for launch in missing:
             terminated = counts.get(launch.name, 0)

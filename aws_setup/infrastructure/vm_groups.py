@@ -11,6 +11,22 @@ from aws_setup.config import Config
 CLIENTS = ("lambda-fs client", "hopsfs client")
 """The steps of the VMs that run the experiments."""
 
+NDB_MANAGEMENT = "ndb management server"
+"""The step that knows the data nodes of a started NDB cluster."""
+
+DESTROY_NDB = "run destroy --only 'ndb manager' --only 'ndb data nodes 1' --only 'ndb data nodes 2'"
+
+RECREATE = f"{DESTROY_NDB}, then create, which makes an empty cluster"
+
+KEEP_DATA_NODES = (
+    "restore num_ndb_datanodes, and terminate no data node: NDB cannot give one up, and its peer "
+    f"would have the only copy of its rows; or, to lose all data, {RECREATE}"
+)
+"""NDB has no command that removes data nodes with data: DROP NODEGROUP takes an empty group only.
+
+https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-mgm-client-commands.html
+"""
+
 
 @dataclass(frozen=True)
 class VmGroup:
@@ -19,7 +35,9 @@ class VmGroup:
     `title` is the Name tag; with `numbered` each VM's index is appended. `component` is the
     tag by which λFS's scripts on the VMs select. `ami_key` and `type_key` are the
     configuration keys to change when AWS refuses the AMI or the type. `role` is the short name for
-    `ssh`, and `first` the number of VM 0 in it.
+    `ssh`, and `first` the number of VM 0 in it. `cluster` is the step that knows at which address a
+    lost VM must be replaced. `surplus` is what to do about too many VMs and `renewal` how to have
+    them of another type or AMI, where it is not the usual.
     """
 
     step: str
@@ -34,6 +52,9 @@ class VmGroup:
     type_key: str = ""
     role: str = ""
     first: int = 0
+    cluster: str = ""
+    surplus: str = "restore the count, or terminate the surplus instances yourself"
+    renewal: str = ""
 
     def name(self, index: int) -> str:
         """Return the Name tag of one VM."""
@@ -88,6 +109,9 @@ def _ndb(config: Config) -> list[VmGroup]:
             type_key="ndb_datanode_instance_type",
             role="ndb-data",
             first=1 if kind == 1 else 1 + half,
+            cluster=NDB_MANAGEMENT if config.start_ndb_cluster else "",
+            surplus=KEEP_DATA_NODES,
+            renewal=f"to lose all data, {DESTROY_NDB} first",
         )
         for kind in (1, 2)
     ]

@@ -8,10 +8,13 @@ from typing import Any
 
 from aws_setup.aws.session import pages
 from aws_setup.config.cross_checks import fixed_addresses
+from aws_setup.infrastructure.cluster_members import at_known_addresses
 from aws_setup.infrastructure.run_instances import describe_holder, holder_of_address
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse
+
+LOST = "of a lost NDB data node"
 
 
 def check(planned: PlannedResources) -> CheckResult:
@@ -25,7 +28,8 @@ def check(planned: PlannedResources) -> CheckResult:
 
 def _missing(planned: PlannedResources) -> Iterator[str]:
     """Yield the fixed addresses at which a machine is missing, also in an incomplete group."""
-    for group in vm_groups(planned.config):
+    for each in vm_groups(planned.config):
+        group = at_known_addresses(planned.ctx, each)
         found = planned.ctx.found.get(group.step)
         if found is None and group.step not in planned.to_create:
             continue
@@ -39,11 +43,14 @@ def _outside_subnet(planned: PlannedResources, fixed: set[str]) -> Iterator[Find
     cidr = str(subnet.facts.get("cidr") or "") if subnet else ""
     for address in sorted(fixed) if cidr else ():
         if IPv4Address(address) not in IPv4Network(cidr):
+            key = _keys(planned).get(address, "")
             yield refuse(
-                f"the address {address} ({_keys(planned)[address]}) is not in the public subnet",
+                f"the address {address} ({key or LOST}) is not in the public subnet",
                 f"its range is {cidr}",
                 "set an address of that range, and rebuild the NameNode image, which expects the "
-                "default address",
+                "default address"
+                if key
+                else "restore the subnet in which the other machines of the NDB cluster are",
             )
 
 
@@ -59,12 +66,13 @@ def _in_use(planned: PlannedResources, fixed: set[str], vpc_id: str) -> Iterator
             # A machine that is shutting down releases its address, and the launch waits for that.
             if holder_of_address(planned.ctx, address):
                 continue
-            key = _keys(planned)[address]
+            key = _keys(planned).get(address, "")
             why, fix = describe_holder(planned.ctx, interface)
+            other = f"; or set another {key} (the NameNode image expects the default)"
             yield refuse(
-                f"the address {address} ({key}) is in use",
+                f"the address {address} ({key or LOST}) is in use",
                 f"in {vpc_id}, {why}",
-                f"{fix}; or set another {key} (the NameNode image expects the default)",
+                f"{fix}{other if key else ''}",
             )
 
 

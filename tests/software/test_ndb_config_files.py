@@ -141,6 +141,7 @@ def node(
 
 BEGUN = InitMarker("c", "i-0", InitStage.BEGUN)
 COMPLETE = InitMarker("c", "i-0", InitStage.COMPLETE)
+COPYING = InitMarker("c", "i-0", InitStage.COMPLETE, copying=("i-1",))
 MINE = InitMarker("c", "i-1", InitStage.BEGUN)
 
 
@@ -156,6 +157,9 @@ MINE = InitMarker("c", "i-1", InitStage.BEGUN)
         (BEGUN, node(MINE, running=True), False),
         (COMPLETE, node(MINE, DataFiles.WRITTEN), False),
         (COMPLETE, node(MINE), False),
+        (COMPLETE, node(), True),
+        (COMPLETE, node(files=DataFiles.IMAGE), True),
+        (COPYING, node(files=DataFiles.WRITTEN, running=True), True),
         (COMPLETE, node(InitMarker(), DataFiles.WRITTEN), False),
         (None, node(MINE, DataFiles.WRITTEN), False),
         (InitMarker(), node(InitMarker(), DataFiles.WRITTEN), False),
@@ -173,8 +177,8 @@ def test_initial_only_where_nothing_can_be_lost(
         (None, node(files=DataFiles.WRITTEN), "did not create"),
         (None, node(running=True), "did not create"),
         (BEGUN, node(files=DataFiles.WRITTEN), "did not create"),
-        (COMPLETE, node(), "never been part"),
-        (COMPLETE, node(files=DataFiles.IMAGE), "never been part"),
+        (COMPLETE, node(files=DataFiles.WRITTEN), "did not create"),
+        (COMPLETE, node(running=True), "did not create"),
         (
             COMPLETE,
             node(InitMarker("c", "i-9", InitStage.BEGUN), DataFiles.WRITTEN),
@@ -202,6 +206,7 @@ def test_a_lost_manager_marker_is_replaced_by_those_of_the_data_nodes() -> None:
 
 def test_markers_are_read_back_and_damaged_ones_refused() -> None:
     assert read_marker(COMPLETE.text()) == COMPLETE
+    assert read_marker(COPYING.text()) == COPYING
     assert read_marker(None) is None
     assert read_marker("\n") == InitMarker()
     with pytest.raises(SetupError, match="damaged"):

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,17 +63,35 @@ class NdbEnvironment:
     public: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     instances: list[Item] = field(default_factory=list)
+    tagged: set[str] = field(default_factory=set)
+    """The machines that a run has tagged as those of a cluster with data."""
 
     def launch(self, template: Path | None = None) -> None:
         """Launch every machine; with a template the manager has a real database."""
         for index, vm in enumerate(self.vms):
-            self.public[vm.id] = f"203.0.113.{10 + index}"
-            self.vm_pool.launch(
-                vm.id,
-                private_ip=vm.private_ip,
-                public_ip=self.public[vm.id],
-                installers=[self._lay(vm, template)],
-            )
+            self._launch(vm, f"203.0.113.{10 + index}", template)
+
+    def _launch(self, vm: Vm, public: str, template: Path | None = None) -> None:
+        self.public[vm.id] = public
+        self.vm_pool.launch(
+            vm.id,
+            private_ip=vm.private_ip,
+            public_ip=public,
+            installers=[self._lay(vm, template)],
+        )
+
+    def terminate(self, index: int) -> Vm:
+        """Terminate a machine, with its disk."""
+        lost = self.vms[index]
+        self.vm_pool.discard(lost.id)
+        self.vms = tuple(vm for vm in self.vms if vm is not lost)
+        return lost
+
+    def launch_again(self, lost: Vm, *, private_ip: str = "") -> None:
+        """Launch a machine with the name of a terminated one, in its place."""
+        new = replace(lost, id=f"{lost.id}0", private_ip=private_ip or lost.private_ip)
+        self._launch(new, f"203.0.113.{60 + len(self.public)}")
+        self.vms = tuple(sorted((*self.vms, new), key=lambda vm: (vm.step != VMS[0].step, vm.name)))
 
     def _lay(self, vm: Vm, template: Path | None) -> Any:
         def lay(disk: Disk) -> None:
@@ -118,7 +136,8 @@ class NdbEnvironment:
         config = self.config(**keys)
         clock = SystemClock(pace=0.05)
         ec2 = SimpleNamespace(
-            get_console_output=lambda InstanceId, **_: {"Output": self.vm_pool.console(InstanceId)}
+            get_console_output=lambda InstanceId, **_: {"Output": self.vm_pool.console(InstanceId)},
+            create_tags=lambda Resources, **_: self.tagged.update(Resources),
         )
         aws = cast(Aws, SimpleNamespace(ec2=ec2, region="us-east-1"))
         listed = SimpleNamespace(all=lambda kind: self.instances if kind == "instances" else [])
@@ -133,7 +152,8 @@ class NdbEnvironment:
             instances = [self._described(vm) for vm in self.vms if vm.step == step]
             ctx.found[step] = Found(step, "running", {"instances": instances})
         pool = MachinePool(config, clock)
-        pool.wait_for_ssh(machines_of(ctx, pool, *dict.fromkeys(vm.step for vm in self.vms)))
+        machines = machines_of(ctx, pool, *dict.fromkeys(vm.step for vm in self.vms))
+        pool.wait_for_ssh([machine for machine in machines if machine.address])
         return ctx, pool
 
     def _described(self, vm: Vm) -> dict[str, str]:

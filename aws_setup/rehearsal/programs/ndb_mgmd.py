@@ -1,4 +1,9 @@
-"""Stands in for ndb_mgmd: reads config.ini once at its start and tracks the nodes."""
+"""Stands in for ndb_mgmd: reads its configuration at its start, as that has it, tracks the nodes.
+
+A data node has the configuration of its own start. It connects to the others at the addresses that
+it knows from then, so a data node with another one is not connected to by those that run already.
+https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-ndbd-definition.html#ndbparam-ndbd-hostname
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,16 +39,23 @@ NO_FREE_ID = "No free node id found"
 VERSION = "mysql-8.0.26 ndb-8.0.26"
 
 
+REPLICAS = 2
+
+
 @dataclass
 class ConnectedNode:
-    """A connected node."""
+    """A connected node; `generation` stands for its rows, '' for a data node without any.
+
+    `hosts` are the data nodes' addresses in the configuration that it has been started with.
+    """
 
     id: int
     host: str
     kind: str
     connection: socket.socket
-    files: bool = False
-    initial: bool = False
+    generation: str = ""
+    nowait: frozenset[int] = frozenset()
+    hosts: dict[int, str] = field(default_factory=dict)
     state: str = "starting"
 
 
@@ -53,6 +66,8 @@ class ManagementServer:
     sections: list[tuple[str, dict[str, str]]]
     nodes: dict[int, ConnectedNode] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    first_rows: dict[int, str] = field(default_factory=dict)
+    """Data nodes in their cluster's first start, which have not begun yet -> their first rows."""
 
     def members(self) -> dict[int, str]:
         """Return the configured data nodes: id -> address."""
@@ -81,7 +96,7 @@ class ManagementServer:
     def join(self, connection: socket.socket, request: dict[str, Any]) -> ConnectedNode | str:
         """Add a node, or return the error message."""
         with self.lock:
-            node_id = self._id_for(request)
+            node_id = request.get("id") or self._id_for(request)
             if node_id is None:
                 return f"{NO_FREE_ID} for {request['kind']} at {request['host']}"
             data = request["kind"] == "ndbd"
@@ -89,10 +104,17 @@ class ManagementServer:
             holders = [node for node in started if node.kind == "ndbd"]
             if data and holders and not request["files"] and not request["initial"]:
                 return "Error: no file system on a node of a cluster that holds data"
+            known = request.get("hosts") or self.members()
             node = ConnectedNode(
-                node_id, request["host"], request["kind"], connection, request.get("files", False)
+                node_id,
+                request["host"],
+                request["kind"],
+                connection,
+                request.get("generation", ""),
+                frozenset(request.get("nowait", ())),
+                {int(id): host for id, host in known.items()},
             )
-            node.state = "starting" if data else "started"
+            node.state = "starting" if data and not request.get("hosts") else "started"
             self.nodes[node_id] = node
             return node
 
@@ -110,12 +132,35 @@ class ManagementServer:
             if self.nodes.get(node.id) is node:
                 del self.nodes[node.id]
 
-    def may_start(self) -> bool:
-        """Return whether data nodes may start: all are connected, or the cluster has started."""
+    def rows_for(self, node: ConnectedNode) -> str | None:
+        """Return the rows with which a data node may start; None while it has to wait.
+
+        One with rows waits for all others that have some, but for those of --nowait-nodes: without
+        it NDB waits for StartPartitionedTimeout, which is 0, without end. One without rows waits
+        for a started data node of its group, from which it copies; in a cluster that has never had
+        any rows for all the others.
+        https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-programs-ndbd.html#option_ndbd_nowait-nodes
+        """
         with self.lock:
-            data = [node for node in self.nodes.values() if node.kind == "ndbd"]
-            up = any(node.state == "started" for node in data)
-            return up or len(data) == len(self.members())
+            data = {it.id: it for it in self.nodes.values() if it.kind == "ndbd"}
+            started = [it for it in data.values() if it.state == "started"]
+            if any(it.hosts.get(node.id) != node.host for it in started):
+                return None
+            whole = {it.id for it in data.values() if it.generation}
+            if node.generation:
+                waits = set(self.members()) - whole - node.nowait
+                return node.generation if started or not waits else None
+            if not whole and not self.first_rows and data.keys() == self.members().keys():
+                rows = [uuid.uuid4().hex for _ in data]
+                self.first_rows = {id: rows[self._group(id)] for id in data}
+            if node.id in self.first_rows:
+                return self.first_rows.pop(node.id)
+            peers = [it for it in started if self._group(it.id) == self._group(node.id)]
+            return next((it.generation for it in peers if it.generation), None)
+
+    def _group(self, node_id: int) -> int:
+        """Return the number of a data node's group: NDB forms groups in the order of the ids."""
+        return sorted(self.members()).index(node_id) // REPLICAS
 
     def show(self) -> str:
         """Return the text of `show`."""
@@ -139,7 +184,7 @@ class ManagementServer:
             return f"id={node_id} (not connected, accepting connect from {host})"
         if node.kind != "ndbd":
             return f"id={node_id}\t@{node.host}  ({VERSION})"
-        group = f"Nodegroup: {(node_id - 2) // 2}"
+        group = f"Nodegroup: {self._group(node_id)}"
         master = ", *" if node_id == min(self.members()) else ""
         change = f"{node.state}, " if node.state != "started" else ""
         return f"id={node_id}\t@{node.host}  ({VERSION}, {change}{group}{master})"
@@ -166,7 +211,7 @@ def main() -> None:
     config = Path(sys.argv[sys.argv.index("-f") + 1])
     if not config.exists():
         fail(f"Error opening '{config}', error: 2, No such file or directory")
-    sections = parse(config.read_text(encoding="utf-8"))
+    sections = parse(configuration(config))
     if sum(name == "ndbd" for name, _ in sections) % 2:
         fail("Error line 1: The number of data nodes must be a multiple of NoOfReplicas")
     try:
@@ -180,6 +225,26 @@ def main() -> None:
         connection, caller = listener.accept()
         arguments = (management, connection, caller[0])
         threading.Thread(target=serve, args=arguments, daemon=True).start()
+
+
+def configuration(config: Path) -> str:
+    """Return the configuration: the file's with --initial or --reload, else the last cached one.
+
+    https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-programs-ndb-mgmd.html
+    """
+    text = config.read_text(encoding="utf-8")
+    if "--skip-config-cache" in sys.argv:
+        return text
+    cached = sorted(MANAGER_DATA.glob("ndb_1_config.bin.*"), key=lambda path: int(path.suffix[1:]))
+    if "--initial" in sys.argv:
+        for path in cached:
+            path.unlink()
+        cached = []
+    if cached and "--reload" not in sys.argv:
+        return cached[-1].read_text(encoding="utf-8")
+    number = int(cached[-1].suffix[1:]) + 1 if cached else 1
+    (MANAGER_DATA / f"ndb_1_config.bin.{number}").write_text(text, encoding="utf-8")
+    return text
 
 
 def serve(management: ManagementServer, connection: socket.socket, host: str) -> None:
@@ -212,12 +277,15 @@ def keep_node_connected(
     if isinstance(node, str):
         send(connection, {"error": node, "again": node.startswith(NO_FREE_ID)})
         return
-    send(connection, {"id": node.id, "figures": management.figures()})
+    hosts = management.members()
+    send(connection, {"id": node.id, "figures": management.figures(), "hosts": hosts})
     try:
-        while node.kind == "ndbd" and not management.may_start() and node.state == "starting":
+        while node.kind == "ndbd" and node.state == "starting":
+            if rows := management.rows_for(node):
+                send(connection, {"go": True, "generation": rows})
+                node.generation = rows
+                break
             time.sleep(0.05)
-        if node.kind == "ndbd" and node.state == "starting":
-            send(connection, {"go": True})
         for text in connection.makefile("r", encoding="utf-8"):
             node.state = json.loads(text)["state"]
     except OSError:

@@ -10,8 +10,7 @@ import socket
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def main() -> None:
 
 def join(address: str, *, initial: bool) -> None:
     """Join the cluster and run as its data node."""
-    answer, connection = request_start(address, initial=initial)
+    answer, connection = request_start(address, initial=initial, nowait=nowait_nodes())
     node_id = answer["id"]
     print_line(
         f"{time.strftime('%Y-%m-%d %H:%M:%S')} [ndbd] INFO     -- Angel allocated nodeid: {node_id}"
@@ -68,23 +67,37 @@ def join(address: str, *, initial: bool) -> None:
     while True:
         prepare_files(NODE_DATA / f"ndb_{node_id}_fs", answer["figures"], initial=initial)
         with listening(answer["figures"].get("ServerPort")):
-            run_node(connection, node_id)
+            while connection := run_node(connection, address, answer):
+                pass
         initial = False
         answer, connection = request_start(address, initial=False, attempts=ATTEMPTS_AGAIN)
 
 
+def nowait_nodes() -> list[int]:
+    """Return the ids of the data nodes for which this one does not wait."""
+    values = [word.partition("=")[2] for word in sys.argv if word.startswith("--nowait-nodes=")]
+    return [int(id) for value in values for id in value.split(",")]
+
+
+def generation(*, initial: bool) -> str:
+    """Return what the files of this data node hold; '' without any, or before they are deleted."""
+    found = [] if initial else list(NODE_DATA.glob("ndb_*_fs/generation"))
+    return found[0].read_text(encoding="utf-8") if found else ""
+
+
 def request_start(
-    address: str, *, initial: bool, attempts: int = ATTEMPTS
+    address: str, *, initial: bool, nowait: Sequence[int] = (), attempts: int = ATTEMPTS
 ) -> tuple[dict[str, Any], Any]:
     """Return the manager's answer and the connection; exits when it rejects or does not answer."""
     files = any(NODE_DATA.glob("ndb_*_fs"))
+    request = {"op": "join", "kind": "ndbd", "files": files, "initial": initial}
+    request |= {"nowait": list(nowait), "generation": generation(initial=initial)}
     for attempt in range(attempts):
         if attempt:
             time.sleep(PAUSE)
         connection = connect_manager(address)
         if connection is None:
             continue
-        request = {"op": "join", "kind": "ndbd", "files": files, "initial": initial}
         answer = send_request(connection, request)
         if not answer:
             continue
@@ -102,9 +115,7 @@ def prepare_files(files: Path, figures: dict[str, str], *, initial: bool) -> Non
     """Delete the files with --initial, create missing ones, and keep existing ones."""
     if initial:
         shutil.rmtree(files, ignore_errors=True)
-    if not files.exists():
-        files.mkdir()
-        (files / "generation").write_text(uuid.uuid4().hex, encoding="utf-8")
+    files.mkdir(exist_ok=True)
     (files / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
@@ -131,9 +142,16 @@ def accept_and_close(server: socket.socket) -> None:
             server.accept()[0].close()
 
 
-def run_node(connection: Any, node_id: int) -> None:
-    """Start on the manager's message, return for a restart, and exit for a shutdown."""
-    for text in connection.makefile("r", encoding="utf-8"):
+def run_node(connection: Any, address: str, answer: dict[str, Any]) -> Any:
+    """Start on the manager's message, return None for a restart, and exit for a shutdown.
+
+    A node that has started goes on without its manager, with the configuration of its start.
+
+    Returns:
+        its new connection to the manager that has been restarted.
+    """
+    node_id, started = answer["id"], "running" in answer
+    for text in messages(connection):
         message = json.loads(text)
         if message.get("shutdown"):
             log = NODE_DATA / f"ndb_{node_id}_out.log"
@@ -141,10 +159,32 @@ def run_node(connection: Any, node_id: int) -> None:
                 file.write(f"{time.ctime()} [ndbd] INFO     -- Node shutdown completed.\n")
             os._exit(0)
         if message.get("restart"):
-            return
+            return None
         if message.get("go") and not has_fault("ndbmtd hangs"):
             time.sleep(settings()["start_seconds"])
+            rows = NODE_DATA / f"ndb_{node_id}_fs" / "generation"
+            rows.write_text(message["generation"], encoding="utf-8")
             send(connection, {"state": "started"})
+            answer["running"] = started = True
+    return connect_again(address, answer) if started else None
+
+
+def messages(connection: Any) -> Iterator[str]:
+    """Yield the manager's messages until it ends."""
+    with contextlib.suppress(OSError):
+        yield from connection.makefile("r", encoding="utf-8")
+
+
+def connect_again(address: str, answer: dict[str, Any]) -> Any:
+    """Return the connection to a manager that runs again; a started node waits without end."""
+    request = {"op": "join", "kind": "ndbd", "files": True, "initial": False}
+    request |= {"id": answer["id"], "hosts": answer["hosts"]}
+    request |= {"generation": generation(initial=False)}
+    while True:
+        time.sleep(PAUSE)
+        connection = connect_manager(address)
+        if connection and "id" in send_request(connection, request):
+            return connection
 
 
 def exit_with_error(node_id: int, message: str) -> None:

@@ -10,7 +10,7 @@ from aws_setup.aws.context import Context
 from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.software.machines import machines_of
+from aws_setup.software.machines import machines_exist, machines_of
 from aws_setup.software.ndb.config_files import (
     CONFIG_INI,
     MANAGER_DATA,
@@ -20,6 +20,7 @@ from aws_setup.software.ndb.config_files import (
     NODE_DATA,
     NdbNode,
     config_ini,
+    members,
     my_cnf,
     nodes,
     sizing,
@@ -29,6 +30,7 @@ from aws_setup.software.ndb.initial_start import (
     NODE_MARKER,
     DataFiles,
     InitMarker,
+    InitStage,
     NodeEvidence,
     read_marker,
 )
@@ -40,6 +42,12 @@ from aws_setup.ssh.survey import Question, Survey
 
 MACHINES = ("ndb manager", "ndb data nodes 1", "ndb data nodes 2")
 """The steps whose machines form the cluster."""
+
+
+def manager_exists(ctx: Context) -> bool:
+    """Tell whether the manager exists: without a data node, too, the cluster may hold data."""
+    return machines_exist(ctx, MACHINES[:1])
+
 
 NDB_MGM = "/usr/local/bin/ndb_mgm"
 NDB_MGMD = "/usr/local/bin/ndb_mgmd"
@@ -93,26 +101,48 @@ class NdbCluster:
         return machines_of(self.ctx, self.pool, MACHINES[0])[0]
 
     @cached_property
+    def machines(self) -> list[Machine]:
+        """The machines of the data nodes: type 1 first, then by name."""
+        return machines_of(self.ctx, self.pool, *MACHINES[1:])
+
+    @cached_property
     def data_nodes(self) -> Mapping[int, Machine]:
-        """Node id -> its machine."""
-        found = machines_of(self.ctx, self.pool, *MACHINES[1:])
-        return {node.id: machine for node, machine in zip(self.nodes, found, strict=True)}
+        """Node id -> its machine, of those that have one."""
+        found = {machine.private_ip: machine for machine in self.machines}
+        return {node.id: found[node.address] for node in self.nodes if node.address in found}
+
+    @cached_property
+    def members(self) -> list[NdbNode]:
+        """The data nodes of a cluster that holds data, as its config.ini has them; else none.
+
+        Their ids must not change: each node's files belong to its id.
+        """
+        if not self.manager.address:
+            return []
+        marker = self.marker()
+        if marker is None or marker.stage is not InitStage.COMPLETE:
+            return []
+        return members(self.read(CONFIG_INI) or "")
 
     @cached_property
     def nodes(self) -> list[NdbNode]:
-        """The data nodes in the order of config.ini: type 1 first, then by name."""
-        found = machines_of(self.ctx, self.pool, *MACHINES[1:])
-        return nodes([machine.private_ip for machine in found])
+        """The data nodes in the order of config.ini: known ones, else in their machines' order."""
+        return self.members or nodes([machine.private_ip for machine in self.machines])
+
+    @property
+    def lost(self) -> list[NdbNode]:
+        """The data nodes of a cluster that holds data which have no machine any more."""
+        return [node for node in self.members if node.id not in self.data_nodes]
 
     @property
     def all(self) -> list[Machine]:
         """Every machine, the manager first."""
-        return [self.manager, *self.data_nodes.values()]
+        return [self.manager, *self.machines]
 
     @property
     def complete(self) -> bool:
         """Tell whether the configured number of data nodes exists."""
-        return len(self.nodes) == self.ctx.config.num_ndb_datanodes
+        return len(self.data_nodes) == self.ctx.config.num_ndb_datanodes
 
     def config_files(self) -> dict[str, str]:
         """Return path -> desired content of the manager's two files."""

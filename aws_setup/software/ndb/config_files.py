@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_setup.config import Config
+from aws_setup.engine.decoding import whole_number
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.ingress_rules import NDB_DATA_NODES
 
@@ -54,7 +55,7 @@ listens, and a node that still runs with a port that was chosen freely asks the 
 _HEAD = "# Written by the λFS AWS setup, which writes it again when the configuration changes.\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class NdbNode:
     """A data node: its id in the cluster and its private address."""
 
@@ -114,6 +115,27 @@ def parse(text: str) -> list[tuple[str, dict[str, str]]]:
             key, _, value = line.partition("=")
             sections[-1][1][key.strip()] = value.strip()
     return sections
+
+
+def members(text: str) -> list[NdbNode]:
+    """Return the data nodes that a config.ini has, with the ids that it gives them."""
+    found = [values for name, values in parse(text) if name == "ndbd"]
+    sections = [{key.lower(): value for key, value in values.items()} for values in found]
+    ids = [whole_number(values.get("nodeid") or values.get("id") or "") for values in sections]
+    addresses = [values.get("hostname", "") for values in sections]
+    if None in ids:
+        return nodes(addresses)
+    pairs = zip(ids, addresses, strict=True)
+    return sorted(NdbNode(id, address) for id, address in pairs if id is not None)
+
+
+def node_groups(data_nodes: Sequence[NdbNode]) -> list[list[NdbNode]]:
+    """Return the node groups of data nodes: NDB forms them in the order of the ids.
+
+    https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-nodes-groups.html
+    """
+    ordered = sorted(data_nodes)
+    return [ordered[at : at + REPLICAS] for at in range(0, len(ordered), REPLICAS)]
 
 
 def differences(has: str, wants: str) -> dict[str, tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 Each machine of a cluster has a marker file. The manager's is written before the first start
 (`begun`) and says `complete` once all data nodes have been started; before that the cluster has
-never held data. A data node's marker is written just before its own first start.
+never held data. A data node's marker is written just before its own first start, that of one which
+replaces another after it: until then the manager's marker says that it copies its peer's data, and
+`--initial` may be repeated, because it has nothing that its peer has not.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from aws_setup.engine.decoding import json_object
 from aws_setup.errors import Problem, SetupError
-from aws_setup.software.ndb.config_files import MANAGER_DATA, NODE_DATA
+from aws_setup.software.ndb.config_files import CONFIG_INI, MANAGER_DATA, NODE_DATA
 
 MARKER = "lambda-fs-initialised"
 MANAGER_MARKER = f"{MANAGER_DATA}/{MARKER}"
@@ -33,16 +36,24 @@ class InitStage(StrEnum):
 class InitMarker:
     """A marker's content: the cluster's id, the machine it was written on, and the stage.
 
-    An empty marker, created by hand, means `complete` for any cluster and any machine.
+    An empty marker, created by hand, means `complete` for any cluster and any machine. `copying` in
+    the manager's are the machines whose data node has begun to copy its peer's data.
     """
 
     cluster: str = ""
     machine: str = ""
     stage: InitStage = InitStage.COMPLETE
+    copying: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Return the file's text."""
-        document = {"cluster": self.cluster, "machine": self.machine, "stage": self.stage.value}
+        document: dict[str, Any] = {
+            "cluster": self.cluster,
+            "machine": self.machine,
+            "stage": self.stage.value,
+        }
+        if self.copying:
+            document["copying"] = list(self.copying)
         return json.dumps(document) + "\n"
 
 
@@ -59,7 +70,10 @@ def read_marker(text: str | None) -> InitMarker | None:
     try:
         document = json_object(text)
         return InitMarker(
-            str(document["cluster"]), str(document["machine"]), InitStage(document["stage"])
+            str(document["cluster"]),
+            str(document["machine"]),
+            InitStage(document["stage"]),
+            tuple(str(machine) for machine in document.get("copying", ())),
         )
     except (ValueError, KeyError, TypeError):
         raise SetupError(
@@ -98,6 +112,10 @@ def stage_of(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence]) -> I
 def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence]) -> frozenset[int]:
     """Return the ids of the data nodes whose next start must be with --initial.
 
+    Of a cluster that holds data those are the ones that replace another: an initial start of such a
+    node copies its peer's data, which must be running.
+    https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-programs-ndbd.html#option_ndbd_initial
+
     Raises:
         SetupError: it is not certain that no data would be lost.
     """
@@ -110,28 +128,21 @@ def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence])
         error.problems = tuple(conflicts)
         raise error
     if stage is InitStage.COMPLETE:
-        return frozenset()
+        return frozenset(id for id, node in nodes.items() if node.marker is None)
     return frozenset(id for id, node in nodes.items() if not _initialised(node))
 
 
 def _initialised(node: NodeEvidence) -> bool:
     """Tell whether the first start happened: a marker, and data files or a running process."""
-    return node.marker is not None and (node.files is DataFiles.WRITTEN or node.running)
+    return node.marker is not None and _has_data(node)
 
 
 def _conflicts(stage: InitStage, manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
     if node.marker:
         return _marker_conflicts(manager, node)
     if stage is InitStage.COMPLETE:
-        return [
-            Problem(
-                f"{node.name} has never been part of this NDB cluster, which holds data",
-                "it replaces another machine, and only `ndbmtd --initial` copies its peer's data",
-                "run `sudo /usr/local/bin/ndbmtd --initial` on it once while its peer is running, "
-                f"then `sudo touch {NODE_MARKER}`, then the same command again",
-            )
-        ]
-    if node.files is DataFiles.WRITTEN or node.running:
+        return _replacement_conflicts(manager, node)
+    if _has_data(node):
         return [
             Problem(
                 f"{node.name} holds NDB data that this deployment did not create",
@@ -141,6 +152,43 @@ def _conflicts(stage: InitStage, manager: InitMarker | None, node: NodeEvidence)
             )
         ]
     return []
+
+
+def _replacement_conflicts(manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:
+    """Return why a data node without a marker may not copy its peer's data."""
+    if manager and (node.machine in manager.copying or not _has_data(node)):
+        return []
+    if manager is None:
+        return [
+            Problem(
+                f"{node.name} has never been part of this NDB cluster, which holds data",
+                "the manager was replaced, too, and config.ini with the node ids was lost with it",
+                WRITE_AGAIN,
+            )
+        ]
+    return [
+        Problem(
+            f"{node.name} holds NDB data that this deployment did not create",
+            "to copy its peer's data it would start with --initial, which deletes that",
+            f"run `sudo touch {NODE_MARKER}` on it if `ndb_mgm -e show` lists it as started; "
+            f"else {COPY_AGAIN}",
+        )
+    ]
+
+
+COPY_AGAIN = (
+    f"stop ndbmtd there and remove {NODE_DATA}/ndb_*_fs; then run the same command again: the data "
+    "node copies its peer's data"
+)
+
+WRITE_AGAIN = (
+    f"write the cluster's config.ini to {CONFIG_INI} on the manager, as the logs of the other data "
+    f"nodes show it, `sudo touch {MANAGER_MARKER}` there, and run the same command again"
+)
+
+
+def _has_data(node: NodeEvidence) -> bool:
+    return node.files is DataFiles.WRITTEN or node.running
 
 
 def _marker_conflicts(manager: InitMarker | None, node: NodeEvidence) -> list[Problem]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.infrastructure.cluster_members import ADDRESSES
+from aws_setup.infrastructure.vm_groups import RECREATE
 from aws_setup.software import ssh_access
 from aws_setup.software.daemons import start_daemon
-from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
+from aws_setup.software.machines import SERVICES_STOPPED, any_stopped
 from aws_setup.software.ndb.cluster import (
     MACHINES,
     NDB_MGM,
     NDB_MGMD,
     NdbCluster,
+    manager_exists,
     schedule_restarts,
 )
 from aws_setup.software.ndb.config_files import (
@@ -35,6 +39,11 @@ from aws_setup.software.ndb.initial_start import (
     NodeEvidence,
     initial_nodes,
     stage_of,
+)
+from aws_setup.software.ndb.membership import (
+    launch_addresses,
+    membership_drift,
+    unreadable_drift,
 )
 from aws_setup.ssh.pool import MachinePool
 
@@ -61,20 +70,34 @@ class ManagementServer(Step):
             Refused: the memory of the instance type is unknown, also before there are machines.
         """
         sizing(ctx.config)
-        if not machines_exist(ctx, MACHINES):
-            return None
+        if not manager_exists(ctx):
+            lost = unreadable_drift(ctx)
+            return Found("", "lost", drift=tuple(lost)) if lost else None
         cluster = NdbCluster(ctx, self.pool, self.pool.survey)
-        if any_stopped(cluster.all):
-            return Found(cluster.manager.id, "stopped", drift=(SERVICES_STOPPED,))
+        if not cluster.manager.address:
+            drift = (SERVICES_STOPPED, *unreadable_drift(ctx))
+            return Found(cluster.manager.id, "stopped", drift=drift)
         marker = cluster.marker()
         if marker is None:
-            return None
-        running = cluster.status() is not None
+            drift = (
+                *([SERVICES_STOPPED] if any_stopped(cluster.all) else []),
+                *unreadable_drift(ctx),
+            )
+            return Found(cluster.manager.id, "stopped", drift=drift) if drift else None
+        return self._found(cluster, marker)
+
+    def _found(self, cluster: NdbCluster, marker: InitMarker) -> Found:
+        status = cluster.status()
+        facts: dict[str, Any] = {"stage": marker.stage.value}
+        drift = membership_drift(cluster, marker, status) if cluster.members else []
+        if cluster.lost:
+            facts[ADDRESSES] = launch_addresses(cluster)
+        if not any(one.fix for one in drift):
+            drift += _file_drift(cluster, marker)
+        if status is None or any_stopped(cluster.all):
+            drift.append(SERVICES_STOPPED)
         return Found(
-            cluster.manager.id,
-            "running" if running else "down",
-            {"stage": marker.stage.value},
-            (*_file_drift(cluster, marker), *(() if running else (SERVICES_STOPPED,))),
+            cluster.manager.id, "down" if status is None else "running", facts, tuple(drift)
         )
 
     def create(self, ctx: Context) -> Found:
@@ -142,7 +165,7 @@ def _write_files(cluster: NdbCluster, stage: InitStage) -> bool:
 
 
 def _file_drift(cluster: NdbCluster, marker: InitMarker) -> list[Drift]:
-    if not cluster.complete:
+    if not cluster.complete and not cluster.members:
         return [Drift("data nodes", str(len(cluster.nodes)), "the machines still to be created")]
     desired = cluster.config_files()
     current = cluster.read(CONFIG_INI) or ""
@@ -158,8 +181,6 @@ def _file_drift(cluster: NdbCluster, marker: InitMarker) -> list[Drift]:
 def _value_drift(name: str, has: str, wants: str, marker: InitMarker) -> Drift:
     if name in CHANGEABLE or marker.stage is not InitStage.COMPLETE:
         return Drift(name, has, wants)
-    fix = (
-        "restore the value, or save the data and re-create the NDB machines: NDB cannot change "
-        "it while it holds data"
-    )
+    keep = "restore the value: NDB cannot change it while it holds data"
+    fix = f"{keep}; or, to lose all data, {RECREATE}"
     return Drift(name, has, wants, fix)

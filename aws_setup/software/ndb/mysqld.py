@@ -8,8 +8,8 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.software.daemons import start_daemon
-from aws_setup.software.machines import SERVICES_STOPPED, any_stopped, machines_exist
-from aws_setup.software.ndb.cluster import MACHINES, NdbCluster
+from aws_setup.software.machines import SERVICES_STOPPED, any_stopped
+from aws_setup.software.ndb.cluster import NdbCluster, manager_exists
 from aws_setup.software.ndb.config_files import NODE_DATA
 from aws_setup.software.ndb.initial_start import InitStage
 from aws_setup.ssh.machine import Machine
@@ -37,7 +37,7 @@ class MysqlServer(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Inspect mysqld; None when the cluster has never started, so that it has not either."""
-        if "ndb storage" not in ctx.found or not machines_exist(ctx, MACHINES):
+        if "ndb storage" not in ctx.found or not manager_exists(ctx):
             return None
         cluster = NdbCluster(ctx, self.pool, self.pool.survey)
         if any_stopped(cluster.all):

@@ -15,7 +15,12 @@ import pytest
 from aws_setup.rehearsal.programs.common import is_running
 from aws_setup.rehearsal.programs.manager_client import connect_string
 from aws_setup.rehearsal.programs.mysql import with_innodb
-from aws_setup.rehearsal.programs.ndb_mgmd import ManagementServer, restart
+from aws_setup.rehearsal.programs.ndb_mgmd import (
+    ManagementServer,
+    configuration,
+    parse,
+    restart,
+)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +115,67 @@ def test_a_data_node_that_joins_again_at_once_finds_its_id_free() -> None:
         restart(management, manager, 2)
         assert json.loads(asker.recv(100))["text"] == "Node 2 is being restarted"
     assert [management.nodes[2]] == joined
+
+
+def server(*hosts: str) -> ManagementServer:
+    """Return a management server whose data nodes 2, 3, … have these addresses."""
+    nodes = "".join(
+        f"[ndbd]\nNodeId={id}\nHostName={host}\n" for id, host in enumerate(hosts, start=2)
+    )
+    return ManagementServer(parse(f"[ndbd default]\n[ndb_mgmd]\nHostName=m\n{nodes}[api]\n"))
+
+
+def joined(management: ManagementServer, host: str, **more: Any) -> Any:
+    request = {"kind": "ndbd", "host": host, "files": False, "initial": True} | more
+    return management.join(cast(socket.socket, None), request)
+
+
+def test_a_data_node_is_joined_only_by_those_at_the_addresses_of_its_own_start() -> None:
+    """Its configuration is that of its start, also when the management server has another one."""
+    management = server("a", "x")
+    assert "No free node id" in joined(management, "b")
+    rows = {"generation": "rows", "hosts": {"2": "a", "3": "b"}, "id": 2}
+    joined(management, "a", **rows)
+    assert management.rows_for(joined(management, "x")) is None
+    same = server("a", "b")
+    joined(same, "a", **rows)
+    assert same.rows_for(joined(same, "b")) == "rows"
+
+
+def test_data_nodes_wait_for_the_others_without_end_but_for_those_that_are_named() -> None:
+    management = server("a", "b")
+    alone = joined(management, "a", generation="rows", initial=False, files=True)
+    assert management.rows_for(alone) is None
+    empty = joined(management, "b")
+    assert management.rows_for(empty) is None, "its peer has not started"
+    management.leave(alone)
+    named = joined(management, "a", generation="rows", initial=False, files=True, nowait=[3])
+    assert management.rows_for(named) == "rows"
+
+
+def test_a_node_group_without_rows_gets_none() -> None:
+    management = server("a", "b", "c", "d")
+    for host, id in (("c", 4), ("d", 5)):
+        hosts = {"2": "a", "3": "b", "4": "c", "5": "d"}
+        joined(management, host, generation="rows", hosts=hosts, id=id)
+    assert [management.rows_for(joined(management, host)) for host in ("a", "b")] == [None, None]
+
+
+def test_the_cached_configuration_counts_until_the_file_is_to_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_setup.rehearsal.programs.ndb_mgmd.MANAGER_DATA", tmp_path)
+    file = tmp_path / "config.ini"
+    read = []
+    for text, *options in (
+        ("first",),
+        ("second",),
+        ("third", "--skip-config-cache"),
+        ("fourth", "--reload"),
+        ("fifth",),
+        ("sixth", "--initial"),
+    ):
+        file.write_text(text)
+        monkeypatch.setattr("sys.argv", ["ndb_mgmd", *options])
+        read.append(configuration(file))
+    assert read == ["first", "first", "third", "fourth", "fourth", "sixth"]
