@@ -18,6 +18,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.tags import NDB_TAG
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.run_instances import TERMINATED_STATES
 from aws_setup.infrastructure.vm_groups import VmGroup
 
 ADDRESSES = "addresses"
@@ -54,7 +55,10 @@ def holds_data(ctx: Context) -> bool:
 
     Deployments that an earlier version has started have the tag from their next change on.
     """
-    return any(tag_of(item, NDB_TAG) for item in ctx.inventory.all("instances"))
+    return any(
+        tag_of(item, NDB_TAG) and item["State"]["Name"] not in TERMINATED_STATES
+        for item in ctx.inventory.all("instances")
+    )
 
 
 def mark_members(ctx: Context, ids: Sequence[str]) -> None:

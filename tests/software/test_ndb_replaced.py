@@ -183,7 +183,8 @@ def test_fewer_data_nodes_are_refused_and_none_is_to_be_terminated(ndb: NdbEnvir
 def test_without_the_managers_files_nothing_is_launched(ndb: NdbEnvironment, manager: str) -> None:
     assert ndb.tagged == {"i-0a", "i-1a", "i-2a"}
     ndb.terminate(1)
-    ndb.instances.append({"InstanceId": "i-2a", "Tags": [{"Key": "lambda-fs:ndb", "Value": "x"}]})
+    state, tags = {"Name": "running"}, [{"Key": "lambda-fs:ndb", "Value": "started"}]
+    ndb.instances.append({"InstanceId": "i-2a", "State": state, "Tags": tags})
     if manager == "stopped":
         ndb.vm_pool.power_off("i-0a")
         ndb.public["i-0a"] = ""
