@@ -199,9 +199,10 @@ def stored_record(client: Client, activation_id: str) -> dict[str, Any]:
 
 
 def logged_error(client: Client, activation_id: str) -> str:
-    """Return why an activation has failed, by its stored record; '' where there is none."""
+    """Return why an activation has failed, by its stored record; '' where that cannot be used."""
     try:
-        return activation_error(stored_record(client, activation_id))
+        with decoding(f"OpenWhisk's record of {activation_id} cannot be used", NOT_OPENWHISK):
+            return activation_error(stored_record(client, activation_id))
     except SetupError:
         return ""
 

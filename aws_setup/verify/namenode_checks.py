@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from aws_setup.engine.decoding import decoding
 from aws_setup.engine.wait import Clock
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
-from aws_setup.namenodes.action import CurrentAction, DesiredAction, differences, parse
+from aws_setup.namenodes.action import (
+    NOT_OPENWHISK,
+    CurrentAction,
+    DesiredAction,
+    differences,
+    parse,
+)
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import HttpConnection, HttpResponse, TransientError
@@ -189,4 +196,5 @@ def start_text(seconds: Sequence[float | None], *, number: int) -> str:
 
 def _cold_seconds(client: Client, activation: str) -> float | None:
     """Return the seconds of a cold start, None if the container was warm."""
-    return cold_seconds(stored_record(client, activation))
+    with decoding(f"OpenWhisk's record of {activation} cannot be used", NOT_OPENWHISK):
+        return cold_seconds(stored_record(client, activation))

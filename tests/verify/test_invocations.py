@@ -114,6 +114,25 @@ class Forgetful(dict[str, Any]):
         """Store nothing."""
 
 
+@pytest.mark.parametrize(
+    "more", [{"logs": 7}, {"response": "failed"}, {"annotations": [{"key": "initTime"}]}]
+)
+def test_a_record_of_another_form_is_not_used(deployed: Deployed, more: dict[str, Any]) -> None:
+    register(deployed, memory="annotations" in more)
+    store = deployed.whisk.store
+
+    class Strange(dict[str, Any]):
+        def __setitem__(self, key: str, value: Any) -> None:
+            super().__setitem__(key, value | more)
+
+    store.activations = Strange()
+    if "annotations" in more:
+        text = namenode_checks.check_invocations(deployed.chain)
+        assert "cold starts not known: OpenWhisk's record of" in text
+    else:
+        assert "There was an error processing your request" in broken(deployed).cause
+
+
 def test_a_namenode_that_does_not_exist_is_to_be_created(deployed: Deployed) -> None:
     register(deployed, number=2)
     deployed.whisk.store.delete("namenode1")
