@@ -29,6 +29,7 @@ from aws_setup.engine.plan import (
 from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.infrastructure.cleanup import with_cluster_parts
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.pause.ended_deadline import deadline_last
 from aws_setup.tables.needs import restrict_needs
@@ -44,6 +45,7 @@ def destroy(run: ScriptRun) -> None:
     table = list(run.story.removal(run.ctx.config))
     table = table if run.only else deadline_last(table)
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
+    table, chosen = with_cluster_parts(table, chosen)
     rows = [
         row if row.step.name in chosen else replace(row, found=None)
         for row in inspect_all(table, run.ctx, stop=run.clock.stop)
@@ -108,15 +110,14 @@ def _report_leftovers(
         LockHeld: another run is changing the deployment now.
         Outdated: another run has changed it since it was examined.
     """
-    left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment and not run.only)
+    only = chosen if run.only else ()
+    left = leftovers(run.ctx, table, owns_deployment=run.script.owns_deployment, only=only)
     run.warn_found()
     certain = [item for item in left if not item.unknown_region]
     if certain:
         # Where nothing was deleted, there was no lock yet: they may be what another run makes now.
         run.take_lock()
-    if run.only:
-        left = [item for item in left if item.what in chosen]
-    elif run.script.owns_deployment and not certain and not run.result.problems:
+    if not run.only and run.script.owns_deployment and not certain and not run.result.problems:
         left = [*left, *remove_lock(run)]
     run.result.more["leftovers"] = [asdict(item) for item in left]
     if left:

@@ -262,7 +262,7 @@ class Step(ABC, Generic[C]):
         return ()
 
     def disks(self, ctx: C) -> Sequence[CostItem]:
-        """Return what its disks cost, where their sizes are known, and what else AWS tells."""
+        """Return what its disks cost, where their sizes are known, and what else the cloud says."""
         return ()
 
 

@@ -8,14 +8,14 @@ themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.cluster import cluster_of
-from aws_setup.aws.context import CleanupStep, Context
+from aws_setup.aws.context import CleanupStep, Context, Step
 from aws_setup.aws.idempotency import delete_with_retry
-from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
 from aws_setup.engine.step import Found
@@ -39,6 +39,9 @@ from aws_setup.infrastructure.vpc_interfaces import delete_interfaces
 PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
 """Tag key of a volume that the EBS CSI driver created for a PersistentVolumeClaim."""
 
+
+EKS_CLUSTER = "eks cluster"
+"""Name of the step of the cluster, which is above this module."""
 
 UNATTACHED = "available"
 """State of a volume that no machine uses."""
@@ -86,9 +89,11 @@ class VpcCleanup(CleanupStep):
     """Load balancers, interfaces and security groups in the deployment's VPC; cluster volumes.
 
     What is in the VPC and is neither the deployment's nor its cluster's is named and kept.
-    In a VPC that the deployment does not own it is only what has the tags of its cluster.
+    In a VPC that the deployment does not own, and with `vpc_stays`, it is only what has the tags of
+    its cluster.
     """
 
+    vpc_stays: bool = False
     name: str = "left by Kubernetes"
     part: str = "others"
     needs: tuple[str, ...] = (
@@ -103,7 +108,7 @@ class VpcCleanup(CleanupStep):
 
     def find(self, ctx: Context) -> Found | None:
         """Return what will be searched for; None when there is no owned VPC and nothing of it."""
-        if ctx.inventory.of_step("vpcs", "vpc"):
+        if self._vpcs(ctx):
             return Found("load balancers, interfaces, security groups, volumes, if any")
         if cluster_of(ctx) is None:
             return None
@@ -112,7 +117,7 @@ class VpcCleanup(CleanupStep):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete load balancers and what they used; refuse at once where others use the VPC."""
-        vpcs = ctx.inventory.of_step("vpcs", "vpc")
+        vpcs = self._vpcs(ctx)
         for vpc in vpcs:
             kept = delete_load_balancers(ctx, vpc["VpcId"])
             delete_target_groups(ctx, groups_in_vpc(ctx, vpc["VpcId"]))
@@ -120,12 +125,32 @@ class VpcCleanup(CleanupStep):
             _delete_groups(ctx, vpc["VpcId"])
             delete_guardduty(ctx, vpc["VpcId"])
         errors = [] if vpcs else _delete_balancers(ctx)
-        for volume in volumes(ctx, UNATTACHED):
-            _delete_volume(ctx, volume["VolumeId"])
+        disks = [str(volume["VolumeId"]) for volume in volumes(ctx, UNATTACHED)]
+        for volume_id in _claim_volumes(ctx, UNATTACHED) if self.vpc_stays else disks:
+            _delete_volume(ctx, volume_id)
         for vpc in vpcs:
             refuse_unowned(ctx, vpc["VpcId"])
         if errors:
             raise errors[0]
+
+    def _vpcs(self, ctx: Context) -> Sequence[Item]:
+        """Return the VPC of the deployment, if it is going to be deleted."""
+        return [] if self.vpc_stays else ctx.inventory.of_step("vpcs", "vpc")
+
+
+def with_cluster_parts(
+    table: Sequence[Step], chosen: Collection[str]
+) -> tuple[list[Step], set[str]]:
+    """Return a table and its chosen steps with the cleanup of what the chosen cluster has made.
+
+    With the cluster end the programs that would delete its load balancers and volumes: afterwards
+    nothing says any more whose they are.
+    """
+    names = set(chosen)
+    if EKS_CLUSTER not in names or VpcCleanup.name in names:
+        return list(table), names
+    steps = [replace(it, vpc_stays=True) if isinstance(it, VpcCleanup) else it for it in table]
+    return steps, names | {VpcCleanup.name}
 
 
 @dataclass(frozen=True)
@@ -150,6 +175,12 @@ class OrphanCleanup(CleanupStep):
             _delete_volume(ctx, volume_id)
         if errors := _delete_balancers(ctx):
             raise errors[0]
+
+
+def left_by_cluster(ctx: Context) -> tuple[list[LoadBalancer], list[Item], Sequence[str]]:
+    """Return the load balancers, claims' volumes and security groups of a cluster that is gone."""
+    disks = [it for it in volumes(ctx, UNATTACHED) if tag_of(it, PVC_NAME_TAG)]
+    return owned_load_balancers(ctx), disks, _elb_groups(ctx)
 
 
 def _names(balancers: Sequence[LoadBalancer]) -> list[str]:

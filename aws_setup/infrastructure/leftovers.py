@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,11 +18,18 @@ from aws_setup.engine.plan import inspect_all
 from aws_setup.engine.step import DriftKey
 from aws_setup.errors import Problem
 from aws_setup.infrastructure.claimed_volumes import unclaimed_volumes
-from aws_setup.infrastructure.cleanup import UNATTACHED, OrphanCleanup
+from aws_setup.infrastructure.cleanup import (
+    EKS_CLUSTER,
+    UNATTACHED,
+    OrphanCleanup,
+    VpcCleanup,
+    left_by_cluster,
+)
 from aws_setup.infrastructure.cluster_parts import (
     find_volumes,
     made_by_own_cluster,
     owns_cluster,
+    volumes,
 )
 from aws_setup.infrastructure.disk_prices import table_price
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
@@ -60,11 +67,19 @@ class Leftover:
 
 
 def leftovers(
-    ctx: Context, table: Sequence[Step], *, owns_deployment: bool = True
+    ctx: Context,
+    table: Sequence[Step],
+    *,
+    owns_deployment: bool = True,
+    only: Collection[str] = (),
 ) -> list[Leftover]:
     """Return every resource of the deployment that AWS still lists: by tag, by step, by cluster.
 
-    Without `owns_deployment` only the steps are inspected: another script owns the rest.
+    Args:
+        ctx: the run's context, whose inventory has the cluster as it was before.
+        table: the steps.
+        owns_deployment: False inspects only the steps: another script owns the rest.
+        only: the steps that were to be deleted, and nothing else; none for all.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a list call, so the answer is unknown.
@@ -72,19 +87,38 @@ def leftovers(
     inventory = Inventory(ctx.aws, ctx.config)
     try:
         fresh = replace(ctx, inventory=inventory, found={})
-        tagged = _by_tag(fresh) if owns_deployment else []
-        # What that step finds, _of_cluster finds too.
-        steps = [step for step in table if step.name != OrphanCleanup.name or not owns_deployment]
-        found = {left.id: left for left in (*tagged, *_by_step(fresh, steps))}
-        for left in _in_vpc(fresh) if owns_deployment else ():
-            found.setdefault(left.id, left)
+        whole = owns_deployment and not only
+        tagged = _by_tag(fresh) if whole else []
+        # What these steps find is asked for below, each resource with its price.
+        steps = [step for step in table if step.name not in (OrphanCleanup.name, VpcCleanup.name)]
+        of_steps = [it for it in _by_step(fresh, steps) if not only or it.what in only]
+        in_vpc = _in_vpc(fresh) if whole else []
         # Whose the rest is, the cluster says that the run found first.
-        rest = _of_cluster(ctx) if owns_deployment else map(_volume, unclaimed_volumes(ctx))
-        for left in rest:
+        rest = _of_cluster(ctx) if whole else _of_part(ctx, fresh, only)
+        found: dict[str, Leftover] = {}
+        for left in (*tagged, *of_steps, *in_vpc, *rest):
             found.setdefault(left.id, left)
         return list(found.values())
     finally:
         inventory.close()
+
+
+def _of_part(ctx: Context, fresh: Context, only: Collection[str]) -> list[Leftover]:
+    """Return what the cluster has left, after the destroy of configure and of some steps.
+
+    `fresh` says whether the cluster exists now: it deletes what it has made itself.
+    """
+    asked = {EKS_CLUSTER, OrphanCleanup.name, VpcCleanup.name}
+    if only and not asked & set(only):
+        return []
+    if cluster_of(fresh) is not None:
+        return [] if only else [*map(_volume, unclaimed_volumes(ctx))]
+    balancers, disks, groups = left_by_cluster(ctx)
+    return [
+        *map(_balancer, balancers),
+        *map(_volume, disks if only else volumes(ctx, UNATTACHED)),
+        *(Leftover("security group", it, delete_command(it)) for it in groups),
+    ]
 
 
 def _of_cluster(ctx: Context) -> list[Leftover]:
@@ -177,7 +211,7 @@ def _by_tag(ctx: Context) -> list[Leftover]:
             if _exists(item):
                 resource_id = str(item[kind.id_field])
                 command = delete_command(resource_id, kind=kind.name)
-                found.append(Leftover(kind.title, resource_id, command, _hourly(kind, item)))
+                found.append(Leftover(kind.title, resource_id, command, _hourly(ctx, kind, item)))
     return found
 
 
@@ -225,8 +259,16 @@ def _by_step(ctx: Context, table: Sequence[Step]) -> list[Leftover]:
     return found
 
 
-def _hourly(kind: ResourceKind, item: Item) -> float | None:
-    """Return US dollars an hour from the dated table; 0 for what is free, None if it has none."""
+def _hourly(ctx: Context, kind: ResourceKind, item: Item) -> float | None:
+    """Return US dollars an hour from the dated table; 0 for what is free, None if it has none.
+
+    A machine that is stopped costs what its disks cost.
+    """
+    if "InstanceType" in item and item["State"]["Name"] in ("stopping", "stopped"):
+        filters: Any = [{"Name": "attachment.instance-id", "Values": [item["InstanceId"]]}]
+        disks = pages(ctx.aws.ec2, "describe_volumes", "Volumes", Filters=filters)
+        prices = [table_price(disk) for disk in disks]
+        return None if None in prices else sum(price or 0.0 for price in prices)
     key = f"ec2:{item['InstanceType']}" if "InstanceType" in item else kind.price
     return TABLE.get(key) if key else 0.0
 

@@ -1,4 +1,4 @@
-"""destroy of configure, and the volumes of users' claims: the cluster stays, and its data."""
+"""destroy of configure, and the volumes of users' claims, which stay with the cluster."""
 
 from __future__ import annotations
 
@@ -31,13 +31,11 @@ def volume(zoo: Lab, *, phase: str = "", policy: str = "Delete") -> str:
     )
     name, claim = str(made["VolumeId"]), {"name": f"notes-{phase}-{policy}".lower()}
     if phase == "Bound":
-        held: dict[str, Any] = {
-            "metadata": {**claim, "namespace": "default", "uid": claim["name"]},
-            "spec": {},
-        }
-        zoo.api.state.put("persistentvolumeclaims", {**held, "status": {"phase": "Bound"}})
+        own = {**claim, "namespace": "default", "uid": claim["name"]}
+        bound: Any = {"metadata": own, "spec": {}, "status": {"phase": "Bound"}}
+        zoo.api.state.put("persistentvolumeclaims", bound)
     if phase:
-        spec = {
+        spec: Any = {
             "capacity": {"storage": "8Gi"},
             "claimRef": {**claim, "namespace": "default", "uid": claim["name"]},
             "csi": {"driver": "ebs.csi.aws.com", "volumeHandle": name},

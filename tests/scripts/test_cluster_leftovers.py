@@ -13,7 +13,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.preflight.policy_document import policy
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.rehearsal.core.settings import ACCOUNT
+from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission
 from create_aws_infrastructure import SCRIPT
 from tests.scripts.test_foreign_cluster import SHARED, balancer, balancers, group, groups, network
 from tests.scripts.test_foreign_cluster import volume as volume_of_cluster
@@ -284,3 +284,43 @@ def test_the_interfaces_that_our_nodes_left_are_deleted_and_doubtful_ones_named(
     ids = {item["NetworkInterfaceId"] for item in left}
     assert {doubtful, others, theirs} <= ids
     assert (ours in ids) is refused
+
+
+def only_the_cluster(world: World, code: int = 0) -> dict[str, Any]:
+    words = ("destroy", "--only", "eks cluster", "--yes", "--json")
+    ended = run(SCRIPT, world.folder, *words)
+    assert ended.exit_code == code, ended.document
+    return dict(ended.document)
+
+
+def test_the_cluster_alone_is_deleted_with_what_it_has_made(world: World) -> None:
+    """The fix of a cluster that has failed: afterwards nothing says whose the rest was."""
+    ingress(world, "ours", CONTROLLER)
+    balancer("service", world.subnets[0], **{"kubernetes.io/cluster/shared": "owned"})
+    disks = {volume_of_cluster(), volume_of_cluster(**{"lambda-fs:deployment": "lambda-fs"})}
+    document = only_the_cluster(world)
+    assert document["leftovers"] == []
+    assert (later(), balancers()) == ((set(), set()), set())
+    listed = client("ec2").describe_volumes()["Volumes"]
+    assert disks & {item["VolumeId"] for item in listed} == set()
+    vpcs = [item["VpcId"] for item in client("ec2").describe_vpcs()["Vpcs"]]
+    assert world.vpc in vpcs, "what the cluster has not made stays"
+
+
+def test_what_the_cluster_alone_leaves_is_named_with_its_price(world: World) -> None:
+    arn, _ = ingress(world, "protected", CONTROLLER)
+    protect(arn, "true")
+    document = only_the_cluster(world, code=3)
+    (left,) = document["leftovers"]
+    assert (left["id"], left["hourly_usd"]) == ("protected", pytest.approx(0.0325))
+    assert left["command"] == f"aws elbv2 delete-load-balancer --load-balancer-arn {arn}"
+
+
+def test_a_volume_that_the_ended_cluster_left_has_its_price(world: World) -> None:
+    made = volume_of_cluster(**{"lambda-fs:deployment": "lambda-fs"})
+    world.cloud.settings.deny = [DeniedPermission(action="ec2:DeleteVolume")]
+    document = only_the_cluster(world, code=3)
+    (left,) = document["leftovers"]
+    assert (left["what"], left["id"]) == ("volume", made)
+    assert left["hourly_usd"] > 0
+    assert left["command"] == f"aws ec2 delete-volume --volume-id {made}"
