@@ -210,6 +210,20 @@ def test_a_statement_that_an_interrupted_run_has_executed_is_skipped_once(
     assert read_applied(server.root)["db/tables.sql"] == tables.entry(0, MigrationState.FAILED)
 
 
+def test_a_user_that_a_script_drops_and_that_does_not_exist_is_no_error(server: Server) -> None:
+    """The published create_user.sql begins so."""
+    users = script("DROP USER user; CREATE USER user; DROP USER other;")
+    missing = "ERROR 1396 (HY000) at line 3: Operation DROP USER failed for 'user'@'%'"
+    server.failures = {"DROP USER user": missing, "DROP USER other": missing}
+    execute(users, None, server.root, server.root, database="")
+    assert "CREATE USER user" in server.executed
+    assert users.matches(read_applied(server.root)["tables.sql"])
+    exists = "ERROR 1396 (HY000) at line 3: Operation CREATE USER failed for 'user'@'%'"
+    server.failures, server.entries = {"CREATE USER user": exists}, {}
+    with pytest.raises(SetupError, match="line 1: CREATE USER user"):
+        execute(users, None, server.root, server.root, database="")
+
+
 def test_an_error_never_shows_a_password(server: Server) -> None:
     users = script("CREATE USER u IDENTIFIED BY 'hush';")
     text = "CREATE USER u IDENTIFIED BY 'hush'"

@@ -240,6 +240,22 @@ def test_a_user_that_exists_already_gets_the_password_of_the_clients(
     assert create(manager, folder)[0].action is Action.EXISTS
 
 
+def test_a_user_that_may_not_read_the_state_of_ndb_is_completed(
+    manager: NdbEnvironment, folder: Path
+) -> None:
+    """NameNodes read ndbinfo when they start; the published user may read everything."""
+    create(manager, folder)
+    root(
+        manager,
+        "REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'user'@'%', 'user'@'localhost';"
+        "GRANT ALL ON vanilla_hopsfs.* TO 'user'@'%', 'user'@'localhost';",
+    )
+    row, _ = create(manager, folder)
+    assert row.found
+    assert [drift.has for drift in row.found.drift] == ["may not read ndbinfo"]
+    assert create(manager, folder)[0].action is Action.EXISTS
+
+
 def test_a_table_that_cannot_be_read_is_not_an_empty_one(
     manager: NdbEnvironment, folder: Path
 ) -> None:

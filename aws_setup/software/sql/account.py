@@ -28,6 +28,15 @@ ACCOUNT_HOSTS = (ANY_HOST, "localhost")
 """The user's hosts; with '%' alone an anonymous user of the image would take precedence."""
 
 
+NDBINFO = "ndbinfo"
+"""The database in which mysqld shows the state of NDB."""
+
+READS_NDBINFO = f"""\
+SELECT (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE='SELECT')
++ (SELECT COUNT(*) FROM information_schema.SCHEMA_PRIVILEGES
+WHERE PRIVILEGE_TYPE='SELECT' AND TABLE_SCHEMA='{NDBINFO}');"""
+"""Says of the user who asks whether it may read ndbinfo: 0 is no."""
+
 UNKNOWN_PASSWORD = "one that this computer does not know"
 """What is wrong where another computer has set the password; changing it would lock others out."""
 
@@ -87,6 +96,22 @@ def authenticates(user: Mysql, *, database: str = "") -> bool:
     return True
 
 
+def refusal(user: Mysql, *, database: str) -> str:
+    """Return what a user is refused: the login, or ndbinfo, which NameNodes read; '' for nothing.
+
+    A NameNode asks for NDB's free memory when it starts (NameNodeResourceChecker,
+    MysqlServerConnector.hasResources in https://github.com/ds2-lab/LambdaFS and
+    https://github.com/hopshadoop/hops-metadata-dal-impl-ndb).
+    """
+    try:
+        [[number]] = user.run(READS_NDBINFO, database=database)
+    except SqlError as error:
+        if error.code in {DENIED, DENIED_DATABASE, NO_DATABASE}:
+            return "refused"
+        raise
+    return "" if number != "0" else f"may not read {NDBINFO}"
+
+
 def _hosts(root: Mysql, user: str) -> list[str]:
     rows = root.run(f"SELECT host FROM mysql.user WHERE user={literal(user)};")  # nosec B608
     return [row[0] for row in rows]
@@ -109,6 +134,10 @@ def _grant(login: NdbLogin, root: Mysql) -> None:
             f"GRANT ALL PRIVILEGES ON `{database}`.* TO {literal(login.user)}@{literal(host)};\n"
             for host in grantees
             for database in (login.database, migrations.DATABASE)
+        )
+        + "".join(
+            f"GRANT SELECT ON {NDBINFO}.* TO {literal(login.user)}@{literal(host)};\n"
+            for host in grantees
         )
     )
 

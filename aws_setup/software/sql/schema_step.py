@@ -16,9 +16,9 @@ from aws_setup.software.machines import machines_of, not_checked
 from aws_setup.software.sql.account import (
     ACCOUNT_KEY,
     UNKNOWN_PASSWORD,
-    authenticates,
     ensure_account,
     how_to_know,
+    refusal,
     user_exists,
 )
 from aws_setup.software.sql.client import ROOT, Mysql
@@ -217,12 +217,13 @@ def _account_differences(
 ) -> list[Drift]:
     if ACCOUNT_KEY not in entries:
         return [Drift(ACCOUNT_KEY, "missing", login.user)]
-    if authenticates(Mysql(root.machine, login.user, login.password), database=login.database):
+    user = Mysql(root.machine, login.user, login.password)
+    if not (refused := refusal(user, database=login.database)):
         return []
-    if login.assumed and user_exists(login, root):
+    if refused == "refused" and login.assumed and user_exists(login, root):
         what = f"password of {login.user}"
         return [Drift(what, UNKNOWN_PASSWORD, "that of the image's user", how_to_know(login))]
-    return [Drift(ACCOUNT_KEY, "refused", f"{login.user}, as the clients log in")]
+    return [Drift(ACCOUNT_KEY, refused, f"{login.user}, as the clients log in")]
 
 
 def _differences(script: SqlScript, entry: AppliedScript | None) -> list[Drift]:
