@@ -40,6 +40,7 @@ from aws_setup.infrastructure.scaling_drift import (
     PURCHASE,
     in_service,
     purchase_drift,
+    remaining,
     scaling_rule,
     size_drift,
     sizes_text,
@@ -85,7 +86,7 @@ class AutoScalingGroup(Tagged, Step):
             drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
         if running < desired == wanted and not deleting:
             drift.append(Drift("machines in service", str(running), str(desired), key=MISSING))
-        launched = len(group.get("Instances", []))
+        launched = len(remaining(group))
         facts = {
             "machines": running,
             "desired": desired,
