@@ -196,6 +196,14 @@ _FREE_PLAN = ErrorMessage(
 BY_TEXT = (
     _family(ANY, LINKED_ROLE, r"service-linked role|ServiceLinkedRole"),
     _family(
+        ANY,
+        ErrorMessage(
+            "the nodes' AMI does not run on this type: {message}",
+            "set a type with Intel or AMD processors, such as r5.4xlarge",
+        ),
+        r"not a valid instance type for requested amiType",
+    ),
+    _family(
         ANY, MESSAGES_BY_CODE["Unsupported"], r"instance type .* is not supported in your requested"
     ),
     _family("^RequestTimeTooSkewed$|^RequestInTheFuture$", CLOCK),

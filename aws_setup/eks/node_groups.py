@@ -48,6 +48,9 @@ from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_upd
 AMI_TYPE = "AL2023_x86_64_STANDARD"
 """EKS no longer publishes AMIs with Amazon Linux 2 (EKS user guide)."""
 
+ARCHITECTURE = "x86_64"
+"""The architecture of AMI_TYPE and of λFS's images, as EC2 names it."""
+
 DEGRADED_LOOKS = 5
 """Polls, 6 seconds apart, after which a node group that stays DEGRADED is a failure: EKS shows it
 for a moment while nodes are replaced, and for good while their launches fail.

@@ -25,6 +25,7 @@ from aws_setup.preflight import (
     administrators,
     adopted_network,
     amis,
+    architectures,
     key_pair,
     kubernetes_versions,
     namenode_memory,
@@ -55,6 +56,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "the key pair": key_pair.check,
         "the AMIs": amis.check,
+        "the nodes' architecture": architectures.check,
         "the zones": zones.choose,
         "the quotas": quotas.check,
         "the existing network": adopted_network.check,

@@ -33,6 +33,7 @@ from aws_setup.openwhisk.release import HelmRelease
 from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
 from aws_setup.openwhisk.user_values import user_values
 from aws_setup.preflight import (
+    architectures,
     key_pair,
     local_files,
     namenode_memory,
@@ -204,7 +205,11 @@ def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
         return ()
     planned = PlannedResources(ctx, frozenset(), launches)
     findings: list[Finding] = []
-    for subject, check_planned in (("the key pair", key_pair.check), ("the quotas", quotas.check)):
+    for subject, check_planned in (
+        ("the nodes' architecture", architectures.check),
+        ("the key pair", key_pair.check),
+        ("the quotas", quotas.check),
+    ):
         what = f"{subject} could not be checked"
         findings += advice(
             lambda check_planned=check_planned: check_planned(planned).findings,  # type: ignore[misc]

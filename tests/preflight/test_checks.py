@@ -250,6 +250,20 @@ def test_a_role_whose_path_is_unknown_is_named_before_the_cluster_is_made(
     assert "add the role's ARN, path included, to cluster_admins" in warning
 
 
+@pytest.mark.parametrize("spot", [[], ["invokers"]])
+def test_nodes_that_do_not_run_their_ami_are_refused_before_the_cluster_is_made(
+    operator: Operator, spot: list[str]
+) -> None:
+    kinds = {"openwhisk_core_instance_type": "m6g.xlarge"}
+    kinds |= {"openwhisk_invoker_instance_type": "r6g.8xlarge"}
+    keys: dict[str, Any] = {**only("create_eks_cluster"), **kinds, "spot": spot}
+    core, invokers = [line for line in operator.refused(**keys) if "nodes cannot be" in line]
+    assert core.startswith("the cluster's nodes cannot be of type m6g.xlarge: it runs arm64;")
+    assert "set openwhisk_core_instance_type to a type with Intel or AMD" in core
+    assert "r6g.8xlarge" in invokers
+    assert operator.run("plan", **(keys | only()))["exit_code"] == 0, "there are no nodes"
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The URL of a service that accepts connections and never answers."""

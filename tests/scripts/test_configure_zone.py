@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from tests.support.aws import client
 from tests.support.cluster import Lab, lab
 
@@ -72,6 +73,25 @@ def test_what_eks_says_of_a_type_that_no_zone_offers_has_a_fix(
     problem = next(one for one in problems if "core-nodes" in one["what"])
     assert "this instance type is not offered in the zone" in problem["why"]
     assert problem["hint"].startswith("set another instance type")
+
+
+def test_a_type_that_does_not_run_the_nodes_ami_is_refused_before_the_first_write(
+    zoo: Lab, cloud: RehearsalCloud
+) -> None:
+    zoo.save(openwhisk_core_instance_type="m6g.xlarge")
+    before = len(cloud.calls.writes())
+    (problem,) = zoo.run("configure", code=2)["problems"]
+    assert problem["what"] == "the cluster's nodes cannot be of type m6g.xlarge"
+    assert len(cloud.calls.writes()) == before
+
+
+def test_what_eks_says_of_such_a_type_has_a_fix(zoo: Lab, cloud: RehearsalCloud) -> None:
+    zoo.save(openwhisk_core_instance_type="m6g.xlarge")
+    cloud.settings.deny = [DeniedPermission(action="ec2:DescribeInstanceTypes")]
+    problems = zoo.run("configure", "--only", "core-nodes", code=1)["problems"]
+    problem = next(one for one in problems if "core-nodes" in one["what"])
+    assert "[m6g.xlarge] is not a valid instance type" in problem["why"]
+    assert problem["hint"].startswith("set a type with Intel or AMD processors")
 
 
 def test_a_single_node_is_created_again_where_there_is_capacity_and_stays_with_its_volumes(

@@ -68,6 +68,8 @@ def _document(cloud: CloudApi, call: Call, cluster: Cluster, template: Document)
         params.get("instanceTypes") or ([template_type] if template_type else ["t3.medium"])
     )
     check_instance_types(cloud, call, types)
+    ami_type = check_ami_type(params, cluster)
+    check_architecture(cloud, call, types, ami_type)
     check_types_of_zones(cloud, call, types, subnets)
     name = params["nodegroupName"]
     document = {
@@ -82,7 +84,7 @@ def _document(cloud: CloudApi, call: Call, cluster: Cluster, template: Document)
         "capacityType": params.get("capacityType", "ON_DEMAND"),
         "scalingConfig": check_scaling_config(params.get("scalingConfig") or {}),
         "subnets": list(params["subnets"]),
-        "amiType": check_ami_type(params, cluster),
+        "amiType": ami_type,
         "nodeRole": params["nodeRole"],
         "labels": dict(params.get("labels") or {}),
         "taints": list(params.get("taints") or []),
@@ -293,6 +295,23 @@ def check_ami_type(params: Document, cluster: Cluster) -> str:
             f"AMI Type {kind} is only supported for kubernetes versions 1.32 or earlier"
         )
     return kind
+
+
+def check_architecture(cloud: CloudApi, call: Call, types: Sequence[str], ami_type: str) -> None:
+    """Check that the types run the architecture of the AMI.
+
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_Nodegroup.html (amiType)
+    """
+    if ami_type == "CUSTOM":
+        return
+    wanted = "arm64" if "_ARM_64" in ami_type else "x86_64"
+    found = call_ec2(cloud, call, "DescribeInstanceTypes", InstanceTypes=list(types))
+    for kind in found["InstanceTypes"]:
+        if wanted not in kind["ProcessorInfo"]["SupportedArchitectures"]:
+            raise responses.invalid_parameter(
+                f"[{kind['InstanceType']}] is not a valid instance type for requested amiType "
+                f"{ami_type}"
+            )
 
 
 def check_types_of_zones(
