@@ -122,7 +122,7 @@ def run(ctx: Context, rows: Sequence[Row]) -> Preflight:
     chosen = _combine(results)
     ctx.defaults = replace(
         ctx.defaults,
-        zones=chosen.zones or zones.guess(planned),
+        zones=chosen.zones,
         kubernetes_version=chosen.kubernetes_version or ctx.defaults.kubernetes_version,
     )
     findings = [finding for result in results for finding in result.findings]

@@ -6,9 +6,10 @@ Zone names differ between accounts, so zones without EKS are identified by zone 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from aws_setup.aws.advice import advice
 from aws_setup.aws.type_offerings import offered_in_zones
 from aws_setup.config.keys import keys_of
 from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
@@ -42,23 +43,56 @@ def choose(planned: PlannedResources) -> CheckResult:
         or planned.later_nodes
         or planned.creates("public subnet", "private subnet")
     ):
-        return CheckResult()
+        return CheckResult(zones=_fixed(planned))
+    return advice(lambda: _choose(planned), lambda why: _without_list(planned, why))
+
+
+def _choose(planned: PlannedResources) -> CheckResult:
     zones, findings = _usable(planned)
     if findings:
         return CheckResult.of(findings)
     first, rest = _types(planned)
-    offering = _offering(planned, zones, first | rest)
+    offering, unchecked = advice(
+        lambda: (_offering(planned, zones, first | rest), ()),
+        lambda why: (ZoneOffering({zone: frozenset() for zone in zones}), (_unchecked(why),)),
+    )
     unavailable = frozenset.intersection(frozenset(first | rest), *offering.missing.values())
     if unavailable:
         return CheckResult.of(_not_offered(planned, sorted(unavailable)))
-    return choose_by_offering(planned, offering, first, rest)
+    chosen = choose_by_offering(planned, offering, first, rest)
+    return replace(chosen, findings=(*unchecked, *chosen.findings))
 
 
-def guess(planned: PlannedResources) -> tuple[str, str]:
-    """Return the zones for a caller who may not list them: every region has a and b."""
-    region = planned.ctx.aws.region
-    found = _existing_zones(planned)
-    return (found.get(0, f"{region}a"), found.get(1, f"{region}b"))
+def _unchecked(why: str) -> Finding:
+    hint = "grant the permission, or set availability_zones to two that offer the instance types"
+    return warn("the zones could not be checked", why, hint)
+
+
+def _without_list(planned: PlannedResources, why: str) -> CheckResult:
+    """Return the zones of the subnets and of the configuration, where AWS does not list any.
+
+    Subnets to be created need both, and none can be assumed: many accounts have no ap-northeast-1b,
+    and in us-west-1 an account has two of three.
+    https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
+    """
+    fixed = _fixed(planned)
+    if fixed or not planned.creates("public subnet", "private subnet"):
+        return CheckResult((_unchecked(why),), zones=fixed)
+    listing = f"`aws ec2 describe-availability-zones --region {planned.ctx.aws.region}`"
+    finding = refuse(
+        "the zones for the subnets are not known",
+        why,
+        f"set availability_zones to two of those that {listing} or the console lists, or grant "
+        "ec2:DescribeAvailabilityZones",
+    )
+    return CheckResult.of([finding])
+
+
+def _fixed(planned: PlannedResources) -> tuple[str, ...]:
+    """Return the zones of the subnets that exist, else of the configuration; () without both."""
+    configured = dict(enumerate(planned.config.availability_zones or ()))
+    known = {**configured, **_existing_zones(planned)}
+    return (known[0], known[1]) if known.keys() >= {0, 1} else ()
 
 
 def _types(planned: PlannedResources) -> tuple[set[str], set[str]]:

@@ -264,6 +264,32 @@ def test_nodes_that_do_not_run_their_ami_are_refused_before_the_cluster_is_made(
     assert operator.run("plan", **(keys | only()))["exit_code"] == 0, "there are no nodes"
 
 
+UNLISTED = DeniedPermission(action="ec2:DescribeAvailabilityZones")
+
+
+@cloud_of(deny=[UNLISTED])
+def test_without_a_list_of_zones_none_is_assumed(operator: Operator) -> None:
+    """Many accounts have no ap-northeast-1b, and us-west-1 has two of three zones."""
+    (problem,) = operator.refused(**only())
+    assert problem.startswith("the zones for the subnets are not known: ")
+    assert "lack the permission ec2:DescribeAvailabilityZones" in problem
+    assert "set availability_zones to two of those" in problem
+    zones = ["us-east-1c", "us-east-1d"]
+    ended = operator.run("create", "--yes", **only(), availability_zones=zones)
+    assert ended["exit_code"] == 0, ended["problems"]
+    (warning,) = [one for one in ended["warnings"] if one["what"].startswith("the zones")]
+    assert warning["what"] == "the zones could not be checked"
+    subnets = client("ec2").describe_subnets()["Subnets"]
+    made = {it["AvailabilityZone"] for it in subnets if it["CidrBlock"].startswith("10.0.")}
+    assert made == set(zones)
+
+
+@cloud_of(deny=[DeniedPermission(action="ec2:DescribeInstanceTypeOfferings")])
+def test_without_the_types_of_the_zones_those_that_exist_are_used(operator: Operator) -> None:
+    ended = operator.run("create", "--yes", **only())
+    assert ended["exit_code"] == 0, ended["problems"]
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The URL of a service that accepts connections and never answers."""

@@ -10,8 +10,8 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.preflight.planned import PlannedResources
-from aws_setup.preflight.results import Severity
-from aws_setup.preflight.zones import ZoneOffering, choose_by_offering, guess
+from aws_setup.preflight.results import CheckResult, Severity
+from aws_setup.preflight.zones import ZoneOffering, choose, choose_by_offering
 
 
 def planned(
@@ -84,6 +84,8 @@ def test_types_that_no_single_zone_offers_are_refused() -> None:
     assert "availability_zones" not in finding.hint
 
 
-def test_without_a_list_of_zones_a_and_b_are_assumed() -> None:
-    assert guess(planned()) == ("r-1a", "r-1b")
-    assert guess(planned(existing={"public subnet 2": "r-1c"})) == ("r-1a", "r-1c")
+def test_without_subnets_to_be_made_no_zone_is_asked_for() -> None:
+    existing = {"public subnet 1": "r-1a", "public subnet 2": "r-1c"}
+    assert choose(planned(existing=existing)) == CheckResult(zones=("r-1a", "r-1c"))
+    assert choose(planned(("r-1c", "r-1b"))) == CheckResult(zones=("r-1c", "r-1b"))
+    assert choose(planned()) == CheckResult()
