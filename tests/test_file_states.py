@@ -91,11 +91,13 @@ def sql_scripts(path: Path) -> None:
 
 
 def chart_values(path: Path) -> None:
-    namenode_image._manifest(path.parent, {}, "a/b:c")
+    namenode_image._manifest(path.parent, {}, image="a/b:c", memory=None)
 
 
 def runtimes(path: Path) -> None:
-    namenode_image._manifest(path.parent, {"whisk": {"runtimes": path.name}}, "a/b:c")
+    namenode_image._manifest(
+        path.parent, {"whisk": {"runtimes": path.name}}, image="a/b:c", memory=None
+    )
 
 
 def wskprops(path: Path) -> None:

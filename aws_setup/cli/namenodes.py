@@ -52,6 +52,7 @@ def change(run: ActionsRun) -> None:
     if request.limits_only:
         checks.check_missing(names, existing)
     run.warn(checks.check_lowered_limits(request, names, existing))
+    run.warn(checks.check_warm_memory(request, run.session.connections.config))
     if prepared and any(map(sends_jar, rows)):
         run.note_image_configuration(prepared)
     _apply(run, rows)

@@ -118,7 +118,8 @@ class OpenWhisk(Section):
     internal one has the chart's port, 80 or 443."""
 
     openwhisk_action_memory: Annotated[int, Field(ge=128, le=1_000_000)] = 20_000
-    """Memory limit of a NameNode action in MB: whisk_helper.py's default, allowed by the chart."""
+    """Memory limit of a NameNode action in MB: whisk_helper.py's default, allowed by the chart, and
+    the memory of the containers that OpenWhisk keeps warm."""
 
     openwhisk_invoker_image_tag: ImageTag | None = Field(default=None, examples=["6.25vcpu-40gb"])
     """Tag of the invoker's image; if omitted, the chart's default."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from aws_setup.config import Config
 from aws_setup.engine.decoding import decoding
 from aws_setup.engine.plan import Row, shorten
 from aws_setup.engine.step import Action
@@ -148,6 +149,26 @@ def check_lowered_limits(
                 )
             )
     return found
+
+
+def check_warm_memory(request: Request, config: Config | None) -> list[Problem]:
+    """Return a warning when the containers kept warm have another memory than the NameNodes.
+
+    OpenWhisk gives them to actions of the same memory only (namenode_image.py).
+    """
+    memory = request.memory
+    if config is None or not memory or memory == config.openwhisk_action_memory:
+        return []
+    warm = config.openwhisk_action_memory
+    return [
+        Problem(
+            f"--memory {memory} is not openwhisk_action_memory, {warm}",
+            f"OpenWhisk keeps containers of {warm} MB warm: they take memory of the invokers, and "
+            "only NameNodes of that memory use them",
+            f"set openwhisk_action_memory: {memory} and run python configure_eks_cluster.py, or "
+            f"set --memory {warm}",
+        )
+    ]
 
 
 def check_missing(names: Iterable[str], existing: Mapping[str, CurrentAction]) -> None:

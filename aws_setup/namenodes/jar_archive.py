@@ -140,7 +140,7 @@ def _with_entries(data: bytes, contents: Mapping[str, bytes], source: str) -> by
         at += len(local)
     number = len(entries) + len(added)
     if number >= MOST_ENTRIES:
-        _refuse(source, f"the archive has {len(entries)} entries", REBUILD)
+        _refuse(source, "with another entry the archive would need ZIP64", REBUILD)
     tail = bytearray(data[end:])
     struct.pack_into("<2H2I", tail, 8, number, number, len(records), at)
     return b"".join([*pieces, records, tail])

@@ -1,8 +1,9 @@
-"""How much memory of an invoker node the NameNodes may use."""
+"""How much memory of an invoker node the NameNodes may use, and its CPUs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -23,8 +24,13 @@ https://github.com/awslabs/amazon-eks-ami (nodeadm, kubelet configuration)
 INVOKER_MIB = 4_096
 """MiB for the invoker and the pods of the network, proxy and storage add-ons on its node."""
 
-STEM_CELLS = 2 * 40_000
-"""MB of the containers that the chart of λFS keeps warm on each invoker, where they fit."""
+
+@dataclass(frozen=True)
+class InvokerNode:
+    """A node of an invoker: the MB that its actions may use, and its vCPUs."""
+
+    memory: int
+    vcpus: int
 
 
 def user_memory(node_mib: int, *, pods: int) -> int:
@@ -53,13 +59,14 @@ def memory_of(instance_type: Mapping[str, Any]) -> int:
     return user_memory(mib, pods=interfaces * (addresses - 1) + 2)
 
 
-def invoker_memory(ctx: Context, types: Mapping[str, Any] = MappingProxyType({})) -> int:
-    """Return how many MB of an invoker node its actions may use, from EC2's data on its type.
+def invoker_node(ctx: Context, types: Mapping[str, Any] = MappingProxyType({})) -> InvokerNode:
+    """Return what an invoker node has for its actions, from EC2's data on its type.
 
     `types` are the instance types that EC2 has described already, by their names.
     """
     kind = ctx.config.openwhisk_invoker_instance_type
-    if kind in types:
-        return memory_of(types[kind])
-    answer = ctx.aws.ec2.describe_instance_types(InstanceTypes=[kind])  # type: ignore[list-item]
-    return memory_of(answer["InstanceTypes"][0])
+    found = types.get(kind)
+    if found is None:
+        answer = ctx.aws.ec2.describe_instance_types(InstanceTypes=[kind])  # type: ignore[list-item]
+        found = answer["InstanceTypes"][0]
+    return InvokerNode(memory_of(found), int(found["VCpuInfo"]["DefaultVCpus"]))

@@ -1,7 +1,11 @@
-"""Another container image for the NameNodes: a copy of the chart with other runtimes.
+"""The NameNodes' image and the containers kept warm: a copy of the chart with other runtimes.
 
 OpenWhisk reads the image of each kind from its runtimes manifest, a JSON file inside the chart's
 folder that `whisk.runtimes` names (https://github.com/apache/openwhisk/blob/master/docs/actions-new.md).
+The manifest's stem cells are containers that each invoker starts in advance. They count in its
+memory, and only actions of their kind and memory use them (hasPoolSpaceFor, takePrewarmContainer in
+https://github.com/apache/openwhisk/blob/3e6138d/core/invoker/src/main/scala/org/apache/openwhisk/core/containerpool/ContainerPool.scala):
+λFS's two of 40000 MB take the place of NameNodes of another size for ever.
 """
 
 from __future__ import annotations
@@ -23,25 +27,37 @@ from aws_setup.openwhisk.values import merge
 FAMILY = "generic-namenode"
 """The kinds of the NameNodes are generic-namenode:10 and generic-namenode:5."""
 
+REGISTERED = f"{FAMILY}:10"
+"""The kind with which whisk_helper.py registers them by default."""
+
 DEFAULT_FILE = "runtimes.json"
 
 
-def with_namenode_image(
-    chart: Chart, values: Mapping[str, Any], image: str
+def with_namenode_runtimes(
+    chart: Chart, values: Mapping[str, Any], *, image: str | None, memory: int | None
 ) -> tuple[Chart, dict[str, Any]]:
-    """Return a copy of the chart and the values with which the NameNodes run `image`.
+    """Return the chart and the values with which the NameNodes have this image and stem cells.
 
-    The copy's new file is named after its content, so that the values differ when it does.
+    Both are the same where nothing differs, else those of a copy of the chart. Its new file is
+    named after its content, so that the values differ when it does.
 
     Args:
         chart: the chart on this computer.
         values: the values of the release, those of the user included.
-        image: the image as in `docker pull`, with or without a tag.
+        image: the image as in `docker pull`, with or without a tag; None for the chart's.
+        memory: the MB of a NameNode, and so of a stem cell; None for the chart's stem cells.
 
     Raises:
-        Refused: the chart has no runtimes of the NameNodes.
+        Refused: the chart has no runtimes of the NameNodes in which the image can be set.
     """
-    text = _manifest(chart.path, values, image)
+    try:
+        text = _manifest(chart.path, values, image=image, memory=memory)
+    except Refused:
+        if image:
+            raise
+        text = None  # manifest_checks.py refuses what the chart then renders
+    if text is None:
+        return chart, dict(values)
     name = f"runtimes-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
     copy = cache() / hashlib.sha256(f"{chart.pin} {chart.path} {name}".encode()).hexdigest()[:24]
     if not copy.is_dir():
@@ -57,7 +73,10 @@ def image_fields(image: str) -> dict[str, str]:
     return fields | {"name": name, "tag": tag or "latest"}
 
 
-def _manifest(folder: Path, values: Mapping[str, Any], image: str) -> str:
+def _manifest(
+    folder: Path, values: Mapping[str, Any], *, image: str | None, memory: int | None
+) -> str | None:
+    """Return the manifest with the image and the stem cells, None where it has them already."""
     file = _runtimes_file(folder, values)
     try:
         document = json_of(read_file(folder / file))
@@ -71,9 +90,23 @@ def _manifest(folder: Path, values: Mapping[str, Any], image: str) -> str:
         raise _no_runtimes(f"its runtimes file {file} cannot be used: {error}") from error
     if not kinds:
         raise _no_runtimes(f"its runtimes file {file} has no kind {FAMILY}")
+    before = json.dumps(document, indent=2)
     for kind in kinds:
-        kind["image"] = image_fields(image)
-    return json.dumps(document, indent=2) + "\n"
+        if image:
+            kind["image"] = image_fields(image)
+        if memory and "stemCells" in kind:
+            _fit_stem_cells(kind, memory)
+    after = json.dumps(document, indent=2)
+    return None if after == before else after + "\n"
+
+
+def _fit_stem_cells(kind: dict[str, Any], memory: int) -> None:
+    """Give a kind's stem cells the NameNodes' memory; of other kinds none would ever be used."""
+    if kind["kind"] != REGISTERED:
+        del kind["stemCells"]
+        return
+    for cell in kind["stemCells"]:
+        cell["memory"] = f"{memory} MB"
 
 
 def _runtimes_file(folder: Path, values: Mapping[str, Any]) -> str:

@@ -25,11 +25,12 @@ from aws_setup.openwhisk.claims import claim_drift
 from aws_setup.openwhisk.edited_objects import keep_edited
 from aws_setup.openwhisk.helm import Helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
-from aws_setup.openwhisk.immutable_fields import Manifest, immutable_changes
+from aws_setup.openwhisk.immutable_fields import Manifest, at, immutable_changes
 from aws_setup.openwhisk.interrupted_release import last_applied, recover
-from aws_setup.openwhisk.invoker_memory import invoker_memory
+from aws_setup.openwhisk.invoker_cpu import with_cpu_share
+from aws_setup.openwhisk.invoker_memory import invoker_node
 from aws_setup.openwhisk.missing_objects import missing_objects
-from aws_setup.openwhisk.namenode_image import with_namenode_image
+from aws_setup.openwhisk.namenode_image import with_namenode_runtimes
 from aws_setup.openwhisk.public_address import apply_public_service
 from aws_setup.openwhisk.recreated_objects import delete_immutable
 from aws_setup.openwhisk.release_records import PENDING, Revision, newest
@@ -241,11 +242,13 @@ def desired_release(
     """
     config = ctx.config
     arn = ctx.of("server certificate").id if certificate_arn is None else certificate_arn
-    defaults = values(config, ValuesInput(arn, invoker_memory(ctx), keys, host, chart_port(ctx)))
+    node, memory = invoker_node(ctx), config.openwhisk_action_memory
+    defaults = values(config, ValuesInput(arn, node.memory, keys, host, chart_port(ctx)))
     chart = chart_of(config, pinned=keys.chart, shown=ctx.defaults.chart_commit)
-    merged = merge(defaults, user_values(config))
-    if config.namenode_image:
-        chart, merged = with_namenode_image(chart, merged, config.namenode_image)
+    own = user_values(config)
+    merged = with_cpu_share(chart.path, merge(defaults, own), node, memory=memory)
+    cells = None if at(own, "whisk.runtimes") else memory
+    chart, merged = with_namenode_runtimes(chart, merged, image=config.namenode_image, memory=cells)
     return DesiredRelease(chart, merged)
 
 

@@ -10,7 +10,7 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.engine.wording import count_of
-from aws_setup.openwhisk.invoker_memory import STEM_CELLS, invoker_memory
+from aws_setup.openwhisk.invoker_memory import invoker_node
 from aws_setup.openwhisk.user_values import own_invokers, user_values
 from aws_setup.preflight.results import Finding, refuse, warn
 
@@ -32,7 +32,7 @@ def check(
         hint = "grant the permission to let the script check it"
         return [warn("the memory of the invoker nodes is unknown", why, hint)]
 
-    return advice(lambda: memory_findings(config, invoker_memory(ctx, types())), unknown)
+    return advice(lambda: memory_findings(config, invoker_node(ctx, types()).memory), unknown)
 
 
 def no_invokers(config: Config) -> list[Finding]:
@@ -60,11 +60,6 @@ def memory_findings(config: Config, available: int) -> list[Finding]:
     fitting = available // needed * config.num_openwhisk_invoker_vms
     if fitting < config.num_namenode_deployments:
         return [_too_many(config, estimate, available // needed)]
-    if available < STEM_CELLS:
-        what = "the containers that λFS keeps warm do not fit on an invoker node"
-        why = f"{estimate}, and the chart configures two of 40000 MB: NameNodes start cold"
-        hint = "set openwhisk_invoker_instance_type to r5.4xlarge, the smallest r5 that has enough"
-        return [warn(what, why, hint)]
     return []
 
 

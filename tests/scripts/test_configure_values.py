@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.openwhisk.container_pool import ContainerPool, Invoker
 from tests.openwhisk.test_chart import Repository
 from tests.scripts.test_configure import release_of, steps_of
 from tests.scripts.test_configure_keeps_actions import run_helm
@@ -84,11 +85,33 @@ def test_a_name_node_that_fits_on_no_node_is_refused(zoo: Lab) -> None:
     assert "r5.xlarge has an estimated 25221 MB" in problem["why"]
     assert "openwhisk_invoker_instance_type" in problem["hint"]
     assert client("eks").list_nodegroups(clusterName="zoo")["nodegroups"] == []
-    zoo.save(openwhisk_action_memory=20_000)
-    warned = zoo.run("plan")["warnings"]
-    assert any("keeps warm" in item["what"] for item in warned)
-    zoo.save(openwhisk_invoker_instance_type="r5.4xlarge")
-    assert not any("keeps warm" in item["what"] for item in zoo.run("plan")["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "vcpus", "memory", "fitting"),
+    [("r5.4xlarge", 16, 20_000, 5), ("r5.2xlarge", 8, 8_000, 6), ("r5.xlarge", 4, 8_000, 3)],
+)
+def test_an_invoker_holds_as_many_namenodes_as_the_checks_say(
+    zoo: Lab, instance_type: str, vcpus: int, memory: int, fitting: int
+) -> None:
+    zoo.save(openwhisk_invoker_instance_type=instance_type, openwhisk_action_memory=memory)
+    zoo.run("configure")
+    pool = ContainerPool(Invoker.of(container(zoo)), 1000 * vcpus)
+    for number in range(fitting):
+        assert pool.start(f"namenode{number}", "generic-namenode:10", memory) == ""
+    assert len(pool.running) == fitting
+    assert "LogDriverLogStoreProvider" in environment(zoo)["INVOKER_OPTS"]
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+def test_runtimes_and_options_of_the_user_stay_as_they_are(zoo: Lab) -> None:
+    own = zoo.folder / "own.yaml"
+    values = {"whisk": {"runtimes": "runtimes.json"}, "invoker": {"options": "-Dmine=1"}}
+    own.write_text(yaml.safe_dump(values))
+    zoo.save(openwhisk_values=str(own))
+    zoo.run("configure")
+    assert '"40000 MB"' in environment(zoo)["RUNTIMES_MANIFEST"]
+    assert environment(zoo)["INVOKER_OPTS"] == "-Dmine=1"
 
 
 def test_a_section_of_the_users_values_without_keys_is_refused_by_its_name(zoo: Lab) -> None:

@@ -35,11 +35,13 @@ class Deployment:
     folder: Path
     whisk: OpenWhiskServer
 
-    def helper(self, *arguments: str, code: int = 0) -> Result:
-        """Run the third script with the jar."""
+    def helper(
+        self, *arguments: str, code: int = 0, last: tuple[str, ...] = ("--memory", "20000")
+    ) -> Result:
+        """Run the third script with the jar; `last` are the options after the others."""
         file = str(self.folder / "config_aws.yaml")
-        options = ["-y", file, "-j", str(self.jar), "--memory", "20000", "-c", "4"]
-        result = CliRunner().invoke(main, [*arguments, *options])
+        options = ["-y", file, "-j", str(self.jar), "-c", "4"]
+        result = CliRunner().invoke(main, [*arguments, *options, *last])
         assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
         return result
 
@@ -146,6 +148,16 @@ def test_without_the_option_a_jar_that_cannot_be_read_is_a_warning(deployment: D
     result = deployment.helper("-n", "1", "--create")
     assert "was not compared with this deployment" in result.stderr
     assert deployment.whisk.requests["PUT"] == 1
+
+
+def test_another_memory_than_that_of_the_containers_kept_warm_is_a_warning(
+    deployment: Deployment,
+) -> None:
+    deployment.write_jar()
+    assert "keeps containers" not in deployment.helper("-n", "1", "--create").stderr
+    said = deployment.helper("-n", "1", "--update", "--memory", "30000", last=()).stderr
+    assert "--memory 30000 is not openwhisk_action_memory, 20000" in said
+    assert "set openwhisk_action_memory: 30000 and run python configure_eks_cluster.py" in said
 
 
 def test_what_the_image_must_have_is_said_when_the_jar_is_sent(deployment: Deployment) -> None:

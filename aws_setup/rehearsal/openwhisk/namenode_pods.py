@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from aws_setup.rehearsal.aws.ec2.limits import vcpus
 from aws_setup.rehearsal.aws.ec2.reachability import IpAddress, Node, reaches, read_network
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
+from aws_setup.rehearsal.openwhisk.container_pool import ContainerPool, Invoker
 from aws_setup.rehearsal.openwhisk.invocation import Invocation, NoContainerError
 from aws_setup.rehearsal.openwhisk.namenode import Pod, VmNameNode, VmServices, read_configuration
 from aws_setup.rehearsal.openwhisk.namenode_image import ContainerImages, image_of
 
 MANIFEST = "RUNTIMES_MANIFEST"
 """Environment variable of the invokers: the image of each kind."""
+
+
+@dataclass
+class InvokerPools:
+    """Instance -> the containers that its invoker has started."""
+
+    pools: dict[str, ContainerPool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,27 +50,28 @@ class NameNodePods:
         """
         name = str(invocation.action["name"])
         number = int((re.search(r"\d+$", name) or ["0"])[0])
-        pod = self._pod(number)
         kind = str(invocation.action["exec"]["kind"])
         site, ndb = read_configuration(invocation.files, self._image_files(kind))
+        pod = self._pod(invocation.action, number)
         namenode = VmNameNode(number, site, ndb, pod, self.services)
         namenode.start()
         return namenode
 
     def _image_files(self, kind: str) -> dict[str, bytes]:
         """Return the configuration files of the kind's image; none of an unknown image."""
-        invoker = self.state.get("statefulsets", f"{self.release}-invoker", self.namespace) or {}
-        template = invoker.get("spec", {}).get("template", {}).get("spec", {})
-        variables = [
-            variable
-            for container in template.get("containers", ())
-            for variable in container.get("env", ())
-        ]
+        variables = self._invoker().get("env", ())
         manifest = next((v.get("value", "") for v in variables if v["name"] == MANIFEST), "")
         images = self.cloud.store_of(ContainerImages).files
         return dict(images.get(image_of(kind, manifest), {}))
 
-    def _pod(self, number: int) -> Pod:
+    def _invoker(self) -> Mapping[str, Any]:
+        """Return the invokers' container, empty without one."""
+        invoker = self.state.get("statefulsets", f"{self.release}-invoker", self.namespace) or {}
+        template = invoker.get("spec", {}).get("template", {}).get("spec", {})
+        found: Mapping[str, Any] = next(iter(template.get("containers", ())), {})
+        return found
+
+    def _pod(self, action: Mapping[str, Any], number: int) -> Pod:
         """Return the pod of a NameNode: on the nodes of the running invokers, in turn."""
         nodes = sorted({str(pod["spec"]["nodeName"]) for pod in self._invokers()})
         if not nodes:
@@ -67,12 +79,27 @@ class NameNodePods:
         node = Node(nodes[number % len(nodes)])
         with self.cloud.lock:
             network = read_network(self.cloud)
-        address = network.instances[network.nodes[node.name]].private_ip
+            instance = network.nodes[node.name]
+            self._start_container(action, instance)
+        address = network.instances[instance].private_ip
 
         def reachable(host: str, port: int) -> bool:
             return bool(reaches(self.cloud, node, IpAddress(host), port=port))
 
         return Pod(address, reachable)
+
+    def _start_container(self, action: Mapping[str, Any], instance: str) -> None:
+        """Raise NoContainerError when the invoker on an instance has no room for an action."""
+        settings = Invoker.of(self._invoker())
+        pools = self.cloud.store_of(InvokerPools).pools
+        pool = pools.get(instance)
+        if pool is None or pool.invoker != settings:
+            instances = self.cloud.backend("ec2", "us-east-1").all_instances()
+            kind = next(each.instance_type for each in instances if each.id == instance)
+            pool = pools[instance] = ContainerPool(settings, 1000 * vcpus(kind))
+        memory = int((action.get("limits") or {}).get("memory", 256))
+        if failure := pool.start(str(action["name"]), str(action["exec"]["kind"]), memory):
+            raise NoContainerError(f"The invoker could not create a container: {failure}")
 
     def _invokers(self) -> list[KubeObject]:
         return [
