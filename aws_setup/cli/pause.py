@@ -25,7 +25,8 @@ from aws_setup.engine.runner import apply
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
 from aws_setup.infrastructure.renamed_cluster import refuse_renamed
-from aws_setup.pause.costs import remaining_charges
+from aws_setup.pause.costs import remaining_charges, running_charges
+from aws_setup.pause.nat import DeletedNat
 from aws_setup.pause.table import pause_steps
 from aws_setup.pause.vms import create_is_running
 
@@ -43,7 +44,7 @@ def pause(run: ScriptRun) -> None:
     refused = refusals(rows)
     if refused:
         raise Refused.all(refused)
-    todo, bill = changes(rows), _price_lines(run)
+    todo, bill = changes(rows), _price_lines(run, rows)
     if todo:
         run.report.plan(rows)
         for line in bill:
@@ -93,9 +94,12 @@ def _require_deployment(run: ScriptRun, verb: str) -> None:
     )
 
 
-def _price_lines(run: ScriptRun) -> Sequence[str]:
+def _price_lines(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
     """Return what continues to cost, the total last; it is the result's hourly price."""
-    prices = price(run.ctx.aws, remaining_charges(run.ctx, deep=run.deep))
+    stopped = {row.step.name for row in rows}
+    deep = run.deep and DeletedNat.name in stopped
+    running = running_charges(run.ctx, stopped)
+    prices = price(run.ctx.aws, [*remaining_charges(run.ctx, deep=deep), *running])
     note_prices(run, prices)
     total = f"Cost while paused: ${prices.hourly:.3f} per hour, ${prices.daily:.2f} per day."
     return ["These continue to cost:", *prices.lines(), total]

@@ -138,7 +138,7 @@ def _of_cluster(ctx: Context) -> list[Leftover]:
     balancers = advice(lambda: find_load_balancers(ctx), partial(unknown, "load balancers"))
     machines = interfaces = nothing
     if not ctx.config.create_vpc:
-        machines = advice(lambda: _nodes(ctx), partial(unknown, "instances"))
+        machines = advice(lambda: nodes_of_others(ctx), partial(unknown, "instances"))
         interfaces = advice(
             lambda: find_cni_interfaces(ctx), partial(unknown, "network interfaces")
         )
@@ -161,8 +161,8 @@ def _volume(item: Item) -> Leftover:
     return Leftover("volume", volume_id, delete_command(volume_id), table_price(item))
 
 
-def _nodes(ctx: Context) -> tuple[list[Item], list[Item]]:
-    """Return machines that others added to the cluster in a VPC of others: certain, in doubt.
+def nodes_of_others(ctx: Context) -> tuple[list[Item], list[Item]]:
+    """Return machines that others added to the cluster, certainly and in doubt.
 
     EKS does not know them, and no step of destroy ends them; in its own VPC they keep that.
     """

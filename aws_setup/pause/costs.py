@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.deadline import instances_by_group
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
+from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
 from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.engine.step import CostItem
 from aws_setup.infrastructure.ami_copies import copied_snapshots
 from aws_setup.infrastructure.cluster_parts import volumes
 from aws_setup.infrastructure.disk_prices import disk_units
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
+from aws_setup.infrastructure.leftovers import nodes_of_others
 from aws_setup.infrastructure.load_balancers import LoadBalancer, owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
+from aws_setup.pause.machine_hours import instance_key
 
 
 def remaining_charges(ctx: Context, *, deep: bool) -> list[CostItem]:
@@ -28,6 +30,43 @@ def remaining_charges(ctx: Context, *, deep: bool) -> list[CostItem]:
         deep: the NAT gateway and its address are deleted.
     """
     return [*_cluster(ctx), *_network(ctx, deep=deep), *_disks(ctx), *_copies(ctx)]
+
+
+def running_charges(ctx: Context, stopped: Collection[str]) -> Iterator[CostItem]:
+    """Yield what the machines cost that a pause does not stop, with their addresses and disks.
+
+    Args:
+        ctx: the run's context.
+        stopped: the steps of the pause. Machines that others added to the cluster, as node groups
+            or with Karpenter, are of none of them.
+    """
+    groups = {
+        str(group["AutoScalingGroupName"]): tag_of(group, STEP_TAG)
+        for group in ctx.inventory.all("auto-scaling groups")
+    }
+    live = [it for it in ctx.inventory.all("instances") if it["State"]["Name"] in LIVE]
+    own = [it for it in live if _step_of(it, groups) not in stopped]
+    others = advice(lambda: nodes_of_others(ctx)[0], lambda _: [])
+    running = [*own, *(it for it in others if it["State"]["Name"] in LIVE)]
+    for item in running:
+        yield CostItem("machines", instance_key(item))
+        if item.get("PublicIpAddress"):
+            yield CostItem("machines", "ipv4")
+    ids, kept = {it["InstanceId"] for it in running}, [it["VolumeId"] for it in kept_volumes(ctx)]
+    for volume in volumes(ctx) if running else ():
+        users = {it["InstanceId"] for it in volume.get("Attachments", ())}
+        if users & ids and volume["VolumeId"] not in kept:
+            yield from (CostItem("disks", key, count) for key, count in disk_units(volume))
+
+
+LIVE = ("pending", "running")
+"""States of a machine that is billed."""
+
+
+def _step_of(instance: Item, groups: Mapping[str, str]) -> str:
+    """Return the step that stops a machine: that of its group, or its own."""
+    nodes = tag_of(instance, "eks:nodegroup-name")
+    return nodes or groups.get(tag_of(instance, GROUP_TAG), "") or tag_of(instance, STEP_TAG)
 
 
 def _cluster(ctx: Context) -> Iterator[CostItem]:

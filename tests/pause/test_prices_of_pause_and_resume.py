@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
-from tests.pause.deployment import CLUSTER, SCRIPT, act, client, deploy
+from tests.pause.deployment import CLUSTER, SCRIPT, act, client, deploy, instances
 from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import run
 
@@ -58,3 +58,21 @@ def test_resume_asks_for_consent_to_what_it_makes_run(folder: Path) -> None:
     lines = run(SCRIPT, folder, "resume", "--yes").stdout.splitlines()
     said = [line for line in lines if line.startswith("Estimated cost until destroy")]
     assert f"${before:.2f} per hour" in said[0]
+
+
+def test_pause_of_a_part_counts_what_runs_on(folder: Path) -> None:
+    """Also a machine that others added to the cluster, which no step stops."""
+    tag = [{"Key": key, "Value": "owned"} for key in (OWNED["Key"],)]
+    image = next(iter(instances().values()))["ImageId"]
+    client("ec2").run_instances(
+        ImageId=image,
+        InstanceType="m5.large",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tag}],
+    )
+    paused = act(folder, "pause", "--only", "invoker-nodes")["hourly_usd"]
+    assert paused == pytest.approx(hourly(folder) + 0.096, rel=0.01)
+    assert paused > 4 * 1.008, "NDB, ZooKeeper and core nodes run"
+    everything = act(folder, "pause")["hourly_usd"]
+    assert everything == pytest.approx(hourly(folder) + 0.096, rel=0.03)
