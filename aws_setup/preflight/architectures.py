@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from aws_setup.config.keys import keys_of
 from aws_setup.eks.node_groups import AMI_TYPE, ARCHITECTURE
-from aws_setup.preflight.planned import PlannedResources, keys_of
+from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, refuse
 
 
