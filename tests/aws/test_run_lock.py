@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
-from botocore import exceptions as no_answer
 
 from aws_setup.aws import errors as aws_errors
 from aws_setup.aws import run_lock_store
@@ -239,54 +237,6 @@ def test_without_permission_there_is_no_lock_and_no_failure(
     lock.check()
     assert not lock.held
     assert "permission" in lock.unavailable
-
-
-URL = "https://ssm.us-east-1.amazonaws.com"
-FORBIDDEN = urllib3.exceptions.ProxyError("no", OSError("Tunnel connection failed: 403 Forbidden"))
-SILENT = [
-    no_answer.EndpointConnectionError(endpoint_url=URL),
-    no_answer.ConnectTimeoutError(endpoint_url=URL),
-    no_answer.ReadTimeoutError(endpoint_url=URL),
-    no_answer.ConnectionClosedError(endpoint_url=URL),
-    no_answer.SSLError(endpoint_url=URL, error=OSError("self-signed certificate")),
-    no_answer.ProxyConnectionError(proxy_url="http://p:3128", error=FORBIDDEN),
-]
-
-
-@pytest.mark.kind("A6")
-@pytest.mark.parametrize("error", SILENT, ids=lambda error: type(error).__name__)
-def test_a_parameter_store_that_never_answers_is_no_failure(
-    aws: Aws, locks: list[RunLock], monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-
-    def lost(**_: Any) -> None:
-        raise error
-
-    aws.ssm.meta.events.register("before-send.*", lost)
-    lock = observed(aws, locks)
-    lock.acquire()
-    lock.check()
-    assert not lock.held
-    assert "ssm" in lock.unavailable or "403 Forbidden" in lock.unavailable
-
-
-@pytest.mark.kind("A6")
-@pytest.mark.parametrize("error", SILENT, ids=lambda error: type(error).__name__)
-def test_a_lock_that_was_seen_is_not_passed_by_when_the_network_breaks(
-    aws: Aws, locks: list[RunLock], monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    """Another run may take it meanwhile, and a lock whose answer was lost may be this run's."""
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    lock = observed(aws, locks)
-
-    def lost(**_: Any) -> None:
-        raise error
-
-    aws.ssm.meta.events.register("before-send.*", lost)
-    with pytest.raises(type(error)):
-        lock.acquire()
-    assert not lock.unavailable
 
 
 @pytest.mark.parametrize("drawn", ["1234567890123abc", "1234567890123456", "abcdef0123456789"])
