@@ -135,7 +135,7 @@ class ManagementServer:
     def rows_for(self, node: ConnectedNode) -> str | None:
         """Return the rows with which a data node may start; None while it has to wait.
 
-        One with rows waits for all others that have some, but for those of --nowait-nodes: without
+        One with rows waits until all others are connected, but for those of --nowait-nodes: without
         it NDB waits for StartPartitionedTimeout, which is 0, without end. One without rows waits
         for a started data node of its group, from which it copies; in a cluster that has never had
         any rows for all the others.
@@ -148,7 +148,7 @@ class ManagementServer:
                 return None
             whole = {it.id for it in data.values() if it.generation}
             if node.generation:
-                waits = set(self.members()) - whole - node.nowait
+                waits = set(self.members()) - data.keys() - node.nowait
                 return node.generation if started or not waits else None
             if not whole and not self.first_rows and data.keys() == self.members().keys():
                 rows = [uuid.uuid4().hex for _ in data]
