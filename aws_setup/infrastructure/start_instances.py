@@ -64,9 +64,10 @@ def how_to_resize(group: VmGroup, ids: Sequence[str]) -> str:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/change-instance-type-of-ebs-backed-instance.html
     """
     first, others = ids[0], ids[1:]
+    more = f"; {group.resizing}" if group.resizing else ""
     also = f", the same for {', '.join(others)}" if others else ""
     return (
         "run `aws ec2 modify-instance-attribute "
         f"--instance-id {first} --instance-type Value=TYPE` while they are stopped{also}, and set "
-        f"{group.type_key} to match: the disks are kept"
+        f"{group.type_key} to match: the disks are kept{more}"
     )

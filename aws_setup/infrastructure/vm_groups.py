@@ -27,6 +27,12 @@ KEEP_DATA_NODES = (
 https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-mgm-client-commands.html
 """
 
+KEEP_CPUS = (
+    "with data on them, set ndb_num_cpus to the vCPUs of the type before, too, and for a type with "
+    "less memory ndb_data_memory to what config.ini on the NDB manager has"
+)
+"""NumCPUs and DataMemory follow the type where no key sets them, and NumCPUs cannot be changed."""
+
 
 @dataclass(frozen=True)
 class VmGroup:
@@ -37,7 +43,8 @@ class VmGroup:
     configuration keys to change when AWS refuses the AMI or the type. `role` is the short name for
     `ssh`, and `first` the number of VM 0 in it. `cluster` is the step that knows at which address a
     lost VM must be replaced. `surplus` is what to do about too many VMs and `renewal` how to have
-    them of another type or AMI, where it is not the usual.
+    them of another type or AMI, where it is not the usual; `resizing` is what another type needs
+    besides.
     """
 
     step: str
@@ -55,6 +62,7 @@ class VmGroup:
     cluster: str = ""
     surplus: str = "restore the count, or terminate the surplus instances yourself"
     renewal: str = ""
+    resizing: str = ""
 
     def name(self, index: int) -> str:
         """Return the Name tag of one VM."""
@@ -112,6 +120,7 @@ def _ndb(config: Config) -> list[VmGroup]:
             cluster=NDB_MANAGEMENT if config.start_ndb_cluster else "",
             surplus=KEEP_DATA_NODES,
             renewal=f"to lose all data, {DESTROY_NDB} first",
+            resizing=KEEP_CPUS,
         )
         for kind in (1, 2)
     ]

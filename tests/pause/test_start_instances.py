@@ -70,12 +70,15 @@ def test_machines_that_cannot_start_get_another_type_and_keep_their_disks(
     assert "ndb_datanode_instance_type" in problem["hint"]
     (command,) = re.findall(r"`aws ec2 modify-instance-attribute (.*?)`", problem["hint"])
     assert command.split()[:2] == ["--instance-id", ids[0]]
+    assert "set ndb_num_cpus to the vCPUs of the type before" in problem["hint"]
 
     write_config(folder, **SETTINGS, ndb_datanode_instance_type="r5.large")
     refused = run(SCRIPT, folder, "resume", "--yes", "--json")
     assert refused.exit_code == 2
     (problem,) = [it for it in refused.document["problems"] if it["what"].startswith(STOPPED)]
+    assert "to lose all data, run destroy --only 'ndb manager'" in problem["hint"]
     assert "deletes the disks; or run `aws ec2 modify-instance-attribute" in problem["hint"]
+    assert "set ndb_num_cpus to the vCPUs of the type before" in problem["hint"]
     for step in client("ec2").describe_instances()["Reservations"]:
         for item in step["Instances"]:
             if any(tag["Value"].startswith("ndb data nodes") for tag in item["Tags"]):

@@ -127,6 +127,44 @@ def test_what_a_restart_cannot_change_is_a_conflict(
     assert [(drift.what, bool(drift.fix)) for drift in found.drift] == [(what, conflict)]
 
 
+def test_another_type_is_refused_with_the_key_that_keeps_the_cpus_and_works(tmp_path: Path) -> None:
+    """NumCPUs follows the type: no key has the value that would have to be restored."""
+    before = Cluster(tmp_path).manager.files
+    cluster = Cluster(tmp_path, ndb_datanode_instance_type="r5.8xlarge")
+    cluster.manager.files = before
+    found = ManagementServer(cluster.pool).find(cluster.ctx)
+    assert found
+    (conflict,) = [drift for drift in found.drift if drift.fix]
+    assert (conflict.what, conflict.has, conflict.wants) == ("NumCPUs", "16", "32")
+    assert conflict.fix.startswith("set ndb_num_cpus: 16: ")
+    kept = Cluster(tmp_path, ndb_datanode_instance_type="r5.8xlarge", ndb_num_cpus=16)
+    kept.manager.files = before
+    found = ManagementServer(kept.pool).find(kept.ctx)
+    assert found
+    assert not [drift for drift in found.drift if drift.fix]
+    assert not kept.ctx.warnings, "more memory is no danger"
+
+
+@pytest.mark.parametrize(
+    ("keys", "warned"),
+    [
+        ({}, ["DataMemory of the NDB data nodes becomes 4G, it was 8G", "SharedGlobalMemory"]),
+        ({"ndb_data_memory": "8G"}, ["SharedGlobalMemory"]),
+        ({"ndb_data_memory": "4G", "ndb_shared_global_memory": "512M"}, []),
+    ],
+)
+def test_a_type_with_less_memory_is_warned_about_unless_a_key_says_so(
+    tmp_path: Path, keys: dict[str, int | str], warned: list[str]
+) -> None:
+    before = Cluster(tmp_path).manager.files
+    cluster = Cluster(tmp_path, ndb_datanode_instance_type="m5.4xlarge", **keys)
+    cluster.manager.files = before
+    assert ManagementServer(cluster.pool).find(cluster.ctx)
+    warnings = list(cluster.ctx.warnings.values())
+    assert [one.what[: len(text)] for one, text in zip(warnings, warned, strict=True)] == warned
+    assert all("ndb_" in one.hint and "memoryusage" in one.hint for one in warnings)
+
+
 def test_files_that_differ_in_text_only_are_drift(cluster: Cluster) -> None:
     cluster.manager.files[CONFIG_INI] += "# by hand\n"
     cluster.manager.files[MY_CNF] = ""

@@ -218,6 +218,12 @@ def _capacity(instance_type: str) -> tuple[int, float]:
     return cpus, cpus * GIB_PER_CPU[family] * 1024.0
 
 
+def memory_bytes(text: str) -> int:
+    """Return a memory size in config.ini's notation (512M, 8G) in bytes; 0 for anything else."""
+    found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", text.strip(), re.ASCII | re.IGNORECASE)
+    return int(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " ") if found else 0
+
+
 def _megabytes(mebibytes: float) -> str:
     rounded = int(mebibytes)
     return f"{rounded // 1024}G" if rounded % 1024 == 0 else f"{rounded}M"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
+from aws_setup.errors import Problem
 from aws_setup.infrastructure.cluster_members import ADDRESSES
 from aws_setup.infrastructure.vm_groups import RECREATE
 from aws_setup.software import ssh_access
@@ -30,6 +31,7 @@ from aws_setup.software.ndb.config_files import (
     MANAGER_LOG,
     MY_CNF,
     differences,
+    memory_bytes,
     sizing,
 )
 from aws_setup.software.ndb.initial_start import (
@@ -170,6 +172,8 @@ def _file_drift(cluster: NdbCluster, marker: InitMarker) -> list[Drift]:
     desired = cluster.config_files()
     current = cluster.read(CONFIG_INI) or ""
     changes = differences(current, desired[CONFIG_INI]) if current else {}
+    if marker.stage is InitStage.COMPLETE:
+        _warn_of_less_memory(cluster.ctx, changes)
     drift = [_value_drift(name, *values, marker) for name, values in changes.items()]
     if current != desired[CONFIG_INI] and not drift:
         drift.append(Drift("config.ini", "different", "as configured"))
@@ -181,6 +185,37 @@ def _file_drift(cluster: NdbCluster, marker: InitMarker) -> list[Drift]:
 def _value_drift(name: str, has: str, wants: str, marker: InitMarker) -> Drift:
     if name in CHANGEABLE or marker.stage is not InitStage.COMPLETE:
         return Drift(name, has, wants)
-    keep = "restore the value: NDB cannot change it while it holds data"
-    fix = f"{keep}; or, to lose all data, {RECREATE}"
+    key = KEYS.get(name, "") if has != "not set" else ""
+    keep = f"set {key}: {has}" if key else f"write {name}={wants} to {CONFIG_INI} if it was edited"
+    fix = f"{keep}: NDB cannot change it while it holds data; or, to lose all data, {RECREATE}"
     return Drift(name, has, wants, fix)
+
+
+KEYS = {"NumCPUs": "ndb_num_cpus", "manager": "ndb_manager_private_ip"}
+"""Setting that cannot be changed -> the key that keeps it, also where the type decides without."""
+
+
+def _warn_of_less_memory(ctx: Context, changes: Mapping[str, tuple[str, str]]) -> None:
+    """Warn of memory that shrinks with the instance type, without a key of the user's.
+
+    NDB's manual says of what concerns memory: a node restart raises it, and lowering it needs an
+    initial one.
+    https://dev.mysql.com/doc/refman/8.0/en/mysql-cluster-configuration-overview.html
+    """
+    for name, key in MEMORY.items():
+        has, wants = changes.get(name, ("", ""))
+        if getattr(ctx.config, key) or memory_bytes(wants) >= memory_bytes(has):
+            continue
+        ctx.warn(
+            Problem(
+                f"{name} of the NDB data nodes becomes {wants}, it was {has}",
+                "it follows ndb_datanode_instance_type; data nodes that hold more than that do "
+                "not start again",
+                f"set {key}: {has}, or check with `{NDB_MGM} -e 'all report memoryusage'` on the "
+                "NDB manager that less is in use",
+            )
+        )
+
+
+MEMORY = {"DataMemory": "ndb_data_memory", "SharedGlobalMemory": "ndb_shared_global_memory"}
+"""Setting of memory -> the key that keeps it where the instance type would decide."""
