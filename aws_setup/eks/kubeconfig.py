@@ -236,11 +236,6 @@ def rewrite(
         raise Refused(what, why, fix_of(error, fix)) from error
 
 
-def save(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a kubeconfig, completely or not at all; a symbolic link is followed."""
-    write_private(path.resolve(), kubeconfig_text.written(document))
-
-
 def _list(value: Any, path: Path) -> list[Any]:
     if value is not None and not isinstance(value, list):
         raise _malformed(path, "clusters, users or contexts is not a list")

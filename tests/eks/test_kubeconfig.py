@@ -209,7 +209,7 @@ def test_saving_follows_a_link_and_makes_the_file_private(tmp_path: Path) -> Non
     file, link = tmp_path / "file", tmp_path / "link"
     file.write_text("{}")
     link.symlink_to(file)
-    kubeconfig.save(link, EXISTING)
+    kubeconfig.rewrite(link, EXISTING, note=lambda _: None, copy=False)
     assert link.is_symlink()
     assert kubeconfig.load(file) == EXISTING
     assert file.stat().st_mode & 0o077 == 0
