@@ -151,6 +151,11 @@ class Prices:
         return sum(self.parts.values())
 
     @property
+    def least(self) -> str:
+        """What stands before a sum: 'at least ' where a price is unknown."""
+        return "at least " if self.unknown else ""
+
+    @property
     def daily(self) -> float:
         """US dollars a day."""
         return 24 * self.hourly
@@ -174,7 +179,7 @@ class Prices:
         """Return the prices as text, the most expensive part first."""
         ordered = sorted(self.parts.items(), key=lambda item: -item[1])
         lines = [f"{part:<14} ${hourly:8.3f}/h" for part, hourly in ordered]
-        lines.append(f"{'total':<14} ${self.hourly:8.3f}/h, ${self.daily:.2f} a day")
+        lines.append(f"{'total':<14} ${self.hourly:8.3f}/h, {self.least}${self.daily:.2f} a day")
         lines += self.spot_lines()
         if self.unknown:
             lines.append(f"not included (price unknown): {', '.join(self.unknown)}")
@@ -185,13 +190,16 @@ class Prices:
         """Return the prices of Spot machines as text: at present, on demand, and of which time."""
         lines = [
             f"Spot {kind}: ${price.usd:.3f}/h at {price.at:%Y-%m-%d %H:%M} UTC, "
-            f"${self.each.get(f'ec2:{kind}', 0.0):.3f}/h on demand"
+            + (f"${each:.3f}/h on demand" if (each := self.each.get(f"ec2:{kind}")) else _UNKNOWN)
             for kind, price in self.spot.items()
         ]
-        if self.spot:
+        if self.spot and all(f"ec2:{kind}" in self.each for kind in self.spot):
             hourly = self.hourly + self.savings
             lines.append(f"all on demand: ${hourly:.3f}/h; Spot prices change at any time")
         return lines
+
+
+_UNKNOWN = "its price on demand is not known"
 
 
 def price(aws: Aws, charges: Sequence[CostItem]) -> Prices:
@@ -218,9 +226,9 @@ def price(aws: Aws, charges: Sequence[CostItem]) -> Prices:
         if key not in each and f"{SPOT}{key.removeprefix('ec2:')}" not in each
     )
     saved = sum(
-        charge.count * (each.get(charge.key.replace(SPOT, "ec2:"), 0.0) - each[charge.key])
+        charge.count * (each[charge.key.replace(SPOT, "ec2:")] - each[charge.key])
         for charge in charges
-        if charge.key.startswith(SPOT) and charge.key in each
+        if charge.key.startswith(SPOT) and charge.key.replace(SPOT, "ec2:") in each
     )
     source = _source(aws.region, missing, listed)
     if set(types) - spot.keys():

@@ -173,7 +173,10 @@ def _says(ready: Readiness | None, following: str) -> bool:
 def _cost_reminder(run: ScriptRun) -> Sequence[str]:
     """Return the price as the last line: the plan may have scrolled off the screen."""
     hourly = run.result.hourly_usd or 0.0
-    text = f"Estimated cost until destroy: ${hourly:.2f} per hour, ${24 * hourly:.2f} per day."
+    least = "at least " if run.result.more.get("prices", {}).get("unknown") else ""
+    text = (
+        f"Estimated cost until destroy: {least}${hourly:.2f} per hour, ${24 * hourly:.2f} per day."
+    )
     return (text,) if hourly else ()
 
 

@@ -101,7 +101,10 @@ def _price_lines(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
     running = running_charges(run.ctx, stopped)
     prices = price(run.ctx.aws, [*remaining_charges(run.ctx, deep=deep), *running])
     note_prices(run, prices)
-    total = f"Cost while paused: ${prices.hourly:.3f} per hour, ${prices.daily:.2f} per day."
+    total = (
+        f"Cost while paused: {prices.least}${prices.hourly:.3f} per hour, "
+        f"${prices.daily:.2f} per day."
+    )
     return ["These continue to cost:", *prices.lines(), total]
 
 

@@ -122,9 +122,11 @@ class Bill:
     def _projection(self) -> str:
         if self.deadline:
             usd, when = self.until(self.deadline), display_time(self.deadline)
-            return f"Until the deadline, {when}: ${usd:.2f} in all if nothing changes."
+            least = "" if self.complete else "at least "
+            return f"Until the deadline, {when}: {least}${usd:.2f} in all if nothing changes."
         day, weekend = 24 * self.hourly, WEEKEND_HOURS * self.hourly
-        return f"If nothing changes: ${day:.2f} a day, ${weekend:.2f} over a weekend (72 hours)."
+        text = f"${day:.2f} a day, ${weekend:.2f} over a weekend (72 hours)."
+        return f"If nothing changes: {self.prices.least}{text}"
 
 
 def bill_of(aws: Aws, found: Usages, remembered: Sequence[Usage] = ()) -> Bill:

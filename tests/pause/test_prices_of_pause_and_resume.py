@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.aws.pricing import TABLE
+from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.pause.deployment import CLUSTER, SCRIPT, act, client, deploy, instances
 from tests.support.copies import SHARED, World, shared_cloud
@@ -76,3 +79,16 @@ def test_pause_of_a_part_counts_what_runs_on(folder: Path) -> None:
     assert paused > 4 * 1.008, "NDB, ZooKeeper and core nodes run"
     everything = act(folder, "pause")["hourly_usd"]
     assert everything == pytest.approx(hourly(folder) + 0.096, rel=0.03)
+
+
+def test_sums_without_a_price_say_that_they_are_the_least(
+    deployed: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {key: usd for key, usd in TABLE.items() if key not in ("ec2:r5.4xlarge", "nat")}
+    monkeypatch.setattr("aws_setup.aws.pricing.TABLE", known)
+    deployed.settings.deny = [DeniedPermission(action="pricing:GetProducts")]
+    for path in folder.rglob("*.prices"):
+        path.unlink()
+    assert "at least $" in run(SCRIPT, folder, "pause", "--yes").stdout.partition("Paused.")[2]
+    lines = run(SCRIPT, folder, "resume", "--yes").stdout
+    assert "Estimated cost until destroy: at least $" in lines

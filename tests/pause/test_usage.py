@@ -18,6 +18,7 @@ from aws_setup.aws.paused import (
     stopped_seconds,
 )
 from aws_setup.aws.pricing import Prices
+from aws_setup.aws.spot import SpotPrice
 from aws_setup.pause.bill import Bill, at_end, decode, encode
 from aws_setup.pause.machine_hours import machine_hours
 from aws_setup.pause.usage import Usage, Usages
@@ -135,6 +136,20 @@ def test_an_unknown_price_is_named_and_never_zero() -> None:
     text = "\n".join(found.lines())
     assert "not included (price unknown): strange" in text
     assert "so far: at least $5.00" in text
+    assert "If nothing changes: at least $12.00 a day" in text
+    found.usages.deadlines.append(at(12))
+    assert "at least $6.00 in all if nothing changes" in "\n".join(found.lines())
+
+
+def test_without_a_price_on_demand_spot_is_not_compared_with_it() -> None:
+    spot = {"c6i.4xlarge": SpotPrice(0.25, at(9))}
+    prices = Prices({"x": 0.25}, "a list", ("r9.large",), {"spot:c6i.4xlarge": 0.25}, spot)
+    text = "\n".join(prices.lines())
+    assert "$0.250/h at" in text
+    assert "its price on demand is not known" in text
+    assert "$0.000/h" not in text
+    assert "all on demand" not in text
+    assert "at least $6.00 a day" in text
 
 
 def test_the_projection_goes_to_the_deadline() -> None:
