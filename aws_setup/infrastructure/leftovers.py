@@ -89,9 +89,10 @@ def leftovers(
         fresh = replace(ctx, inventory=inventory, found={})
         whole = owns_deployment and not only
         tagged = _by_tag(fresh) if whole else []
-        # What these steps find is asked for below, each resource with its price.
-        steps = [step for step in table if step.name not in (OrphanCleanup.name, VpcCleanup.name)]
-        of_steps = [it for it in _by_step(fresh, steps) if not only or it.what in only]
+        # What the steps of the cluster find is asked for below, each resource with its price.
+        steps = [step for step in table if step.name != OrphanCleanup.name]
+        listed = [it for it in _by_step(fresh, steps) if it.what != VpcCleanup.name]
+        of_steps = [it for it in listed if not only or it.what in only]
         in_vpc = _in_vpc(fresh) if whole else []
         # Whose the rest is, the cluster says that the run found first.
         rest = _of_cluster(ctx) if whole else _of_part(ctx, fresh, only)

@@ -51,7 +51,7 @@ ROLE_LAG = "must allow AWS EventBridge Scheduler to assume the role"
 
 @dataclass(frozen=True)
 class Deadline(Tagged, Step):
-    """The schedule group with one schedule for each kind of machine.
+    """The schedule group with one schedule for each VM and each group of machines.
 
     `follows` are the steps whose machines it stops. With `renews` a deployment that is paused gets
     a new deadline, counted from now. `surplus` is set by auto_pause_after: never.
