@@ -14,7 +14,7 @@ CLIENTS = ("lambda-fs client", "hopsfs client")
 NDB_MANAGEMENT = "ndb management server"
 """The step that knows the data nodes of a started NDB cluster."""
 
-DESTROY_NDB = "run destroy --only 'ndb manager' --only 'ndb data nodes 1' --only 'ndb data nodes 2'"
+DESTROY_NDB = 'run destroy --only "ndb manager" --only "ndb data nodes 1" --only "ndb data nodes 2"'
 
 RECREATE = f"{DESTROY_NDB}, then create, which makes an empty cluster"
 

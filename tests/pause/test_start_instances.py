@@ -76,7 +76,7 @@ def test_machines_that_cannot_start_get_another_type_and_keep_their_disks(
     refused = run(SCRIPT, folder, "resume", "--yes", "--json")
     assert refused.exit_code == 2
     (problem,) = [it for it in refused.document["problems"] if it["what"].startswith(STOPPED)]
-    assert "to lose all data, run destroy --only 'ndb manager'" in problem["hint"]
+    assert 'to lose all data, run destroy --only "ndb manager"' in problem["hint"]
     assert "deletes the disks; or run `aws ec2 modify-instance-attribute" in problem["hint"]
     assert "set ndb_num_cpus to the vCPUs of the type before" in problem["hint"]
     for step in client("ec2").describe_instances()["Reservations"]:

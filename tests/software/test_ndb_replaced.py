@@ -150,7 +150,7 @@ def test_a_lost_node_group_is_refused_before_anything_is_launched(ndb: NdbEnviro
     problem = refused(ndb)
     assert "node group is 2 (10.0.1.1), 3 (10.0.1.2) lost" in problem.what
     assert "its rows exist nowhere else" in problem.hint
-    assert "destroy --only 'ndb manager'" in problem.hint
+    assert 'destroy --only "ndb manager"' in problem.hint
 
 
 def test_a_peer_that_has_not_finished_its_copy_has_no_rows_to_copy(ndb: NdbEnvironment) -> None:
@@ -193,7 +193,7 @@ def test_without_the_managers_files_nothing_is_launched(ndb: NdbEnvironment, man
         return
     ndb.terminate(0)
     problem = refused(ndb)
-    assert "create --only 'ndb manager'" in problem.hint
+    assert 'create --only "ndb manager"' in problem.hint
 
 
 def test_permuted_names_move_no_node_id(ndb: NdbEnvironment) -> None:

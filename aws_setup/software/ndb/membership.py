@@ -144,7 +144,7 @@ def unreadable_drift(ctx: Context) -> list[Drift]:
             "lost data node must be replaced"
         )
         return [Drift("data nodes", f"{has}, the NDB manager stopped", "its config.ini", fix)]
-    launch = "" if MACHINES[0] in ctx.found else "run create --only 'ndb manager', "
+    launch = "" if MACHINES[0] in ctx.found else 'run create --only "ndb manager", '
     fix = (
         f"{launch}write the cluster's config.ini to {CONFIG_INI} on the NDB manager, with the "
         f"addresses that the logs of the running data nodes show, `sudo touch {MANAGER_MARKER}` "
