@@ -105,11 +105,8 @@ class Aws:
     def known_regions(self) -> list[str]:
         """Return the regions that the installed botocore knows, without a request."""
         core = self._session
-        return [
-            region
-            for partition in core.get_available_partitions()
-            for region in core.get_available_regions("ec2", partition, allow_non_regional=False)
-        ]
+        every = (core.get_available_regions("ec2", it) for it in core.get_available_partitions())
+        return [region for regions in every for region in regions]
 
     @property
     def ec2(self) -> EC2Client:
@@ -184,12 +181,15 @@ class Aws:
         return self.client(service, region=region, timeout=TIMEOUT_SECONDS)
 
     def signer(self, service: str) -> Any:
-        """Return a new client that signs for AWS's own endpoint, whatever endpoint_url names."""
+        """Return a client that signs for AWS's own endpoint, whatever endpoint_url names."""
+        own: Any = {"ignore_configured_endpoint_urls": True, "use_dualstack_endpoint": False}
+        key = (f"{service}, signer", None, False, None, 0)
         with self._lock:
             self._load_credentials()
-            own: Any = {"ignore_configured_endpoint_urls": True, "use_dualstack_endpoint": False}
-            with readable_settings("the AWS configuration cannot be used"):
-                return self._maker(service)(service, config=BotocoreConfig(**own))
+            if key not in self._clients:
+                with readable_settings("the AWS configuration cannot be used"):
+                    self._clients[key] = self._maker(service)(service, config=BotocoreConfig(**own))
+            return self._clients[key]
 
     def close(self) -> None:
         """Close the connections of the clients; a session that is used again opens new ones."""
@@ -218,8 +218,8 @@ class Aws:
             self._load_credentials()
             key = (service, region, retries, timeout, attempts)
             if key not in self._clients:
-                settings = self._settings(retries=retries, timeout=timeout, attempts=attempts)
                 with readable_settings("the AWS configuration cannot be used"):
+                    settings = self._settings(retries=retries, timeout=timeout, attempts=attempts)
                     client: Any = self._maker(service)(service, region_name=region, config=settings)
                 use_modeled_errors(client)
                 client.meta.events.register("before-call.*", self._before_call)

@@ -119,6 +119,9 @@ def _passed(
     at = min(fired, default=None)
     if not missed:
         running = [part for part in parts if part.runs]
+        if not running:
+            text = f"The deadline passed at {display_time(deadline)}; no machine runs."
+            return DeadlineReport(after, "passed", deadline, at, text)
         last = max(part.target.ends(deadline) for part in running)
         text = (
             f"AWS began to stop the machines at {display_time(deadline)}; {_names(running)} still "

@@ -22,6 +22,9 @@ _AWS = re.compile(
 """The start of a command of AWS's CLI, whose global options may come before the service:
 https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html"""
 
+_GLOBAL = re.compile(r"(?:iam|sts)\b")
+"""Services that have no region."""
+
 _END = re.compile(r"[`\n]")
 
 
@@ -58,7 +61,8 @@ class CommandOptions:
     def _aws(self, match: re.Match[str], text: str) -> str:
         """Return the start of a command with the options that it does not have itself."""
         command = _END.split(text[match.end() :], maxsplit=1)[0]
-        region = f"--region {self.region} " if self.region and "--region " not in command else ""
+        regional = not _GLOBAL.match(command) and "--region " not in command
+        region = f"--region {self.region} " if self.region and regional else ""
         profile = f"--profile {self.profile} " if self.profile else ""
         return f"aws {profile}{region}"
 

@@ -31,8 +31,7 @@ OF_THE_USER = {"configure", "login", "sso"}
         (
             "`aws elbv2 delete-x --arn $(aws elbv2 describe-y)`, then `aws iam delete-role`",
             "`aws --profile lab --region eu-west-1 elbv2 delete-x --arn $(aws --profile lab "
-            "--region eu-west-1 elbv2 describe-y)`, then `aws --profile lab --region eu-west-1 "
-            "iam delete-role`",
+            "--region eu-west-1 elbv2 describe-y)`, then `aws --profile lab iam delete-role`",
         ),
         (
             "`aws logs delete-log-group --region us-east-1`, `aws ec2 describe-vpcs`",

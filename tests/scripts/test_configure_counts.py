@@ -68,12 +68,14 @@ def test_helm_keys_clients_and_requests_of_fresh_unchanged_and_update(
     # The address needs the chart's Service before the release can be rendered with its name.
     assert counts.run("configure") == {"version": 1, "template": 2, "upgrade": 1}
     assert counts.keys == 1, "the certificate's"
-    most = {"ssm": 2, "iam": 2}  # that of the run lock, and of permissions, which fail soon
+    # That of the run lock, of permissions, which fail soon, and of EKS's tokens.
+    most = {"ssm": 2, "iam": 2, "sts": 2}
     assert {name: n for name, n in counts.clients.items() if n > most.get(name, 1)} == {}
 
     assert counts.run("configure") == {}, "the records of the release tell what is installed"
     assert counts.keys == 0
     assert set(counts.clients) <= {"sts", "ssm", "eks", "ec2", "autoscaling", "iam", "scheduler"}
+    assert counts.clients.pop("sts") <= 2, "that of the tokens signs for another endpoint"
     assert max(counts.clients.values()) == 1
     asked = [(method, path) for method, path, _ in zoo.api.requests]
     assert {method for method, _ in asked} == {"GET"}

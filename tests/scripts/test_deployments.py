@@ -150,7 +150,7 @@ def test_another_region_needs_its_own_amis(
 UNCHANGEABLE: list[tuple[dict[str, Any], str]] = [
     ({"private_subnet_cidrs": ["10.0.128.0/20", "10.0.160.0/20"]}, "10.0.144.0/20"),
     ({"lfs_client_vm_instance_type": "r5.2xlarge"}, "lfs_client_vm_instance_type"),
-    ({"num_ndb_datanodes": 2}, "count"),
+    ({"num_ndb_datanodes": 2}, "restore num_ndb_datanodes"),
     ({"kubernetes_version": "1.34"}, "kubernetes_version"),
 ]
 """Change of the configuration -> what its fix names."""

@@ -106,7 +106,7 @@ def test_names_are_not_cut_in_80_columns(cloud: RehearsalCloud, tmp_path: Path) 
     plan = on_a_terminal(folder, "plan", columns=80)
     assert all(re.search(rf"create +{re.escape(name)}[ \r\n]", plan) for name in names), plan
     created = on_a_terminal(folder, "create", "--yes", columns=80)
-    live = created.split("Account")[1]
+    live = created.split("Deployment lambda-fs, account")[1]
     assert all(f"{name} " in live for name in names), live
     status = on_a_terminal(folder, "status", columns=80)
     rows = [line for line in status.splitlines() if line.startswith("= exists")]

@@ -28,6 +28,7 @@ from aws_setup.software.machines import auto_scaled_machines
 from aws_setup.software.ndb.mysqld import MYSQL_SERVER
 from aws_setup.software.sql.client import Mysql
 from aws_setup.ssh.errors import ConnectionLost
+from aws_setup.ssh.keys import readable_by_java
 from aws_setup.ssh.pool import MachinePool
 from tests.support import ndb
 from tests.support.ndb import VMS, NdbEnvironment, ndb_environment, run
@@ -179,7 +180,7 @@ def test_the_operators_key_is_copied_only_on_request_and_with_a_warning(
 ) -> None:
     link(clients, copy_operator_key=True)
     path = clients.disk(1).path("/home/ubuntu/.ssh/id_rsa")
-    assert path.read_text() == clients.key.read_text()
+    assert path.read_text() == readable_by_java(clients.key.read_text())
     assert path.stat().st_mode & 0o777 == 0o600
     assert any("copying your private key to the client VMs" in note for note in clients.notes)
 
