@@ -163,7 +163,8 @@ def invoke(client: Client, name: str) -> Activation:
     record: Mapping[str, Any] = client.activate(name).document
     identifier = str(record.get("activationId", ""))
     if "response" not in record:
-        record = _late_record(client, identifier, name)
+        hint = "check that the invokers have free memory: kubectl get pods"
+        record = activation_record(client, identifier, deadline=NEW_CONTAINER, hint=hint)
     seconds = clock.now() - began
     with decoding(f"OpenWhisk's record of an activation of {name} cannot be used", NOT_OPENWHISK):
         error, cold = activation_error(record), cold_seconds(record)
@@ -172,29 +173,21 @@ def invoke(client: Client, name: str) -> Activation:
         return Activation(seconds, cold, error)
 
 
-def _late_record(client: Client, activation_id: str, name: str) -> dict[str, Any]:
-    return wait_until(
-        f"activation {activation_id} of {name}",
-        lambda: client.activation(activation_id) or Pending("no record yet"),
-        clock=client.clock,
-        deadline=NEW_CONTAINER,
-        pause=ACTIVATION_PAUSE,
-        hint="check that the invokers have free memory: kubectl get pods",
-    )
-
-
-def stored_record(client: Client, activation_id: str) -> dict[str, Any]:
-    """Return the record of an activation that has ended, with its log.
+def activation_record(
+    client: Client, activation_id: str, *, deadline: float = RECORD_SECONDS, hint: str = ""
+) -> dict[str, Any]:
+    """Return the record of an activation, with its log, when OpenWhisk has stored it.
 
     Raises:
-        SetupError: OpenWhisk has none within RECORD_SECONDS.
+        SetupError: OpenWhisk has none within `deadline` seconds.
     """
     return wait_until(
         f"OpenWhisk records activation {activation_id}",
         lambda: client.activation(activation_id) or Pending("no record yet"),
         clock=client.clock,
-        deadline=RECORD_SECONDS,
-        pause=0.5,
+        deadline=deadline,
+        pause=ACTIVATION_PAUSE,
+        hint=hint,
     )
 
 
@@ -202,7 +195,7 @@ def logged_error(client: Client, activation_id: str) -> str:
     """Return why an activation has failed, by its stored record; '' where that cannot be used."""
     try:
         with decoding(f"OpenWhisk's record of {activation_id} cannot be used", NOT_OPENWHISK):
-            return activation_error(stored_record(client, activation_id))
+            return activation_error(activation_record(client, activation_id))
     except SetupError:
         return ""
 

@@ -23,12 +23,12 @@ from aws_setup.namenodes.http import HttpConnection, HttpResponse, TransientErro
 from aws_setup.namenodes.ping import exception_of, ping_body
 from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.verify import (
+    activation_record,
     cold_seconds,
     fill_in,
     for_each,
     logged_error,
     most_common,
-    stored_record,
 )
 from aws_setup.verify.chain import WHISK, Chain
 from aws_setup.verify.check import Broken, NotApplicable
@@ -197,4 +197,4 @@ def start_text(seconds: Sequence[float | None], *, number: int) -> str:
 def _cold_seconds(client: Client, activation: str) -> float | None:
     """Return the seconds of a cold start, None if the container was warm."""
     with decoding(f"OpenWhisk's record of {activation} cannot be used", NOT_OPENWHISK):
-        return cold_seconds(stored_record(client, activation))
+        return cold_seconds(activation_record(client, activation))

@@ -109,19 +109,20 @@ def program(case: str, number: str = "SIGINT") -> list[str]:
     return [sys.executable, "-c", text]
 
 
+def run_program(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program of this project in a folder to its end."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("case", ["finalizer", "silent", "callback", "library"])
 def test_a_signal_that_is_lost_on_its_way_ends_the_run_as_interrupted(
     tmp_path: Path, case: str, number: str
 ) -> None:
-    ended = subprocess.run(
-        program(case, number),
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run_program(program(case, number), tmp_path)
     assert ended.returncode == 130, ended.stderr
     assert '"result": "interrupted"' in ended.stdout
     assert f'"why": "{WHY[number]}"' in ended.stdout
@@ -131,14 +132,7 @@ def test_a_signal_that_is_lost_on_its_way_ends_the_run_as_interrupted(
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_terminal_that_closes_is_no_second_ctrl_c(tmp_path: Path, number: str) -> None:
     """It sends SIGHUP twice, and what a run does at its end, as the deadline, must be done."""
-    ended = subprocess.run(
-        program("jobs", number),
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run_program(program("jobs", number), tmp_path)
     assert ended.returncode == 130, ended.stderr
     assert "the job ended" in ended.stderr
     assert ("what a run does at its end" in ended.stderr) == (number != "SIGINT")
