@@ -40,7 +40,7 @@ https://github.com/ds2-lab/LambdaFS-Benchmarking/blob/88123bbdf7bb0eeef5470af69a
 """
 
 _ROOT = f"(SELECT id FROM {INODES} WHERE name = '')"  # nosec B608 -- constants
-_COUNT = f"SELECT COUNT(*) FROM {INODES} WHERE parent_id IN"
+_COUNT = f"SELECT COUNT(*) FROM {INODES} WHERE parent_id IN"  # nosec B608 -- constants
 _FOLDER = f"(SELECT id FROM {INODES} WHERE name = '{FOLDER}' AND parent_id IN {_ROOT})"  # nosec B608
 _COUNTS = (
     f"{_COUNT} {_ROOT} AND name NOT IN ('', '{FILE}', '{FOLDER}'); "

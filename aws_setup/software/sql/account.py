@@ -31,10 +31,10 @@ ACCOUNT_HOSTS = (ANY_HOST, "localhost")
 NDBINFO = "ndbinfo"
 """The database in which mysqld shows the state of NDB."""
 
-READS_NDBINFO = f"""\
+READS_NDBINFO = """\
 SELECT (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE='SELECT')
 + (SELECT COUNT(*) FROM information_schema.SCHEMA_PRIVILEGES
-WHERE PRIVILEGE_TYPE='SELECT' AND TABLE_SCHEMA='{NDBINFO}');"""
+WHERE PRIVILEGE_TYPE='SELECT' AND TABLE_SCHEMA='ndbinfo');"""
 """Says of the user who asks whether it may read ndbinfo: 0 is no."""
 
 UNKNOWN_PASSWORD = "one that this computer does not know"
