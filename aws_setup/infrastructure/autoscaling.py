@@ -47,6 +47,7 @@ from aws_setup.infrastructure.scaling_drift import (
     surplus,
     wanted_capacity,
 )
+from aws_setup.infrastructure.scaling_obstacles import check_launches, check_terminations
 
 HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
 
@@ -236,7 +237,8 @@ class AutoScalingGroup(Tagged, Step):
         """Return when the desired number of machines is in service, and no more exist.
 
         Raises:
-            SetupError: AWS's last activity failed; the cause is its reason.
+            SetupError: AWS's last activity failed, and the cause is its reason; or a setting of
+                the group keeps it from launching or terminating.
         """
         failed = itertools.count(1)
 
@@ -250,9 +252,12 @@ class AutoScalingGroup(Tagged, Step):
             current = self._found(ctx, group)
             if current.ready:
                 left = surplus(group)
+                if left:
+                    check_terminations(self.name, group)
                 return Pending(f"{count_of(left, 'machine')} to be terminated") if left else current
             if current.facts["launched"] >= current.facts["desired"]:
                 return Pending(current.state)
+            check_launches(self.name, group)
             reason = launch_failure(ctx, found.id)
             if reason and next(failed) >= FAILED_LOOKS:
                 raise SetupError(

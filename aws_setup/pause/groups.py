@@ -26,6 +26,7 @@ from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
+from aws_setup.infrastructure.scaling_obstacles import check_terminations
 from aws_setup.pause.vms import NOT_CREATED
 
 
@@ -67,13 +68,18 @@ class EmptiedGroup(Step):
         return Found(found.id, "stopping", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the group has no machines."""
+        """Return when the group has no machines.
+
+        Raises:
+            SetupError: a setting of the group keeps them.
+        """
 
         def probe() -> Found | Pending:
             group = _group(ctx, self.name, fresh=True)
             machines = len(group["Instances"]) if group else 0
-            if not machines:
+            if not group or not machines:
                 return Found(found.id, "paused")
+            check_terminations(self.name, group)
             return Pending(f"{count_of(machines, 'machine')} left")
 
         what = f"{self.name} has no machines"

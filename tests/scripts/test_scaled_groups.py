@@ -245,3 +245,54 @@ def test_machines_that_a_group_launches_later_are_configured_by_that_run(
         prepare(folder, **keys, **{DESIRED: 0})
         act(folder, "create", "--yes")
         assert left(folder) == [], "the followers that are gone are removed"
+
+
+def refusal(folder: Path, *words: str) -> dict[str, str]:
+    """Run a command that fails, and return its only problem."""
+    ended = run(SCRIPT, folder, *words, "--yes", "--json")
+    assert ended.exit_code == 1, ended.document
+    (problem,) = ended.document["problems"]
+    return dict(problem)
+
+
+def test_a_group_that_may_not_launch_is_named_at_once_with_what_resumes_it(folder: Path) -> None:
+    name = "lambda_fs_clients_ags"
+    scaling = client("autoscaling")
+    scaling.suspend_processes(AutoScalingGroupName=name, ScalingProcesses=["Launch"])
+    changed(folder, **{DESIRED: 3})
+    problem = refusal(folder, "create")
+    assert "its process Launch is suspended: User suspended at" in problem["why"]
+    command = f"resume-processes --auto-scaling-group-name {name} --scaling-processes Launch"
+    assert command in problem["hint"]
+    scaling.resume_processes(AutoScalingGroupName=name, ScalingProcesses=["Launch"])
+    act(folder, "create", "--yes")
+    assert left(folder) == []
+
+
+def suspend_terminations(name: str) -> str:
+    client("autoscaling").suspend_processes(
+        AutoScalingGroupName=name, ScalingProcesses=["Terminate"]
+    )
+    return "resume-processes"
+
+
+def protect_machines(name: str) -> str:
+    ids = [machine["InstanceId"] for machine in group(name)["Instances"]]
+    client("autoscaling").set_instance_protection(
+        AutoScalingGroupName=name, InstanceIds=ids, ProtectedFromScaleIn=True
+    )
+    return "--no-protected-from-scale-in"
+
+
+@pytest.mark.parametrize("keep", [suspend_terminations, protect_machines])
+@pytest.mark.parametrize("command", ["create", "pause"])
+def test_machines_that_a_group_may_not_terminate_are_named_at_once(
+    folder: Path, keep: Any, command: str
+) -> None:
+    fix = keep("lambda_fs_clients_ags")
+    changed(folder, **{DESIRED: 1})
+    problem = refusal(folder, command)
+    assert problem["what"].startswith(CLIENTS)
+    assert fix in problem["hint"]
+    assert len(group()["Instances"]) == 2
+    act(folder, "destroy", "--yes")

@@ -31,6 +31,7 @@ SERVICE_MODULES = (
     "aws.autoscaling.capacity",
     "aws.autoscaling.metrics",
     "aws.autoscaling.policies",
+    "aws.autoscaling.processes",
     "aws.autoscaling.store",
     "aws.elb",
     "aws.elbv2",

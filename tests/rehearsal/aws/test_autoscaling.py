@@ -137,6 +137,51 @@ def test_a_terminated_instance_is_replaced(machines: Machines) -> None:
     assert len(before & after) == 1
 
 
+def test_a_stopped_instance_is_terminated_and_replaced(machines: Machines) -> None:
+    """health-checks-overview: any state but running is unhealthy."""
+    machines.create()
+    stopped = min(instance["InstanceId"] for instance in instances())
+    machines.ec2.stop_instances(InstanceIds=[stopped])
+    after = {instance["InstanceId"] for instance in instances()}
+    assert len(after) == 2
+    assert stopped not in after
+
+
+def test_suspended_processes_do_nothing_until_they_are_resumed(machines: Machines) -> None:
+    """as-suspend-resume-processes: Launch and Terminate; all where none is named."""
+    machines.create()
+    named = {"AutoScalingGroupName": "clients"}
+    machines.scaling.suspend_processes(**named, ScalingProcesses=["Launch"])
+    machines.scaling.set_desired_capacity(**named, DesiredCapacity=4)
+    assert len(instances()) == 2
+    (shown,) = machines.found()["SuspendedProcesses"]
+    assert shown["ProcessName"] == "Launch"
+    machines.scaling.resume_processes(**named)
+    assert len(instances()) == 4
+    machines.scaling.suspend_processes(**named)
+    machines.scaling.set_desired_capacity(**named, DesiredCapacity=0)
+    machines.ec2.stop_instances(InstanceIds=[instances()[0]["InstanceId"]])
+    assert len(machines.found()["Instances"]) == 4
+    machines.scaling.resume_processes(**named)
+    assert instances() == []
+    wrong = {**named, "ScalingProcesses": ["Start"]}
+    assert refused(machines.scaling.suspend_processes, **wrong) == "ValidationError"
+
+
+def test_a_protected_instance_stays_in_a_smaller_group(machines: Machines) -> None:
+    """ec2-auto-scaling-instance-protection."""
+    machines.create()
+    named = {"AutoScalingGroupName": "clients"}
+    kept, protect = instances()[0]["InstanceId"], machines.scaling.set_instance_protection
+    protect(**named, InstanceIds=[kept], ProtectedFromScaleIn=True)
+    machines.scaling.set_desired_capacity(**named, DesiredCapacity=0)
+    assert [instance["InstanceId"] for instance in instances()] == [kept]
+    protect(**named, InstanceIds=[kept], ProtectedFromScaleIn=False)
+    assert instances() == []
+    gone = {**named, "InstanceIds": [kept], "ProtectedFromScaleIn": True}
+    assert refused(protect, **gone) == "ValidationError"
+
+
 def test_deletion(slow_cloud: RehearsalCloud) -> None:
     """API_DeleteAutoScalingGroup: ResourceInUse without force; gone with its instances."""
     machines = Machines()

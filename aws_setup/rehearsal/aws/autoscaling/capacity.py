@@ -19,8 +19,14 @@ from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi
 RETRY_SECONDS = 60.0
 """Seconds until a failed launch is retried."""
 
-TERMINATED_STATES = ("shutting-down", "terminated", "stopping", "stopped")
-"""States of instances that a group replaces (health checks page)."""
+STOPPED_STATES = ("stopping", "stopped")
+"""States of instances that a group terminates and replaces, as they are unhealthy.
+
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html
+"""
+
+ENDED_STATES = ("shutting-down", "terminated")
+"""States of instances that are no part of a group any more."""
 
 COPIED_TEMPLATE_KEYS = (
     "ImageId",
@@ -44,23 +50,36 @@ def schedule_reconcile(cloud: CloudApi, group: Group) -> None:
 
 
 def reconcile_group(cloud: CloudApi, group: Group) -> None:
-    """Remove terminated instances, then launch or terminate to reach the desired capacity."""
+    """Remove what does not run, then launch or terminate to reach the desired capacity."""
     if group.deleting:
         return
     states = instance_states(cloud, group)
-    for key in [
-        key for key in group.instances if states.get(key, "terminated") in TERMINATED_STATES
-    ]:
+    if "Terminate" not in group.suspended:
+        _terminate_stopped(cloud, group, states)
+    for key in [key for key in group.instances if states.get(key, "terminated") in ENDED_STATES]:
         del group.instances[key]
-    surplus = list(group.instances)[: max(0, len(group.instances) - group.desired)]
-    if surplus:
-        terminate(cloud, group, surplus)
+    too_many = max(0, len(group.instances) - group.desired)
+    free = [key for key, instance in group.instances.items() if not instance.protected]
+    if too_many and free and "Terminate" not in group.suspended:
+        terminate(cloud, group, free[:too_many])
+    if "Launch" in group.suspended:
+        return
     try:
         while len(group.instances) < group.desired:
             _launch_one(cloud, group)
         _match_purchase(cloud, group)
     except AwsError as error:
         _failed(cloud, group, error)
+
+
+def _terminate_stopped(cloud: CloudApi, group: Group, states: dict[str, str]) -> None:
+    """Terminate stopped instances, unless the group may not look at their health.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html
+    """
+    stopped = [key for key in group.instances if states.get(key) in STOPPED_STATES]
+    if stopped and not {"HealthCheck", "ReplaceUnhealthy"} & set(group.suspended):
+        terminate(cloud, group, stopped)
 
 
 def instance_states(cloud: CloudApi, group: Group) -> dict[str, str]:
@@ -279,11 +298,14 @@ def start(cloud: CloudApi) -> None:
 
 
 def _replace_terminated(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
-    """After TerminateInstances: groups replace their terminated instances."""
+    """After instances were stopped or terminated: their groups replace them."""
     ids = set(call.params.get("InstanceIds", []))
     for group in cloud.store_of(GroupsByRegion).values():
         if ids & set(group.instances) and not group.deleting:
             schedule_reconcile(cloud, group)
 
 
-AFTER = {("ec2", "TerminateInstances"): _replace_terminated}
+AFTER = {
+    ("ec2", "TerminateInstances"): _replace_terminated,
+    ("ec2", "StopInstances"): _replace_terminated,
+}

@@ -150,7 +150,9 @@ def describe_group(cloud: CloudApi, group: Group) -> dict[str, Any]:
         "TargetGroupARNs": [],
         "Instances": instances(cloud, group),
         "CreatedTime": group.created,
-        "SuspendedProcesses": [],
+        "SuspendedProcesses": [
+            {"ProcessName": name, "SuspensionReason": why} for name, why in group.suspended.items()
+        ],
         "EnabledMetrics": metrics.shown(group.metrics),
         "Tags": tag_list(group),
         "ServiceLinkedRoleARN": f"arn:{cloud.settings.partition}:iam::"
@@ -190,7 +192,7 @@ def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
             "LifecycleState": _lifecycle(states.get(instance.instance_id, "terminated")),
             "HealthStatus": "Healthy",
             "LaunchTemplate": instance.template,
-            "ProtectedFromScaleIn": False,
+            "ProtectedFromScaleIn": instance.protected,
         }
         for instance in (*group.instances.values(), *group.leaving.values())
     ]

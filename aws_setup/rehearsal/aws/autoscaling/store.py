@@ -19,6 +19,8 @@ class GroupInstance:
     zone: str
     template: dict[str, Any]
     spot: bool = False
+    protected: bool = False
+    """Whether a smaller group may not terminate it (ProtectedFromScaleIn)."""
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Group:
     instances: dict[str, GroupInstance] = field(default_factory=dict)
     leaving: dict[str, GroupInstance] = field(default_factory=dict)
     """What the group has terminated and EC2 has not ended yet; it is no part of its capacity."""
+    suspended: dict[str, str] = field(default_factory=dict)
+    """Suspended process -> the reason that is shown."""
     activities: list[dict[str, Any]] = field(default_factory=list)
     deleting: bool = False
     retrying: bool = False

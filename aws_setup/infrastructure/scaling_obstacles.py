@@ -1,0 +1,56 @@
+"""What keeps an auto-scaling group from launching or terminating until somebody removes it.
+
+AWS shows both only as settings of the group: no activity fails, and a wait would go on to its end.
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html
+"""
+
+from __future__ import annotations
+
+from aws_setup.aws.inventory import Item
+from aws_setup.engine.wording import count_of
+from aws_setup.errors import SetupError
+from aws_setup.infrastructure.scaling_drift import remaining
+
+AGAIN = "then run the same command again"
+
+
+def check_launches(step: str, group: Item) -> None:
+    """Raise where a group that lacks machines may not launch any.
+
+    Raises:
+        SetupError: its process Launch is suspended.
+    """
+    _check_process(step, group, "Launch", "no machine is launched")
+
+
+def check_terminations(step: str, group: Item) -> None:
+    """Raise where a group that has too many machines may not terminate them.
+
+    Raises:
+        SetupError: its process Terminate is suspended, or all that is left is protected.
+    """
+    _check_process(step, group, "Terminate", "no machine is terminated")
+    left = remaining(group)
+    kept = [machine["InstanceId"] for machine in left if machine.get("ProtectedFromScaleIn")]
+    if kept and len(kept) == len(left) > int(group["DesiredCapacity"]):
+        name = group["AutoScalingGroupName"]
+        raise SetupError(
+            f"{step}: {count_of(len(kept), 'machine is', 'machines are')} kept",
+            f"{', '.join(kept)}: protected from scale-in",
+            "if they may be terminated: `aws autoscaling set-instance-protection "
+            f"--auto-scaling-group-name {name} --no-protected-from-scale-in "
+            f"--instance-ids {' '.join(kept)}`, {AGAIN}",
+        )
+
+
+def _check_process(step: str, group: Item, process: str, effect: str) -> None:
+    for suspended in group.get("SuspendedProcesses", []):
+        if suspended["ProcessName"] == process:
+            name = group["AutoScalingGroupName"]
+            raise SetupError(
+                f"{step}: {effect}",
+                f"its process {process} is suspended: {suspended.get('SuspensionReason', '')}",
+                "`aws autoscaling resume-processes --auto-scaling-group-name "
+                f"{name} --scaling-processes {process}`, {AGAIN}",
+            )
