@@ -60,7 +60,7 @@ class SecurityGroup(Ec2Tagged, Step):
         group = owned_group(ctx)
         if group is None:
             return self._find_existing(ctx)
-        drift = rule_drift(group, _targets(ctx, group))
+        drift = [*rule_drift(group, _targets(ctx, group)), *_egress_drift(ctx, group)]
         return Found(group["GroupId"], "available", {"name": group["GroupName"]}, tuple(drift))
 
     def _find_existing(self, ctx: Context) -> Found | None:
@@ -111,6 +111,7 @@ class SecurityGroup(Ec2Tagged, Step):
                 "choose another security_group_name",
             )
         _change_rules(ctx, group, RULES, step=self.name)
+        _let_out(ctx, group, step=self.name)
         return Found(group["GroupId"], "available", {"name": group["GroupName"]})
 
 
@@ -130,6 +131,31 @@ def _change_rules(ctx: Context, group: Item, rules: Sequence[IngressRule], *, st
         for cidr in surplus_ranges(rule, group, targets)
     ]
     revoke(ctx, group_id, surplus)
+
+
+def _egress_drift(ctx: Context, group: Item) -> list[Drift]:
+    """Return what the deployment's group does not let out, as a group that is made does."""
+    return [Drift(title, "not allowed", "allowed") for title, _ in _not_let_out(ctx, group)]
+
+
+def _not_let_out(ctx: Context, group: Item) -> list[tuple[str, dict[str, Any]]]:
+    if not missing_egress(group):
+        return []
+    return missing_egress(group, vpc_ranges(ctx, group["VpcId"]))
+
+
+def _let_out(ctx: Context, group: Item, *, step: str) -> None:
+    """Authorize outbound traffic that somebody has revoked, such as a rule against open groups."""
+
+    def send(permissions: Sequence[Any]) -> None:
+        ctx.aws.ec2.authorize_security_group_egress(
+            GroupId=group["GroupId"],
+            IpPermissions=permissions,
+            TagSpecifications=specification("security-group-rule", tags(ctx.config, step)),
+        )
+
+    missing = [allowed for _, allowed in _not_let_out(ctx, group)]
+    _all_at_once(send, missing, done={"InvalidPermission.Duplicate"})
 
 
 OPERATOR_RULES = tuple(rule for rule in RULES if rule.source is Source.OPERATOR)

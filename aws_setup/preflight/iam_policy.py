@@ -123,6 +123,7 @@ INFRASTRUCTURE = (
     "ec2:AllocateAddress",
     "ec2:AssociateRouteTable",
     "ec2:AttachInternetGateway",
+    "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CopyImage",
     "ec2:CreateInternetGateway",

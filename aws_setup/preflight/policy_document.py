@@ -40,6 +40,7 @@ TAGGED = frozenset(
     for action in (
         "AssociateRouteTable",
         "AttachInternetGateway",
+        "AuthorizeSecurityGroupEgress",
         "AuthorizeSecurityGroupIngress",
         "CreateLaunchTemplateVersion",
         "CreateRoute",

@@ -283,3 +283,33 @@ def test_a_rule_that_does_not_cover_ssh_is_not_sufficient(
     assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
     (ssh,) = [one for one in own_group()["IpPermissions"] if one.get("FromPort") == 22]
     assert [one["CidrIp"] for one in ssh["IpRanges"]] == [OPERATOR]
+
+
+EVERYTHING = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+
+
+def let_out(*rules: dict[str, Any]) -> None:
+    """Let nothing out of the group but what the rules say, as a rule against open groups does."""
+    group_id, ec2 = own_group()["GroupId"], client("ec2")
+    ec2.revoke_security_group_egress(GroupId=group_id, IpPermissions=[EVERYTHING])
+    if rules:
+        ec2.authorize_security_group_egress(GroupId=group_id, IpPermissions=[*rules])
+
+
+def test_outbound_traffic_that_was_revoked_is_allowed_again(folder: Path) -> None:
+    let_out()
+    assert actions(folder, "--yes", *GROUP) == {"security group": "update"}
+    allowed = own_group()["IpPermissionsEgress"]
+    ranges = [one["CidrIp"] for rule in allowed for one in rule["IpRanges"]]
+    groups = [one["GroupId"] for rule in allowed for one in rule["UserIdGroupPairs"]]
+    assert (ranges, groups) == (["0.0.0.0/0"], [own_group()["GroupId"]])
+    assert actions(folder, *GROUP) == {}
+
+
+def test_narrow_outbound_rules_that_are_sufficient_are_kept(folder: Path) -> None:
+    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    let_out(
+        {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/16"}]},
+        {**https, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+    )
+    assert actions(folder, *GROUP) == {}
