@@ -1,9 +1,7 @@
-"""Deprecated configuration keys and their replacements, and the closest match of unknown keys."""
+"""Deprecated configuration keys and their replacements."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
 INVERTED = {
@@ -40,10 +38,3 @@ def replacement(key: str, value: Any) -> tuple[str, str] | None:
     if key in DROPPED:
         return f"this key is no longer used: {DROPPED[key]}", "remove the line"
     return None
-
-
-def closest_match(key: str, known: Iterable[str]) -> str:
-    """Return the known name most similar to `key`, or '' if none is similar."""
-    by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(key.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else ""

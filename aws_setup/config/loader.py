@@ -17,6 +17,7 @@ from aws_setup.config import deprecated_keys, messages
 from aws_setup.config.aws_variables import AWS_VARIABLES, two_identities, variable_of
 from aws_setup.config.base import FOLDERS
 from aws_setup.config.bounded_yaml import BadYaml
+from aws_setup.config.closest_key import closest_key
 from aws_setup.config.cross_checks import conflicts
 from aws_setup.config.lock_file import OWN_KEYS, PRIVATE_KEYS, Lock
 from aws_setup.config.model import Config
@@ -162,7 +163,7 @@ def _unknown(key: str, entry: YamlValue) -> Problem:
         return problem_at(entry.at_key(), shown, "there is no such key", _SEE_SAMPLE)
     why, hint = deprecated_keys.replacement(key, entry.read(natural=False)) or ("", "")
     if not why:
-        close = deprecated_keys.closest_match(key, FIELDS)
+        close = closest_key(key, FIELDS)
         why = f"there is no such key; did you mean {close}?" if close else "there is no such key"
         hint = f"write {close}, or remove the line" if close else _SEE_SAMPLE
     return problem_at(entry.at_key(), key, why, hint)
@@ -179,7 +180,8 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, YamlValue],
             continue
         label = f"environment variable {name}"
         if key is None:
-            close = deprecated_keys.closest_match(name, by_variable)
+            meant = closest_key(name.removeprefix(PREFIX), FIELDS)
+            close = meant and PREFIX + meant.upper()
             why = "there is no such configuration key"
             hint = f"set {close} instead, or unset {name}" if close else f"unset {name}"
             problems.append(Problem(label, why, hint))
