@@ -7,7 +7,6 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,8 @@ from aws_setup.aws.credential_sources import (
 )
 from aws_setup.aws.error_shapes import use_modeled_errors
 from aws_setup.aws.errors import clock_skew
-from aws_setup.aws.mfa import install_prompt
+from aws_setup.aws.identity import Identity
+from aws_setup.aws.mfa import asks_user, install_prompt
 from aws_setup.aws.outages import Outages, is_write
 from aws_setup.aws.service_models import use_own_readers
 from aws_setup.config.version import USER_AGENT
@@ -49,19 +49,6 @@ TIMEOUT_SECONDS = 5.0
 CONNECT_SECONDS = 20.0
 """Seconds for a connection of any other request. botocore's minute, nine times, is ten minutes
 without a word where a network drops what does not go through its proxy."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The caller, as AWS identifies it."""
-
-    account: str
-    arn: str
-
-    @property
-    def partition(self) -> str:
-        """The second part of the ARN: aws, aws-cn, aws-us-gov."""
-        return self.arn.split(":")[1]
 
 
 class Aws:
@@ -154,6 +141,11 @@ class Aws:
         return Identity(account=answer["Account"], arn=answer["Arn"])
 
     @property
+    def asks_user(self) -> bool:
+        """Whether loading the credentials may ask a person, as for an MFA code."""
+        return asks_user(self._session, os.environ)
+
+    @property
     def partition(self) -> str:
         """The partition of the caller, as its ARNs begin: aws, aws-cn, aws-us-gov."""
         return self.identity.partition
@@ -185,7 +177,7 @@ class Aws:
         own: Any = {"ignore_configured_endpoint_urls": True, "use_dualstack_endpoint": False}
         key = (f"{service}, signer", None, False, None, 0)
         with self._lock:
-            self._load_credentials()
+            self.load_credentials()
             if key not in self._clients:
                 with readable_settings("the AWS configuration cannot be used"):
                     self._clients[key] = self._maker(service)(service, config=BotocoreConfig(**own))
@@ -215,7 +207,7 @@ class Aws:
         for an answer, in each of `attempts`; None for CONNECT_SECONDS, and botocore's minute.
         """
         with self._lock:
-            self._load_credentials()
+            self.load_credentials()
             key = (service, region, retries, timeout, attempts)
             if key not in self._clients:
                 with readable_settings("the AWS configuration cannot be used"):
@@ -245,8 +237,8 @@ class Aws:
         maker: Callable[..., Any] = self._boto3.client
         return maker
 
-    def _load_credentials(self) -> None:
-        """Load the credentials once, so that every fault of the chain is told as such."""
+    def load_credentials(self) -> None:
+        """Load the credentials once, in the main thread: an MFA code may be asked for."""
         if self._has_credentials:
             return
         core, source = self._session, SourceOfCredentials()

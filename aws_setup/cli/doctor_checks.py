@@ -65,6 +65,19 @@ class Computer:
         """The session; raises Refused for a profile that does not exist."""
         return Aws(profile=self.settings.aws_profile, region=self.settings.aws_region)
 
+    @cached_property
+    def refused_login(self) -> Exception | None:
+        """Why the credentials cannot be loaded for which a person is asked; None for others.
+
+        First read in the main thread, before anything is timed.
+        """
+        try:
+            if self.aws.asks_user:
+                self.aws.load_credentials()
+        except Exception as error:  # noqa: BLE001 -- the check of the credentials raises it
+            return error
+        return None
+
 
 def _python(_: Computer) -> str:
     problem = python_problem(sys.version_info[:3])
@@ -137,6 +150,8 @@ def _region(computer: Computer) -> str:
 
 
 def _credentials(computer: Computer) -> str:
+    if computer.refused_login:
+        raise computer.refused_login
     kind = computer.aws.identity.arn.split(":")[5].split("/")[0]
     check_account(computer.aws, computer.settings)
     profile = used_profile(computer.settings.aws_profile, os.environ)

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
+from aws_setup.aws.identity import Identity
 from aws_setup.aws.pricing import Prices, price
-from aws_setup.aws.session import Identity
 from aws_setup.config.cross_checks import discouraged_settings
 from aws_setup.engine.plan import Row
 from aws_setup.engine.reads import Reads

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
+import io
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -20,7 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from aws_setup import __version__
-from aws_setup.cli import doctor_checks, installed
+from aws_setup.cli import doctor, doctor_checks, installed
 from aws_setup.cli import main as frame
 from aws_setup.cli.doctor import main, run_groups
 from aws_setup.cli.doctor_checks import Computer
@@ -409,3 +412,67 @@ def test_a_network_that_never_answers_ends_the_process_in_time(tmp_path: Path) -
     found = {check["name"]: check["result"] for check in json.loads(done.stdout)["checks"]}
     assert "fail" in {found["region"], found["credentials"]}
     assert found["quotas"] == "skipped"
+
+
+MFA_PROFILE = """
+[profile researcher]
+role_arn = arn:aws:iam::123456789012:role/researcher
+source_profile = base
+mfa_serial = arn:aws:iam::123456789012:mfa/me
+[profile base]
+aws_access_key_id = AKIAREHEARSAL0000000
+aws_secret_access_key = not-a-secret
+"""
+
+
+@pytest.fixture
+def person(computer: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the threads that asked a person whose profile needs an MFA code; it takes a while."""
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(MFA_PROFILE, encoding="utf-8")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    asked: list[str] = []
+    began = threading.Event()
+
+    def slowly(_: str) -> str:
+        asked.append(threading.current_thread().name)
+        began.wait(1.5)  # nobody sets it: longer than the checks' time in these tests
+        return "123456"
+
+    monkeypatch.setattr(doctor, "SECONDS", 1.0)
+    monkeypatch.setattr(getpass, "getpass", slowly)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    return asked
+
+
+class Terminal(io.StringIO):
+    """A standard input that is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def test_the_time_in_which_a_person_finds_an_mfa_code_is_not_the_checks(
+    person: list[str],
+) -> None:
+    computer = Computer(SystemClock(), profile="researcher", region="us-east-1")
+    outcomes = doctor.checked(computer)
+    found = {outcome.name: outcome for outcome in outcomes}
+    assert found["credentials"].status is CheckStatus.PASS, found["credentials"].cause
+    assert person == ["MainThread"]
+
+
+@pytest.mark.usefixtures("person")
+def test_a_refused_mfa_code_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(getpass, "getpass", lambda _: "none")
+    computer = Computer(SystemClock(), profile="researcher", region="us-east-1")
+    found = {outcome.name: outcome for outcome in doctor.checked(computer)}
+    assert found["credentials"].status is CheckStatus.FAIL
+    assert "no code of six digits was typed" in found["credentials"].cause
+    assert found["quotas"].status is CheckStatus.SKIPPED
+
+
+@pytest.mark.usefixtures("computer")
+def test_credentials_that_ask_nobody_are_loaded_within_the_time() -> None:
+    assert Computer(SystemClock(), region="us-east-1").refused_login is None
