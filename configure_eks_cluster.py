@@ -15,7 +15,6 @@ with required("configure"):
 
 def story() -> Story:
     """Return what the commands do; its imports take longer than --help may."""
-    from aws_setup.cli.prompts import secret_prompt_function
     from aws_setup.config.lock_file import CLUSTER
     from aws_setup.lockfile.cluster import cluster_part
     from aws_setup.openwhisk.summary import next_command, summary_lines
@@ -23,7 +22,7 @@ def story() -> Story:
     from aws_setup.tables.cluster import cluster_removal_steps, cluster_steps
 
     return Story(
-        table=lambda config: cluster_steps(config, ask=secret_prompt_function()),
+        table=cluster_steps,
         removal=cluster_removal_steps,
         prepare=cluster.prepare,
         preflight=cluster.run,

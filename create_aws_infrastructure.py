@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 def story() -> Story:
     """Return what the commands do; its imports take longer than --help may."""
-    from aws_setup.cli.prompts import secret_prompt_function
     from aws_setup.config.cross_checks import skipped_features
     from aws_setup.config.lock_file import INFRASTRUCTURE
     from aws_setup.config.ssh_switches import needs_ssh
@@ -38,7 +37,7 @@ def story() -> Story:
             return steps
         from aws_setup.tables.software import software_steps
 
-        return [*steps, *software_steps(config, ask=secret_prompt_function())]
+        return [*steps, *software_steps(config)]
 
     def preflight(ctx: Context, rows: Sequence[Row]) -> Preflight:
         from aws_setup.preflight import checks
@@ -53,7 +52,7 @@ def story() -> Story:
     def resume(config: Config) -> list[Step]:
         from aws_setup.tables.resume import resume_steps
 
-        return resume_steps(config, ask=secret_prompt_function())
+        return resume_steps(config)
 
     def record(ctx: Context, fresh: bool) -> Mapping[str, Any]:
         from aws_setup.lockfile.infrastructure import infrastructure_part

@@ -57,5 +57,9 @@ class Refused(SetupError):
     """The run was refused before the first write; the command line exits with 2."""
 
 
-class Interrupted(Exception):
-    """The user pressed Ctrl-C; running jobs have ended; the command line exits with 130."""
+class Interrupted(BaseException):
+    """The user pressed Ctrl-C; running jobs have ended; the command line exits with 130.
+
+    It is no Exception, as KeyboardInterrupt is none, so that what handles every error does not
+    continue with the run: https://docs.python.org/3/library/exceptions.html#KeyboardInterrupt
+    """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from aws_setup.aws.errors import describe_error
-from aws_setup.errors import Interrupted, Refused
+from aws_setup.errors import Refused
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def advice(inspect: Callable[[], T], otherwise: Callable[[str], T]) -> T:
     """
     try:
         return inspect()
-    except (Refused, Interrupted):
+    except Refused:
         raise
     except Exception as error:
         log.debug("an optional inspection failed", exc_info=error)

@@ -21,7 +21,7 @@ from aws_setup.aws.credential_process import BoundedProcess
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import special
 from aws_setup.engine.decoding import SHAPE_ERRORS
-from aws_setup.errors import Interrupted, Refused, SetupError
+from aws_setup.errors import Refused, SetupError
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def readable_settings(
     """
     try:
         yield
-    except (SetupError, Interrupted, BotoCoreError, ClientError):
+    except (SetupError, BotoCoreError, ClientError):
         raise
     except Exception as error:
         raise unusable(what, source.name if source else "", error) from error

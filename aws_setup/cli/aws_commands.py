@@ -18,7 +18,7 @@ from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.commands import ScriptRun
 from aws_setup.cli.extend import check_duration
 from aws_setup.cli.options import SharedOptions
-from aws_setup.cli.prompts import prompt_function
+from aws_setup.cli.prompts import prompt_function, secret_prompt_function
 from aws_setup.cli.receipt_place import warn_of_another_place
 from aws_setup.cli.run_lock import READING, new_lock, released, until_current
 from aws_setup.cli.run_recorder import RunRecorder
@@ -31,6 +31,7 @@ from aws_setup.engine.wait import Clock, SystemClock
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.ami_copies import with_copies
 from aws_setup.report import Report
+from aws_setup.ssh.keys import KeyRing
 
 
 def _verb(module: str, function: str) -> Callable[[ScriptRun], None]:
@@ -140,6 +141,7 @@ def _session(
     aws = open_aws(config)
     aws.outages.note, aws.outages.stopped = report.message, clock.is_stopped
     aws.shared[PriceStore] = PriceStore(prices_path(config))
+    aws.shared[KeyRing] = KeyRing(Path(config.ssh_key_path), ask=secret_prompt_function())
     try:
         recorder.region = aws.region
         result.account, result.region = aws.identity.account, aws.region
@@ -205,6 +207,7 @@ def open_aws(config: Config) -> Aws:
     """
     aws = Aws(profile=config.aws_profile, region=config.aws_region)
     check_region(aws)
+    aws.load_credentials()
     check_account(aws, config)
     return aws
 

@@ -98,7 +98,7 @@ def _run_step(session: Session, config: Config, clock: Clock) -> ClientsResult:
     )
 
     connections = session.connections
-    step = client_configuration_step(config, ask=connections.ask)
+    step = client_configuration_step(config)
     inventory = Inventory(connections.aws, config)
     ctx = Context(config=config, aws=connections.aws, clock=clock, inventory=inventory)
     try:

@@ -11,7 +11,7 @@ from aws_setup.aws.pricing import price
 from aws_setup.cli.command_run import CommandRun, count_actions, note_prices
 from aws_setup.cli.deadline import bring_deadline, report_deadline, warn_of_near_deadline
 from aws_setup.cli.prompts import confirm_data_loss
-from aws_setup.cli.readiness import Readiness, check_readiness
+from aws_setup.cli.readiness import Readiness, check_readiness, unlock_for_check
 from aws_setup.cli.receipt_place import may_be_of
 from aws_setup.cli.run_lock import report_lock, warn_of_other_runs
 from aws_setup.cli.run_recorder import Mode
@@ -31,7 +31,7 @@ from aws_setup.engine.result import changes
 from aws_setup.engine.runner import Outcome, apply
 from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wording import count_of
-from aws_setup.errors import Interrupted, Refused
+from aws_setup.errors import Interrupted, Refused, SetupError
 from aws_setup.kube.answers import each_asked_once
 from aws_setup.pause.deadline import with_deadline
 from aws_setup.report.expected import usual_times
@@ -108,6 +108,8 @@ def create(run: ScriptRun) -> None:
     """Plan, check, show the plan and its price, ask for consent, and apply it."""
     run.story.prepare(run.ctx)
     _prompt(run)
+    if not run.only:
+        unlock_for_check(run.ctx)
     rows = _load_plan(run)
     bill = _run_preflight(run, rows)
     todo = changes(rows)
@@ -119,6 +121,7 @@ def create(run: ScriptRun) -> None:
             run.report.result(line)
         warn_of_near_deadline(run, run.ctx, rows)
         confirm_writes(run, f"create or update {len(todo)} of {count_of(len(rows), 'step')}")
+        _unlock(run, rows)
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     if todo if run.result.result != "ok" else _changed(outcome):
         bring_deadline(run, run.ctx)
@@ -133,6 +136,19 @@ def create(run: ScriptRun) -> None:
         _report_success(run, outcome)
     else:
         report_deadline(run, run.ctx)
+
+
+def _unlock(run: ScriptRun, rows: Sequence[Row]) -> None:
+    """Ask for the secrets of what is created, before the first write.
+
+    Raises:
+        Refused: one of them cannot be had.
+    """
+    for row in rows:
+        try:
+            row.step.unlock(run.ctx, applying=True)
+        except SetupError as error:
+            raise Refused.all(error.problems) from error
 
 
 def _record(run: ScriptRun, *, changed: bool) -> None:

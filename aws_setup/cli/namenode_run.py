@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
+from aws_setup.aws.errors import AWS_ERRORS
 from aws_setup.aws.run_lock import RunLock
 from aws_setup.cli.command_run import CommandRun
 from aws_setup.cli.options import SharedOptions
+from aws_setup.cli.readiness import check_readiness, unlock_for_check
 from aws_setup.cli.run_lock import READING, new_lock
 from aws_setup.engine.plan import Row
+from aws_setup.errors import SetupError
 from aws_setup.namenodes import checks
 from aws_setup.namenodes.action import CurrentAction, parse
 from aws_setup.namenodes.connections import Session
@@ -83,6 +87,32 @@ class ActionsRun(CommandRun[NameNodeContext]):
     def plan(self, names: Iterable[str], *, surplus: Iterable[str] = ()) -> list[Row]:
         """Return the plan, restricted by --only."""
         return plan_actions(self.ctx, names, surplus=surplus, only_names=self.only)
+
+
+def unlock_early(run: ActionsRun) -> None:
+    """Ask for the SSH key's passphrase now, where the clients' files or the last check need it."""
+    connections = run.session.connections
+    if connections.config is None or not connections.keys.locked:
+        return
+    with suppress(SetupError, *AWS_ERRORS):  # What needs AWS or a machine says so itself.
+        unlock_for_check(connections.context)
+
+
+def report_readiness(run: ActionsRun) -> None:
+    """Say until when the VMs run and whether λFS is ready, where a configuration names them."""
+    connections = run.session.connections
+    if connections.config is None or run.result.result != "ok":
+        return
+    # paramiko and kubernetes are slow.
+    from aws_setup.cli.deadline import report_deadline
+
+    ready = check_readiness(lambda: connections.context, connections.config, run.clock)
+    if ready is not None:
+        with suppress(SetupError):  # The actions are complete, whatever AWS answers.
+            report_deadline(run, connections.context)
+        run.result.more["ready"] = ready.passed
+        for line in ready.lines:
+            run.report.result(line)
 
 
 def lock_of(

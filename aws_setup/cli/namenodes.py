@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.client_files import configure_clients
 from aws_setup.cli.command_run import count_actions
 from aws_setup.cli.lock import record_namenodes
-from aws_setup.cli.namenode_run import ActionsRun, lock_of
+from aws_setup.cli.namenode_run import ActionsRun, lock_of, report_readiness, unlock_early
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.prompts import prompt_function, secret_prompt_function
 from aws_setup.cli.run_lock import released, until_current
@@ -22,7 +21,7 @@ from aws_setup.engine.runner import EventKind, Listener, Outcome, StepEvent, app
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import SystemClock
 from aws_setup.engine.wording import count_of
-from aws_setup.errors import Interrupted, Problem, Refused, SetupError
+from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.namenodes import checks, verify
 from aws_setup.namenodes.action import DesiredAction, action_body
 from aws_setup.namenodes.connections import open_session
@@ -53,6 +52,8 @@ def change(run: ActionsRun) -> None:
         checks.check_missing(names, existing)
     run.warn(checks.check_lowered_limits(request, names, existing))
     run.warn(checks.check_warm_memory(request, run.session.connections.config))
+    if not request.plan:
+        unlock_early(run)
     if prepared and any(map(sends_jar, rows)):
         run.note_image_configuration(prepared)
     _apply(run, rows)
@@ -60,25 +61,7 @@ def change(run: ActionsRun) -> None:
         _configure_clients(run, rows)
         if run.result.result == "ok":
             record_namenodes(run)
-        _report_readiness(run)
-
-
-def _report_readiness(run: ActionsRun) -> None:
-    """Say until when the VMs run and whether λFS is ready, where a configuration names them."""
-    connections = run.session.connections
-    if connections.config is None or run.result.result != "ok":
-        return
-    # paramiko and kubernetes are slow.
-    from aws_setup.cli.deadline import report_deadline
-    from aws_setup.cli.readiness import check_readiness
-
-    ready = check_readiness(lambda: connections.context, connections.config, run.clock)
-    if ready is not None:
-        with suppress(SetupError):  # The actions are complete, whatever AWS answers.
-            report_deadline(run, connections.context)
-        run.result.more["ready"] = ready.passed
-        for line in ready.lines:
-            run.report.result(line)
+        report_readiness(run)
 
 
 def _configure_clients(run: ActionsRun, rows: Sequence[Row]) -> None:

@@ -15,7 +15,6 @@ from aws_setup.cli.commands import (
     create,
     execute_steps,
 )
-from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.plan import Row, inspect_all, only, refusals
@@ -38,7 +37,7 @@ def pause(run: ScriptRun) -> None:
         Refused: nothing of the deployment exists, or it is being created.
     """
     _require_deployment(run, "pause")
-    steps = pause_steps(run.ctx.config, deep=run.deep, ask=secret_prompt_function())
+    steps = pause_steps(run.ctx.config, deep=run.deep)
     steps = only(steps, run.only) if run.only else steps
     rows = inspect_all(steps, run.ctx, stop=run.clock.stop)
     refused = refusals(rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from aws_setup.engine.questions import require_main_thread
 from aws_setup.engine.safe_text import one_line
 from aws_setup.errors import Interrupted, Refused
 
@@ -40,6 +41,7 @@ def _prompted(question: str, **how: Any) -> str:
     Raises:
         Interrupted: Ctrl-C, or the end of the input (Ctrl-D).
     """
+    require_main_thread(question)
     try:
         return str(click.prompt(one_line(question), err=True, **how))
     except click.Abort:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.errors import AWS_ERRORS, to_setup_error
-from aws_setup.cli.prompts import secret_prompt_function
 from aws_setup.config import Config
 from aws_setup.config.ssh_switches import needs_ssh
 from aws_setup.engine.wait import SystemClock
@@ -20,6 +19,22 @@ from aws_setup.infrastructure.ssh_login import CLIENT, login_command
 if TYPE_CHECKING:
     from aws_setup.verify.chain import Chain
     from aws_setup.verify.check import Check, Verification
+
+
+def unlock_for_check(ctx: Context) -> None:
+    """Ask for the SSH key's passphrase now, where `check_readiness` will need it at the end."""
+    from aws_setup.openwhisk.credentials_file import read_credentials
+
+    if needs_ssh(ctx.config) and read_credentials(ctx.config) is not None:
+        unlock_machines(ctx)
+
+
+def unlock_machines(ctx: Context) -> None:
+    """Ask for the SSH key's passphrase, where a machine of the deployment can be reached."""
+    from aws_setup.software.machines import unlock_keys
+    from aws_setup.ssh.pool import MachinePool
+
+    unlock_keys(ctx, MachinePool(ctx.config))
 
 
 @dataclass(frozen=True)
@@ -86,10 +101,11 @@ def open_chain(
     ctx: Context, clock: SystemClock, *, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[Chain]:
     """Yield what the checks inspect, with its own SSH connections; `tell` is told what they do."""
+    from aws_setup.ssh.keys import KeyRing
     from aws_setup.ssh.pool import MachinePool
     from aws_setup.verify.chain import Chain
 
-    pool = MachinePool(ctx.config, clock, ask=secret_prompt_function())
+    pool = MachinePool(ctx.config, clock, keys=ctx.aws.shared.get(KeyRing))
     try:
         yield Chain(ctx.bound(tell, ctx.progress), pool, clock)
     finally:

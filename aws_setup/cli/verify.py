@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aws_setup.cli.commands import ScriptRun
-from aws_setup.cli.readiness import open_chain, run_chain
+from aws_setup.cli.readiness import open_chain, run_chain, unlock_machines
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.report.verification import print_checks
 from aws_setup.verify.check import CheckStatus, Verification, select
@@ -24,6 +24,7 @@ def verify(run: ScriptRun) -> None:
     """
     checks = select(CHECKS, quick=run.quick, names=run.only)
     run.recorder.begin([], run.result, clock=run.clock, mode=Mode.INSPECT)
+    unlock_machines(run.ctx)
     with open_chain(run.ctx, run.clock, tell=run.report.message) as chain:
         verification = run_chain(chain, checks)
     print_checks(run.report, verification)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.cluster import active_cluster, cluster_of
 from aws_setup.aws.context import CleanupStep, Context, ExistingResource, Step
+from aws_setup.aws.errors import AWS_ERRORS
 from aws_setup.aws.inventory import Item
 from aws_setup.config import Config
 from aws_setup.engine.step import Found
 from aws_setup.errors import Problem, Refused, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster, failure_of, warn_of_issues
 from aws_setup.infrastructure.subnet_routes import EVERYWHERE
-from aws_setup.kube.connect import why_unusable
+from aws_setup.kube.connect import kube_client, why_unusable
 from aws_setup.kube.errors import KubeError
 
 
@@ -23,6 +25,15 @@ class ActiveCluster(ExistingResource, EksCluster):
 
     needs: tuple[str, ...] = ()
     adopted: bool = True
+
+    def unlock(self, ctx: Context, *, applying: bool = False) -> None:
+        """Connect by the user's kubeconfig, whose program may ask for an MFA code.
+
+        A connection that fails is an error of the steps that need it.
+        """
+        if not applying and (ctx.config.kubeconfig_path or ctx.config.kube_context):
+            with suppress(SetupError, *AWS_ERRORS):
+                kube_client(ctx)
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the cluster is ACTIVE; the inventory is refreshed for the steps after it."""

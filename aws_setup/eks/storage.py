@@ -12,7 +12,7 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.eks.volume_hints import volume_hint
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending, TooLate
-from aws_setup.errors import Problem, SetupError
+from aws_setup.errors import Interrupted, Problem, SetupError
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.service_account_role import EBS_CSI_ROLE
 from aws_setup.kube.connect import kube_client, owner_labels
@@ -213,7 +213,7 @@ class StorageProbe(Step):
                 deadline=600,
                 pause=3,
             )
-        except Exception as error:
+        except (Exception, Interrupted) as error:
             try:
                 _remove(ctx)
             except SetupError as left:  # The first error is the cause.

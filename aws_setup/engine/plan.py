@@ -55,6 +55,8 @@ def inspect_all(
     all the same.
     """
     ctx.refresh()
+    for step in steps:
+        step.unlock(ctx)
     rows: dict[str, Row] = {}
     by_name = {step.name: step for step in steps}
     lock = threading.Lock()

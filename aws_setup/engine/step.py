@@ -245,6 +245,14 @@ class Step(ABC, Generic[C]):
         """Ask the user what the configuration leaves open, before the plan. By default: nothing."""
         return
 
+    def unlock(self, ctx: C, *, applying: bool = False) -> None:
+        """Ask for the secrets that the other methods need, which run in threads.
+
+        Called in the main thread: before the steps are inspected, for what that needs, and with
+        `applying` before the plan is applied, for what is created. By default: nothing.
+        """
+        return
+
     def wait(self, ctx: C, found: Found) -> Found:
         """Return when the resource is usable; raises SetupError with the reason if it fails."""
         return found

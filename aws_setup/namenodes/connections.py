@@ -24,6 +24,7 @@ from aws_setup.namenodes.jar import JarStores, local_copy
 from aws_setup.namenodes.prepared_jar import Facts, PreparedJar, prepare_jar
 from aws_setup.namenodes.request import Request
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, read_credentials
+from aws_setup.ssh.keys import KeyRing
 
 if TYPE_CHECKING:
     from aws_setup.namenodes.tunnel import InCluster
@@ -46,10 +47,21 @@ class Connections:
 
     @cached_property
     def aws(self) -> Aws:
-        """The AWS session."""
+        """The AWS session; a profile's MFA code is asked for when it is first used."""
         if self.config is None:
-            return Aws(profile=self.profile, region=self.region)
-        return Aws(profile=self.config.aws_profile, region=self.config.aws_region)
+            aws = Aws(profile=self.profile, region=self.region)
+        else:
+            aws = Aws(profile=self.config.aws_profile, region=self.config.aws_region)
+            aws.shared[KeyRing] = self.keys
+        aws.load_credentials()
+        return aws
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """The SSH keys; raises Refused without a configuration, which names the key."""
+        if self.config is None:
+            raise _no_configuration("SSH", "ssh_key_path")
+        return KeyRing(Path(self.config.ssh_key_path), ask=self.ask)
 
     @cached_property
     def pool(self) -> MachinePool:
@@ -58,7 +70,7 @@ class Connections:
             raise _no_configuration("SSH", "ssh_key_path")
         from aws_setup.ssh.pool import MachinePool  # paramiko costs 16 MiB and a fifth of a second
 
-        return MachinePool(self.config, self.clock, ask=self.ask, console=self._console)
+        return MachinePool(self.config, self.clock, keys=self.keys, console=self._console)
 
     @cached_property
     def in_cluster(self) -> InCluster:
@@ -83,7 +95,12 @@ class Connections:
         return Context(config=self.config, aws=self.aws, clock=self.clock, inventory=inventory)
 
     def machine(self, address: str) -> Machine:
-        """Return the machine with an address; for '' the λFS client VM of the deployment."""
+        """Return the machine with an address; for '' the λFS client VM of the deployment.
+
+        The passphrase of the SSH key is asked for, if it has one.
+        """
+        if self.keys.locked:
+            self.keys.unlock()
         if address:
             return self.pool.machine(address, address)
         instance = self._client_vm()

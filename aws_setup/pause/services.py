@@ -12,7 +12,7 @@ from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.pause.vms import NOT_CREATED, stopped_found
-from aws_setup.software.machines import ZOOKEEPER, machines_of
+from aws_setup.software.machines import ZOOKEEPER, machines_of, unlock_keys
 from aws_setup.software.ndb.cluster import MACHINES, NDB_MGM, NdbCluster, node_runs
 from aws_setup.software.ndb.mysqld import MYSQL_SERVER, mysqld_answers
 from aws_setup.software.zookeeper.servers import server_role, stop_server
@@ -23,8 +23,18 @@ SHUTDOWN_TIMEOUT = 900.0
 """Seconds; data nodes write a local checkpoint before they end."""
 
 
+class StoppedService(Step):
+    """A server that is stopped over SSH."""
+
+    pool: MachinePool
+
+    def unlock(self, ctx: Context, *, applying: bool = False) -> None:
+        """Ask for the key's passphrase, where machines can be reached."""
+        unlock_keys(ctx, self.pool)
+
+
 @dataclass(frozen=True)
-class StoppedSql(Step):
+class StoppedSql(StoppedService):
     """mysqld on the NDB manager, stopped before the data nodes that it uses."""
 
     pool: MachinePool
@@ -66,7 +76,7 @@ class StoppedSql(Step):
 
 
 @dataclass(frozen=True)
-class StoppedNdb(Step):
+class StoppedNdb(StoppedService):
     """The whole NDB cluster, data nodes and management server, ended by `ndb_mgm -e shutdown`.
 
     The command writes all data to the disks first (MySQL NDB manual, "Safe Shutdown and Restart of
@@ -134,7 +144,7 @@ class StoppedNdb(Step):
 
 
 @dataclass(frozen=True)
-class StoppedZooKeeper(Step):
+class StoppedZooKeeper(StoppedService):
     """Every ZooKeeper server stopped by zkServer.sh; its data and logs are kept."""
 
     pool: MachinePool

@@ -19,25 +19,23 @@ from aws_setup.pause.openwhisk import ResumedOpenWhisk
 from aws_setup.pause.services import StoppedNdb, StoppedSql, StoppedZooKeeper
 from aws_setup.pause.vms import ResumedVms, StoppedVms
 from aws_setup.software.machines import ZOOKEEPER
-from aws_setup.ssh.keys import Ask
 from aws_setup.ssh.pool import MachinePool
 
 HOPS_NAMENODES = "hopsfs_namenodes_ags"
 
 
-def pause_steps(config: Config, *, deep: bool = False, ask: Ask | None = None) -> list[Step]:
+def pause_steps(config: Config, *, deep: bool = False) -> list[Step]:
     """Return the steps of `pause`: clients, file systems' servers, NDB, ZooKeeper, machines.
 
     Args:
         config: the configuration.
         deep: also delete the NAT gateway and its address.
-        ask: asks for the private key's passphrase; None when there is no terminal.
     """
     every = {"create_ndb_cluster": True, "create_zookeeper_vms": True}
     every |= {"create_lambda_fs_client_vm": True, "create_hops_fs_client_vm": True}
     groups = vm_groups(config.model_copy(update=every))
     clients: list[Step] = [StoppedVms(group) for group in groups if group.step in CLIENTS]
-    pool = MachinePool(config, ask=ask)
+    pool = MachinePool(config)
     steps = [*clients, *_emptied(config, _names(clients))]
     servers = _servers(config, pool, after=_names(steps))
     machines = [

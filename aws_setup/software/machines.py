@@ -17,6 +17,7 @@ from aws_setup.engine.step import Drift
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.vm_groups import vm_groups
+from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 
@@ -52,7 +53,7 @@ def not_checked(name: str) -> str:
 
 def machines_of(ctx: Context, pool: MachinePool, *steps: str) -> list[Machine]:
     """Return the machines of some steps, in the order of their names; [] before they exist."""
-    pool.use(clock=ctx.clock, console=lambda instance_id: console_output(ctx.aws, instance_id))
+    use_run(ctx, pool)
     found = [ctx.found[step] for step in steps if step in ctx.found]
     for group in found:
         if group.since and ctx.clock.today() - group.since < NEW:
@@ -67,6 +68,41 @@ def machines_of(ctx: Context, pool: MachinePool, *steps: str) -> list[Machine]:
         )
         for instance in described
     ]
+
+
+def use_run(ctx: Context, pool: MachinePool) -> None:
+    """Let the connections use the clock, the console outputs and the keys of the run."""
+    pool.use(
+        clock=ctx.clock,
+        console=lambda instance_id: console_output(ctx.aws, instance_id),
+        keys=keys_of(ctx),
+    )
+
+
+def keys_of(ctx: Context) -> KeyRing | None:
+    """Return the key ring of the run, which all its connections share; None without one."""
+    keys: KeyRing | None = ctx.aws.shared.get(KeyRing)
+    return keys
+
+
+def unlock_keys(ctx: Context, pool: MachinePool) -> None:
+    """Let the connections use the run's keys; ask for the passphrase if machines can be reached.
+
+    A key that cannot be used is an error of what connects: it is named there.
+    """
+    use_run(ctx, pool)
+    if pool.key_ring.locked and reachable(ctx):
+        with suppress(SetupError):
+            pool.key_ring.unlock()
+
+
+def reachable(ctx: Context) -> bool:
+    """Whether any machine of the deployment, or that the configuration names, has an address."""
+    existing = ctx.config.zk_node_public_IPs and not ctx.config.create_zookeeper_vms
+    return bool(existing) or any(
+        instance["State"]["Name"] == "running" and instance.get("PublicIpAddress")
+        for instance in ctx.inventory.all("instances")
+    )
 
 
 def auto_scaled_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
@@ -117,7 +153,7 @@ def zookeeper_machines(ctx: Context, pool: MachinePool) -> list[Machine]:
     """Return the ZooKeeper machines: of this deployment, else those in zk_node_public_IPs."""
     if ctx.config.create_zookeeper_vms:
         return machines_of(ctx, pool, ZOOKEEPER)
-    pool.use(clock=ctx.clock, console=None)
+    pool.use(clock=ctx.clock, console=None, keys=keys_of(ctx))
     addresses = [str(address) for address in ctx.config.zk_node_public_IPs]
     return [pool.machine(address, address) for address in addresses]
 

@@ -16,6 +16,8 @@ from aws_setup.software.machines import (
     ZOOKEEPER,
     auto_scaled_components,
     machines_of,
+    reachable,
+    unlock_keys,
     zookeeper_machines,
 )
 from aws_setup.ssh.errors import ConnectionLost, HostKeyError, Unreachable
@@ -43,13 +45,24 @@ class SshAccess(Step):
     name: str = NAME
     part: str = "software"
 
+    def unlock(self, ctx: Context, *, applying: bool = False) -> None:
+        """Ask for the key's passphrase, where machines can be reached, or will be.
+
+        Raises:
+            SetupError: the plan is about to be applied, and the key cannot be used.
+        """
+        unlock_keys(ctx, self.pool)
+        if applying:
+            self.pool.key_ring.unlock()
+
     def find(self, ctx: Context) -> Found | None:
         """Return how many machines answer now; None before any exists.
 
         Raises:
             SetupError: the private key or the OpenSSH configuration cannot be used.
         """
-        self.pool.check()
+        if not self.pool.key_ring.locked or reachable(ctx):
+            self.pool.check()
         machines = self._machines(ctx)
         if not machines:
             return None

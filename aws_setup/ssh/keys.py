@@ -31,20 +31,53 @@ Ask = Callable[[str], str]
 
 
 class KeyRing:
-    """The private keys of one run, each decrypted at most once."""
+    """The private keys of one run; only `unlock` asks for a passphrase, and only once."""
 
     def __init__(self, path: Path, *, ask: Ask | None = None) -> None:
+        """Read nothing yet.
+
+        Args:
+            path: the configured key.
+            ask: asks for its passphrase on a terminal; None when there is no terminal.
+        """
         self.path = path
+        self._refusal: SetupError | None = None
         self._ask = ask
         self._lock = threading.RLock()
         self._loaded: dict[Path, paramiko.PKey] = {}
         self._agent: tuple[paramiko.AgentKey, ...] | None = None
 
-    def check(self) -> None:
-        """Load the configured key; asks for its passphrase if it has one.
+    @property
+    def locked(self) -> bool:
+        """Whether the configured key cannot be used before `unlock`."""
+        try:
+            file = inspect_key(self.path)
+        except SetupError:
+            return False
+        with self._lock:
+            return file.locked and self.path not in self._loaded and not self._in_agent(file)
+
+    def unlock(self) -> None:
+        """Ask for the passphrase of the configured key, where it is needed; in the main thread.
+
+        It is asked for once in a run, also where the answer is wrong.
 
         Raises:
-            SetupError: no such key, not an RSA key, or encrypted without a terminal to ask.
+            SetupError: the key cannot be used, as `check` says.
+        """
+        if self.locked and self._refusal is None:
+            try:
+                file = inspect_key(self.path)
+                self._loaded[self.path] = _read(file, self._passphrase(file))
+            except SetupError as error:
+                self._refusal = error
+        self.check()
+
+    def check(self) -> None:
+        """Load the configured key, which `unlock` has decrypted if that was needed.
+
+        Raises:
+            SetupError: no such key, not an RSA key, or one that is still encrypted.
         """
         self._configured()
 
@@ -89,10 +122,8 @@ class KeyRing:
         if file.kind not in {"RSA", ""}:
             raise _not_rsa(file)
         with self._lock:
-            if file.locked and self.path not in self._loaded:
-                for agent_key in self._agent_keys():
-                    if file.public and agent_key.asbytes() == file.public:
-                        return agent_key
+            if file.locked and self.path not in self._loaded and (held := self._in_agent(file)):
+                return held
             key = self._load(file)
         if key.get_name() != "ssh-rsa":
             raise _not_rsa(file)
@@ -101,18 +132,20 @@ class KeyRing:
     def _load(self, file: KeyFile) -> paramiko.PKey:
         with self._lock:
             if file.path not in self._loaded:
-                secret = self._passphrase(file) if file.locked else None
-                self._loaded[file.path] = _read(file, secret)
+                if file.locked:
+                    raise self._refusal or _encrypted(file, "its passphrase was not asked for")
+                self._loaded[file.path] = _read(file, None)
             return self._loaded[file.path]
 
     def _passphrase(self, file: KeyFile) -> bytes:
         if self._ask is None:
-            raise SetupError(
-                f"the private key {file.path} is encrypted with a passphrase",
-                "there is no terminal to ask for it",
-                f"add it to your SSH agent first: ssh-add {file.path}",
-            )
+            raise _encrypted(file, "there is no terminal to ask for it")
         return self._ask(f"Passphrase of {file.path}").encode()
+
+    def _in_agent(self, file: KeyFile) -> paramiko.AgentKey | None:
+        """Return the agent's key that is the one of a file; None where the agent has none."""
+        same = (key for key in self._agent_keys() if file.public and key.asbytes() == file.public)
+        return next(same, None)
 
     def _agent_keys(self) -> tuple[paramiko.AgentKey, ...]:
         with self._lock:
@@ -124,6 +157,14 @@ class KeyRing:
                     log.warning("the keys of your SSH agent cannot be read: %s", error)
                     self._agent = ()
             return self._agent
+
+
+def _encrypted(file: KeyFile, why: str) -> SetupError:
+    return SetupError(
+        f"the private key {file.path} is encrypted with a passphrase",
+        why,
+        f"add it to your SSH agent first: ssh-add {file.path}",
+    )
 
 
 def _unreadable() -> tuple[type[Exception], ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,7 +23,7 @@ from aws_setup.errors import SetupError
 from aws_setup.ssh.connection import SshContext, connect
 from aws_setup.ssh.console_keys import ConsoleKeys
 from aws_setup.ssh.errors import ConnectStage, StillUnreachable, Unreachable, raise_failures
-from aws_setup.ssh.keys import Ask, KeyRing
+from aws_setup.ssh.keys import KeyRing
 from aws_setup.ssh.known_hosts import HostKey, KnownHosts
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.silence import SilentMachines, why_silent
@@ -57,7 +58,7 @@ class MachinePool:
         config: Config,
         clock: Clock | None = None,
         *,
-        ask: Ask | None = None,
+        keys: KeyRing | None = None,
         console: Callable[[str], str | None] | None = None,
     ) -> None:
         """Store the settings; contacts no machine and reads no file.
@@ -65,7 +66,7 @@ class MachinePool:
         Args:
             config: ssh_key_path, ssh_config_path, and the path of the known hosts.
             clock: the clock for waits; the system clock by default.
-            ask: asks for a passphrase on a terminal; None when there is no terminal.
+            keys: the keys of the run; without it a key ring that asks nobody.
             console: instance id -> EC2 console output, None where it cannot be read; without
                 it host keys are trusted on first use.
         """
@@ -73,7 +74,7 @@ class MachinePool:
         self.clock: Clock = clock or SystemClock()
         self.console = console
         self.known_hosts = KnownHosts(known_hosts_path(config))
-        self.key_ring = KeyRing(Path(config.ssh_key_path), ask=ask)
+        self.key_ring = keys or KeyRing(Path(config.ssh_key_path))
         self.first_use: dict[str, HostKey] = {}
         self.survey = Survey()
         self._console_keys = ConsoleKeys()
@@ -90,9 +91,18 @@ class MachinePool:
         # Neither is held while another is waited for: a connection needs the settings.
         self._lock, self._settings_lock = threading.Lock(), threading.Lock()
 
-    def use(self, *, clock: Clock, console: Callable[[str], str | None] | None) -> None:
-        """Use the clock and the console outputs of the run from now on."""
+    def use(
+        self,
+        *,
+        clock: Clock,
+        console: Callable[[str], str | None] | None,
+        keys: KeyRing | None = None,
+    ) -> None:
+        """Use the clock, the console outputs and the keys of the run from now on."""
         self.clock, self.console = clock, console
+        if keys is not None and keys is not self.key_ring:
+            self.key_ring = keys
+            self._context = replace(self._context, key_ring=keys)
 
     def machine(
         self, instance_id: str, address: str, *, name: str = "", private_ip: str = ""
@@ -128,7 +138,7 @@ class MachinePool:
             machine.close()
 
     def check(self) -> None:
-        """Load key and OpenSSH configuration, so that errors and passphrase prompts come early."""
+        """Load key and OpenSSH configuration, so that errors come early."""
         self.key_ring.check()
         self._settings()
 

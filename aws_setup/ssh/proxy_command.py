@@ -37,6 +37,9 @@ class ProxyCommand(paramiko.ProxyCommand):
             stdout=subprocess.PIPE,
             stderr=self._said,
             bufsize=0,
+            # Without a terminal: an `ssh` in it would ask there, beside other threads of the run
+            # (https://man.openbsd.org/ssh: it reads passphrases from /dev/tty).
+            start_new_session=os.name != "nt",
         )
         self.timeout: float | None = None
         self._at_end = self._stopped = False

@@ -38,18 +38,12 @@ from aws_setup.openwhisk.secrets import SecretsStep
 from aws_setup.pause.deadline import Deadline, deadline_steps
 from aws_setup.pause.ended_deadline import EndedDeadline, EndedDeadlineRole
 from aws_setup.software.clients.namenode_record import NameNodeRecordFile
-from aws_setup.ssh.keys import Ask
 from aws_setup.tables.needs import restrict_needs
 from aws_setup.tables.software import client_configuration_step
 
 
-def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
-    """Return every step of configure_eks_cluster.py that the configuration switches on.
-
-    Args:
-        config: the configuration.
-        ask: asks for the private key's passphrase; None when there is no terminal.
-    """
+def cluster_steps(config: Config) -> list[Step]:
+    """Return every step of configure_eks_cluster.py that the configuration switches on."""
     groups = node_group_specs(config)
     names = tuple(kind.group for kind in groups)
     every = tuple(kind.group for kind in every_node_group(config))
@@ -81,7 +75,7 @@ def cluster_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
         OpenWhiskReady(),
         OpenWhiskApi(),
         CredentialsFile(),
-        *([client_configuration_step(config, ask=ask)] if config.configure_clients else []),
+        *([client_configuration_step(config)] if config.configure_clients else []),
         *(deadline_steps(config, follows=every) if config.auto_pause_after != NEVER else []),
     ]
     return restrict_needs(steps)

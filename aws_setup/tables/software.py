@@ -23,19 +23,13 @@ from aws_setup.software.ndb.mysqld import MysqlServer
 from aws_setup.software.questions import questions
 from aws_setup.software.sql import schema_step
 from aws_setup.software.zookeeper.steps import ENSEMBLE, Ensemble, Znodes
-from aws_setup.ssh.keys import Ask
 from aws_setup.ssh.pool import MachinePool
 from aws_setup.tables.infrastructure import auto_scaling_steps
 
 
-def software_steps(config: Config, *, ask: Ask | None = None) -> list[Step]:
-    """Return the steps over SSH that the configuration switches on; without any, SSH is not used.
-
-    Args:
-        config: the configuration.
-        ask: asks for the private key's passphrase; None when there is no terminal.
-    """
-    pool = MachinePool(config, ask=ask)
+def software_steps(config: Config) -> list[Step]:
+    """Return the steps over SSH that the configuration switches on, if any."""
+    pool = MachinePool(config)
     return [
         *zookeeper_steps(config, pool),
         *ndb_steps(config, pool),
@@ -111,7 +105,7 @@ def api_host(config: Config) -> str:
     return credentials.inside if credentials else ""
 
 
-def client_configuration_step(config: Config, *, ask: Ask | None = None) -> ClientConfiguration:
+def client_configuration_step(config: Config) -> ClientConfiguration:
     """Return the step of the clients' files for scripts that have no steps for the VMs."""
-    pool = MachinePool(config, ask=ask)
+    pool = MachinePool(config)
     return ClientConfiguration(pool, api_host, needs=(CredentialsFile.name,), lookup=True)

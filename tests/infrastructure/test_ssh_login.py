@@ -59,7 +59,7 @@ def context(folder: Path, *, private: bool = False, **keys: Any) -> Context:
     inventory = cast(Inventory, SimpleNamespace(of_step=lambda *_, **__: []))
     ctx = Context(
         config=Config(**defaults | keys),
-        aws=cast(Aws, SimpleNamespace()),
+        aws=cast(Aws, SimpleNamespace(shared={})),
         clock=SystemClock(pace=0),
         inventory=inventory,
     )

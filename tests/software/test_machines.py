@@ -80,7 +80,7 @@ def console(*answers: str | dict[str, str]) -> tuple[Aws, list[dict[str, Any]]]:
         return answer
 
     ec2 = SimpleNamespace(get_console_output=get_console_output)
-    return cast(Aws, SimpleNamespace(ec2=ec2)), calls
+    return cast(Aws, SimpleNamespace(ec2=ec2, shared={})), calls
 
 
 @pytest.mark.parametrize(

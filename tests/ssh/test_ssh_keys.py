@@ -39,6 +39,7 @@ def test_rsa_keys_of_every_form_load(tmp_path: Path, form: str, passphrase: str)
         return passphrase
 
     key_ring = KeyRing(path, ask=ask)
+    key_ring.unlock()
     for _ in range(3):
         (key,) = key_ring.keys_to_offer()
         assert key.get_name() == "ssh-rsa"
@@ -48,7 +49,7 @@ def test_rsa_keys_of_every_form_load(tmp_path: Path, form: str, passphrase: str)
 
 def fault(path: Path, **more: object) -> SetupError:
     with pytest.raises(SetupError) as caught:
-        KeyRing(path, **more).check()  # type: ignore[arg-type] # only `ask` is set
+        KeyRing(path, **more).unlock()  # type: ignore[arg-type] # only `ask` is set
     assert caught.value.problems[0].hint
     return caught.value
 

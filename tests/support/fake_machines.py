@@ -93,7 +93,7 @@ def fake_context(folder: Path, groups: dict[str, list[FakeMachine]], **keys: Any
     )
     ctx = Context(
         config=config,
-        aws=cast(Aws, SimpleNamespace()),
+        aws=cast(Aws, SimpleNamespace(shared={})),
         clock=SystemClock(pace=0),
         inventory=cast(Inventory, SimpleNamespace()),
     )

@@ -90,7 +90,7 @@ class VmEnvironment:
         ec2 = SimpleNamespace(
             get_console_output=lambda InstanceId, **_: {"Output": self.vm_pool.console(InstanceId)}
         )
-        aws = cast(Aws, SimpleNamespace(ec2=ec2))
+        aws = cast(Aws, SimpleNamespace(ec2=ec2, shared={}))
         inventory = cast(Inventory, SimpleNamespace(all=lambda _: []))
         ctx = Context(
             config=self.config(**keys),

@@ -139,7 +139,7 @@ class NdbEnvironment:
             get_console_output=lambda InstanceId, **_: {"Output": self.vm_pool.console(InstanceId)},
             create_tags=lambda Resources, **_: self.tagged.update(Resources),
         )
-        aws = cast(Aws, SimpleNamespace(ec2=ec2, region="us-east-1"))
+        aws = cast(Aws, SimpleNamespace(ec2=ec2, region="us-east-1", shared={}))
         listed = SimpleNamespace(all=lambda kind: self.instances if kind == "instances" else [])
         ctx = Context(
             config=config,

@@ -42,6 +42,7 @@ from aws_setup.software.machines import (
     await_launched,
     machines_of,
     not_checked,
+    unlock_keys,
     zookeeper_machines,
 )
 from aws_setup.software.ssh_access import is_reachable, unless_gone
@@ -101,6 +102,10 @@ class ClientConfiguration(Step):
     lookup: bool = False
     name: str = NAME
     part: str = "software"
+
+    def unlock(self, ctx: Context, *, applying: bool = False) -> None:
+        """Ask for the key's passphrase, where clients can be reached."""
+        unlock_keys(ctx, self.pool)
 
     def find(self, ctx: Context) -> Found | None:
         """Read the files of every client that runs, and compare them with the deployment.
