@@ -22,10 +22,9 @@ from aws_setup.software import hdfs_format
 from aws_setup.software.clients import desired
 from aws_setup.software.clients.step import ClientConfiguration
 from aws_setup.software.cluster_ssh_keys import ClusterSshKeys, authorized_text
-from aws_setup.software.daemons import start_daemon
 from aws_setup.software.hdfs_format import HOPS_FS, LAMBDA_FS, FormatFileSystem
 from aws_setup.software.machines import auto_scaled_machines
-from aws_setup.software.ndb.mysqld import MYSQL_SERVER
+from aws_setup.software.ndb.mysqld import start_mysqld
 from aws_setup.software.sql.client import Mysql
 from aws_setup.ssh.errors import ConnectionLost
 from aws_setup.ssh.keys import readable_by_java
@@ -57,7 +56,7 @@ def clients(tmp_path: Path) -> Iterator[NdbEnvironment]:
 def tables(clients: NdbEnvironment) -> NdbEnvironment:
     _, pool = clients.context()
     machine = pool.machine("i-0a", clients.public["i-0a"])
-    start_daemon(machine, [MYSQL_SERVER, "start"])
+    start_mysqld(machine)
     pool.close()
     sql(clients, INODES)
     return clients

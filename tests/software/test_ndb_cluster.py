@@ -50,7 +50,7 @@ def test_a_new_cluster_starts_once_with_initial_and_a_second_run_does_nothing(
     create(ndb)
     assert ndb.started(0) == [
         "ndb_mgmd --initial --skip-config-cache -f /var/lib/mysql-cluster/config.ini",
-        "mysql.server start",
+        "mysql.server start --user=ubuntu",
     ]
     assert ndb.started(1) == ndb.started(2) == ["ndbmtd --initial"]
     held = [data(ndb, 1), data(ndb, 2)]

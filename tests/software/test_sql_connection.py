@@ -14,8 +14,7 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
-from aws_setup.software.daemons import start_daemon
-from aws_setup.software.ndb.mysqld import MYSQL_SERVER
+from aws_setup.software.ndb.mysqld import start_mysqld
 from aws_setup.software.sql.client import Mysql
 from aws_setup.software.sql.schema_step import SchemaStep
 from aws_setup.ssh.pool import MachinePool
@@ -40,7 +39,7 @@ CREATE TABLE last_one (id INT PRIMARY KEY);
 def manager(tmp_path: Path) -> Iterator[NdbEnvironment]:
     with ndb_environment(tmp_path, VMS[:1], mariadb_template()) as made:
         _ctx, pool = made.context()
-        start_daemon(pool.machine("i-0a", made.public["i-0a"]), [MYSQL_SERVER, "start"])
+        start_mysqld(pool.machine("i-0a", made.public["i-0a"]))
         pool.close()
         (write_scripts(tmp_path / "sql", user="lambdafs") / "serverless.sql").write_text(SLOW)
         yield made

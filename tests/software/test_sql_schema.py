@@ -16,9 +16,8 @@ from aws_setup.errors import Refused, SetupError
 from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.rehearsal.vms.namespace_vms import missing_requirement
 from aws_setup.software.clients.login import PUBLISHED
-from aws_setup.software.daemons import start_daemon
 from aws_setup.software.hdfs_format import LAMBDA_FS, FormatFileSystem
-from aws_setup.software.ndb.mysqld import MYSQL_SERVER
+from aws_setup.software.ndb.mysqld import start_mysqld
 from aws_setup.software.sql.account import authenticates
 from aws_setup.software.sql.client import Mysql, SqlError
 from aws_setup.software.sql.migrations import AppliedScript, MigrationState, record
@@ -35,7 +34,7 @@ pytestmark = pytest.mark.skipif(
 def manager(tmp_path: Path) -> Iterator[NdbEnvironment]:
     with ndb_environment(tmp_path, VMS[:1], mariadb_template()) as made:
         _ctx, pool = made.context()
-        start_daemon(pool.machine("i-0a", made.public["i-0a"]), [MYSQL_SERVER, "start"])
+        start_mysqld(pool.machine("i-0a", made.public["i-0a"]))
         pool.close()
         yield made
 

@@ -1,4 +1,8 @@
-"""Stands in for mysql.server: `start`, `stop` and `status`."""
+"""Stands in for mysql.server: `start`, `stop` and `status`.
+
+As the script does, and mysqld_safe behind it, it hands arguments on to mysqld, which root starts as
+the user `mysql` unless they name one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from aws_setup.rehearsal.programs.manager_client import fail, print_line
 
 START = 60.0
 
+QUIT = "Starting MySQL. ERROR! The server quit without updating PID file"
+
 
 def main() -> None:
     """Execute the verb of the first argument."""
@@ -21,7 +27,7 @@ def main() -> None:
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if verb == "start":
         if not is_running(pid_file, "mysqld"):
-            start()
+            start(sys.argv[2:])
         print_line("Starting MySQL. SUCCESS!")
     elif verb == "stop":
         if is_running(pid_file, "mysqld"):
@@ -35,12 +41,16 @@ def main() -> None:
         fail("Usage: mysql.server  {start|stop|restart|reload|force-reload|status}")
 
 
-def start() -> None:
+def start(arguments: list[str]) -> None:
     """Start mysqld and return when it accepts connections."""
-    subprocess.run(["/usr/local/mysql/bin/mysqld"], stdout=subprocess.DEVNULL, check=True)
+    named = any(argument.startswith("--user=") for argument in arguments)
+    user = [] if named or os.geteuid() else ["--user=mysql"]
+    command = ["/usr/local/mysql/bin/mysqld", *user, *arguments]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        fail(QUIT)
     ready = NODE_DATA / "mysqld.ready"
     deadline = time.monotonic() + START
     while not ready.exists():
         if time.monotonic() > deadline:
-            fail("Starting MySQL. ERROR! The server quit without updating PID file")
+            fail(QUIT)
         time.sleep(0.05)

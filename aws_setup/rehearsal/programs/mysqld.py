@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from aws_setup.rehearsal.programs.common import NODE_DATA, daemonise
 from aws_setup.rehearsal.programs.manager_client import (
     connect_manager,
     connect_string,
+    fail,
     send_request,
 )
 from aws_setup.rehearsal.programs.mysql import DATABASE, SOCKET
@@ -24,6 +26,10 @@ POLL = 0.2
 
 def main() -> None:
     """Continue in the background, start MariaDB, and stay in the cluster while it runs."""
+    if refusal := refused_user():
+        with (NODE_DATA / "mysqld.err").open("a", encoding="utf-8") as file:
+            file.write(f"[ERROR] [Server] {refusal}\n")
+        fail(refusal)
     ready = NODE_DATA / "mysqld.ready"
     ready.unlink(missing_ok=True)
     Path(SOCKET).unlink(missing_ok=True)
@@ -46,6 +52,28 @@ def main() -> None:
         stay_connected()
         time.sleep(POLL)
     stop()
+
+
+def refused_user() -> str:
+    """Return why mysqld does not run as this user: root has to name one that exists; '' if it does.
+
+    https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html (MY-010123, MY-010124)
+    """
+    if os.geteuid():
+        return ""
+    users = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--user=")]
+    if not users:
+        return (
+            'Fatal error: Please read "Security" section of the manual to find out how to run '
+            "mysqld as root!"
+        )
+    accounts = Path("/etc/passwd").read_text(encoding="utf-8").splitlines()
+    if any(users[-1] in account.split(":")[:3:2] for account in accounts):
+        return ""
+    return (
+        f"Fatal error: Can't change to run as user '{users[-1]}' ; Please check that the user "
+        "exists!"
+    )
 
 
 def start_mariadb() -> subprocess.Popen[bytes]:

@@ -51,7 +51,7 @@ class MysqlServer(Step):
         """Start mysqld unless it is running."""
         cluster = NdbCluster(ctx, self.pool)
         if not mysqld_answers(cluster.manager):
-            start_daemon(cluster.manager, [MYSQL_SERVER, "start"], timeout=300)
+            start_mysqld(cluster.manager)
         return Found(cluster.manager.id, "starting", ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
@@ -64,6 +64,25 @@ class MysqlServer(Step):
             pause=3,
             hint=f"check {NODE_DATA}/*.err on the NDB manager, then run the same command again",
         )
+
+
+def start_mysqld(machine: Machine) -> None:
+    """Start mysqld as the owner of its data; returns when mysql.server has ended.
+
+    mysql.server hands its arguments on to mysqld_safe, which as root starts mysqld as the user
+    `mysql`, whom the images need not have and whose the data are not; mysqld itself refuses to run
+    as root unless --user says so. A name comes first: the number is for an owner without one.
+    https://github.com/mysql/mysql-server/blob/8.0/support-files/mysql.server.sh
+    https://github.com/mysql/mysql-server/blob/8.0/scripts/mysqld_safe.sh
+    https://dev.mysql.com/doc/refman/8.0/en/server-options.html#option_mysqld_user
+
+    Raises:
+        RemoteError: it does not start, or there is no data folder.
+    """
+    ask = ["stat", "-c", "%U %u", NODE_DATA]
+    name, number = machine.run(ask, repeatable=True, changes=False).stdout.split()
+    owner = number if name == "UNKNOWN" else name
+    start_daemon(machine, [MYSQL_SERVER, "start", f"--user={owner}"], timeout=300)
 
 
 def mysqld_answers(machine: Machine, survey: Survey | None = None) -> bool:

@@ -13,8 +13,10 @@ from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from aws_setup.rehearsal.vms.services import UNREACHABLE, InProcessServices, NamespaceServices
 from aws_setup.software.clients.login import PUBLISHED
 from aws_setup.software.daemons import start_daemon
-from aws_setup.software.ndb.mysqld import MYSQL_SERVER
+from aws_setup.software.ndb.config_files import NODE_DATA
+from aws_setup.software.ndb.mysqld import MYSQL_SERVER, mysqld_answers, start_mysqld
 from aws_setup.software.zookeeper import config as zk
+from aws_setup.ssh.errors import RemoteError
 from tests.software import test_ndb_cluster, test_sql_schema, test_zookeeper_ensemble
 from tests.support.machines import ADDRESSES, needs_machines, public_ip, shared_key, vm_environment
 from tests.support.ndb import MANAGER, VMS, mariadb_template, ndb_environment
@@ -64,7 +66,7 @@ def test_logins_to_a_real_database(tmp_path: Path) -> None:
         }
         assert "Can't connect" in services.login(MANAGER, 3306, **login)
         _, pool = made.context()
-        start_daemon(pool.machine("i-0a", made.public["i-0a"]), [MYSQL_SERVER, "start"])
+        start_mysqld(pool.machine("i-0a", made.public["i-0a"]))
         pool.close()
         assert "is not allowed to connect" in services.login(MANAGER, 3306, **login)
         test_sql_schema.create(made, write_scripts(tmp_path / "sql", user="user"))
@@ -96,3 +98,20 @@ def test_imitated_vms_have_zookeeper_only(tmp_path: Path) -> None:
         assert services.login(MANAGER, 3306, **login) == UNREACHABLE
         with pytest.raises(OperationError, match=UNREACHABLE):
             services.query(MANAGER, login, "SELECT 1;")
+
+
+@needs_machines
+def test_mysqld_refuses_root_and_users_that_do_not_exist(tmp_path: Path) -> None:
+    """As the images' does: mysqld_safe starts it as `mysql`, and it will not run as root."""
+    with ndb_environment(tmp_path, VMS[:1]) as made:
+        _, pool = made.context()
+        machine = pool.machine("i-0a", made.public["i-0a"])
+        with pytest.raises(RemoteError, match="run mysqld as root"):
+            machine.run(["/usr/local/mysql/bin/mysqld"], sudo=True)
+        with pytest.raises(RemoteError, match="quit without updating PID file"):
+            start_daemon(machine, [MYSQL_SERVER, "start"])
+        log = machine.read(f"{NODE_DATA}/mysqld.err", sudo=True) or ""
+        assert "Can't change to run as user 'mysql'" in log
+        start_mysqld(machine)
+        assert mysqld_answers(machine)
+        pool.close()
