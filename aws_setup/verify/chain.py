@@ -17,7 +17,9 @@ from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.vm_groups import vm_groups
 from aws_setup.openwhisk.credentials_file import OpenWhiskCredentials, read_credentials
 from aws_setup.software.clients import desired
+from aws_setup.software.clients.benchmark import SITE, site_of
 from aws_setup.software.clients.desired import (
+    BENCHMARK,
     LAMBDA_FS,
     DeploymentFacts,
     NdbLogin,
@@ -295,7 +297,8 @@ class Chain:
         A password is never among the values.
         """
         facts, settings = self._facts(), self.settings
-        found = []
+        read = self.benchmark_site
+        found = [(SITE, read, LAMBDA_FS.site)] if read not in (None, LAMBDA_FS.site) else []
         for file, values in (
             (settings.site, site_values(LAMBDA_FS, facts)),
             (settings.ndb, ndb_values(facts)),
@@ -309,6 +312,17 @@ class Chain:
             (name, has, "not shown" if name == desired.PASSWORD else value)
             for name, has, value in found
         ]
+
+    @property
+    def benchmark_site(self) -> str | None:
+        """The hdfs-site.xml that the client's benchmark reads, '' where it names none.
+
+        None without a benchmark.
+        """
+        if BENCHMARK not in self._files:
+            return None
+        source = f"{self.client.name}: {BENCHMARK}"
+        return site_of(self._files[BENCHMARK], source=source)
 
     def _facts(self) -> DeploymentFacts:
         config, record = self.ctx.config, self.record

@@ -15,6 +15,7 @@ from aws_setup.namenodes.selection import Selection
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.openwhisk.secrets import read_secrets
 from aws_setup.openwhisk.summary import next_command
+from aws_setup.software.clients.desired import LAMBDA_FS
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import CONFIGURE, CREATE, WHISK, Address, Chain
@@ -54,7 +55,10 @@ def check_settings(chain: Chain) -> str:
         others = [other for other, _, _ in wrong[1:]]
         more = f" (also {', '.join(others)})" if others else ""
         raise Broken(f"{name} is {has}, this deployment's is {wants}{more}", CONFIGURE)
-    return f"{count_of(deployments, 'deployment')} at {endpoint.url}"
+    read = chain.benchmark_site
+    other = read not in (None, LAMBDA_FS.site)
+    unread = f"; the benchmark reads {read or 'no file'}, which is not checked" if other else ""
+    return f"{count_of(deployments, 'deployment')} at {endpoint.url}{unread}"
 
 
 def check_zookeeper(chain: Chain) -> str:

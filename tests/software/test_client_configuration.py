@@ -243,6 +243,7 @@ def test_the_next_run_configures_auto_scaled_clients_and_the_followers(
     assert new.read(LAMBDA_FS.site) == SITE
     assert any("i-91 does not answer yet: run this again" in note for note in clients.notes)
     head, _, _ = client_files.BENCHMARK_CONFIG.partition("followers:")
+    head = head.replace("/home/ubuntu/experiments/hdfs-site.xml", LAMBDA_FS.site)
     followers = [f"  - ip: 10.0.9.{number}\n    user: ubuntu\n" for number in (1, 2)]
     assert clients.disk(1).read(BENCHMARK) == f"{head}followers:\n{''.join(followers)}"
     assert clients.disk(1).read(BENCHMARK + ORIGINAL) == client_files.BENCHMARK_CONFIG

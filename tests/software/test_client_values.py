@@ -17,7 +17,7 @@ from aws_setup.config.cross_checks import discouraged_settings
 from aws_setup.config.paths import namenodes_path, ndb_password_path
 from aws_setup.engine.step import Found
 from aws_setup.errors import Refused
-from aws_setup.software.clients.benchmark import with_followers
+from aws_setup.software.clients.benchmark import site_of, with_followers, with_site
 from aws_setup.software.clients.desired import LAMBDA_FS, NdbLogin, endpoint_url
 from aws_setup.software.clients.login import choose, client_login, database_login, image_login
 from aws_setup.software.clients.namenode_record import (
@@ -55,6 +55,22 @@ def test_only_the_followers_change(before: str, after: str) -> None:
     assert written == after.encode()
     assert yaml.safe_load(written)["followers"] == [{"ip": "10.0.0.7", "user": "ubuntu"}]
     assert with_followers(written, ["10.0.0.7"], source="vm") == written
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a: 1\nhdfsConfigFile: /old # mine\nb: 2\n", "a: 1\nhdfsConfigFile: /new # mine\nb: 2\n"),
+        ("hdfsConfigFile:\nb: 2\n", "hdfsConfigFile: /new\nb: 2\n"),
+        ("\"hdfsConfigFile\": '/old'\r\n", "hdfsConfigFile: /new\r\n"),
+        ("a: 1", "a: 1\nhdfsConfigFile: /new\n"),
+    ],
+)
+def test_the_benchmark_reads_the_file_that_is_written(before: str, after: str) -> None:
+    written = with_site(before.encode(), "/new", source="vm: config.yaml")
+    assert written == after.encode()
+    assert site_of(written, source="vm") == "/new"
+    assert with_site(written, "/new", source="vm") == written
 
 
 @pytest.mark.parametrize(

@@ -92,10 +92,10 @@ io.hops.metadata.ndb.mysqlserver.password={PUBLISHED_PASSWORD}
 io.hops.metadata.ndb.mysqlserver.connection_pool_size=1
 """
 
-BENCHMARK_CONFIG = f"""\
+BENCHMARK_CONFIG = """\
 # Configuration of the benchmark driver
 namenodeEndpoint: hdfs://172.31.9.9:9000/
-hdfsConfigFile: {TARGET}/{LAMBDA_FS_RELEASE}/etc/hadoop/hdfs-site.xml
+hdfsConfigFile: /home/ubuntu/experiments/hdfs-site.xml
 commanderExecutesToo: true
 
 # The clients of the last experiment

@@ -1,4 +1,8 @@
-"""The benchmark's config.yaml: its followers are set, every other byte is kept."""
+"""The benchmark's config.yaml: its followers and its hdfs-site.xml are set, the rest is kept.
+
+The driver and its followers read the file that `hdfsConfigFile` names, each on its own disk
+(https://github.com/ds2-lab/LambdaFS-Benchmarking, Commander and Follower: initDfsClient).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,10 @@ import yaml
 from aws_setup.config import bounded_yaml
 from aws_setup.errors import Refused
 
-KEY = "followers"
+FOLLOWERS = "followers"
+SITE = "hdfsConfigFile"
+"""The path of the hdfs-site.xml that the benchmark reads."""
+
 USER = "ubuntu"
 """The user on the followers' VMs."""
 
@@ -27,29 +34,56 @@ def with_followers(data: bytes, addresses: Sequence[str], *, source: str) -> byt
         Refused: the file is not YAML in UTF-8, or `followers` occurs twice.
     """
     followers = [{"ip": address, "user": USER} for address in addresses]
+    text = data.decode("utf-8", "replace")
+    return _with(data, FOLLOWERS, followers, _block(addresses, _newline(text)), source=source)
+
+
+def with_site(data: bytes, path: str, *, source: str) -> bytes:
+    """Return the file with this path of hdfs-site.xml; the same bytes where it has it already.
+
+    Raises:
+        Refused: the file is not YAML in UTF-8, or `hdfsConfigFile` occurs twice.
+    """
+    return _with(data, SITE, path, f"{SITE}: {path}", source=source)
+
+
+def site_of(data: bytes, *, source: str) -> str:
+    """Return the path of the hdfs-site.xml that the benchmark reads, '' where it names none.
+
+    Raises:
+        Refused: the file is not YAML in UTF-8.
+    """
+    return str(_load(data, source).get(SITE) or "")
+
+
+def _with(data: bytes, key: str, value: object, block: str, *, source: str) -> bytes:
+    """Return the file with a key's value, which `block` writes."""
     before = _load(data, source)
-    if before.get(KEY) == followers:
+    if before.get(key) == value:
         return data
     text = data.decode("utf-8")
-    newline = "\r\n" if "\r\n" in text else "\n"
-    block = _block(addresses, newline)
-    span = _span(text, source)
+    newline = _newline(text)
+    span = _span(text, key, source)
     if span:
         changed = text[: span[0]] + block + text[span[1] :]
     else:
         gap = "" if text.endswith("\n") or not text else newline
         changed = text + gap + block + newline
     result = changed.encode("utf-8")
-    if _load(result, source) != {**before, KEY: followers}:
-        _refuse(source, f"{KEY} is in a form that this program does not edit")
+    if _load(result, source) != {**before, key: value}:
+        _refuse(source, f"{key} is in a form that this program does not edit")
     return result
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _block(addresses: Sequence[str], newline: str) -> str:
     if not addresses:
-        return f"{KEY}: []"
+        return f"{FOLLOWERS}: []"
     items = [f"  - ip: {address}{newline}    user: {USER}" for address in addresses]
-    return newline.join([f"{KEY}:", *items])
+    return newline.join([f"{FOLLOWERS}:", *items])
 
 
 def _load(data: bytes, source: str) -> dict[str, Any]:
@@ -62,14 +96,14 @@ def _load(data: bytes, source: str) -> dict[str, Any]:
     return loaded or {}
 
 
-def _span(text: str, source: str) -> tuple[int, int] | None:
+def _span(text: str, name: str, source: str) -> tuple[int, int] | None:
     """Return where key and value are, without the comments behind them; None without the key."""
     root = bounded_yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):
         return None
-    found = [(key, value) for key, value in root.value if key.value == KEY]
+    found = [(key, value) for key, value in root.value if key.value == name]
     if len(found) > 1:
-        _refuse(source, f"{KEY} occurs {len(found)} times")
+        _refuse(source, f"{name} occurs {len(found)} times")
     if not found:
         return None
     key, value = found[0]

@@ -304,11 +304,18 @@ def changes_of(
         if names:
             found.append(FileChange(client, path, file.with_values(values), names))
     if BENCHMARK in client.files:
-        before = client.files[BENCHMARK]
-        after = benchmark.with_followers(before, followers, source=f"{source}: {BENCHMARK}")
-        if after != before:
-            found.append(FileChange(client, BENCHMARK, after, (benchmark.KEY,)))
+        found += _benchmark_change(client, followers)
     return found
+
+
+def _benchmark_change(client: ClientFiles, followers: Sequence[str]) -> list[FileChange]:
+    """Return the change of the benchmark's file: it reads the hdfs-site.xml that is written."""
+    source, before = f"{client.machine.name}: {BENCHMARK}", client.files[BENCHMARK]
+    between = benchmark.with_followers(before, followers, source=source)
+    after = benchmark.with_site(between, client.kind.site, source=source)
+    names = [benchmark.FOLLOWERS] if between != before else []
+    names += [benchmark.SITE] if after != between else []
+    return [FileChange(client, BENCHMARK, after, tuple(names))] if names else []
 
 
 def _content(client: ClientFiles, path: str) -> bytes:
