@@ -15,6 +15,7 @@ from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.jar import MIB
 from aws_setup.namenodes.request import Request
+from aws_setup.openwhisk.namenode_image import HEAP, LEAST_MEMORY, ends_in_heap
 
 BODY_LIMIT = 50 * MIB
 """Bytes of a body that the chart's nginx accepts (client_max_body_size 50M)."""
@@ -167,6 +168,23 @@ def check_warm_memory(request: Request, config: Config | None) -> list[Problem]:
             "only NameNodes of that memory use them",
             f"set openwhisk_action_memory: {memory} and run python configure_eks_cluster.py, or "
             f"set --memory {warm}",
+        )
+    ]
+
+
+def check_heap(request: Request, config: Config | None) -> list[Problem]:
+    """Return a warning when the heap of the NameNodes' JVM does not fit into their memory."""
+    memory = request.memory
+    if not ends_in_heap(memory, config.namenode_image if config else None):
+        return []
+    key = "openwhisk_action_memory" if "memory" in request.defaulted and config else "--memory"
+    return [
+        Problem(
+            f"the NameNodes' JVM needs {LEAST_MEMORY} MB, and {key} gives each {memory}",
+            f"the published image starts it with a heap of {HEAP} MB: Kubernetes ends the "
+            "container (OOMKilled, exit code 137) when that has grown over the memory",
+            f"set {key} to at least {LEAST_MEMORY}, or namenode_image to an image with a "
+            "smaller -Xmx",
         )
     ]
 

@@ -32,6 +32,29 @@ REGISTERED = f"{FAMILY}:10"
 
 DEFAULT_FILE = "runtimes.json"
 
+HEAP = 7_000
+"""MB of the heap of every NameNode: the published image starts its JVM with -Xms7000m -Xmx7000m,
+whatever the memory of the action is.
+https://github.com/Scusemua/openwhisk-runtime-java/blob/c29ae6f/core/java8/Dockerfile
+"""
+
+LEAST_MEMORY = 7_500
+"""MB of a container that holds this heap and what a JVM needs beside it: the image's own
+__ACTION_MEMORY."""
+
+
+def ends_in_heap(memory: int | None, image: str | None) -> bool:
+    """Say whether a NameNode grows over its memory, and is then killed.
+
+    Kubernetes ends a container that uses more than its limit:
+    https://kubernetes.io/docs/tasks/configure-pod-container/assign-memory-resource/
+
+    Args:
+        memory: MB of the action, which OpenWhisk makes the limit; None where it is not known.
+        image: namenode_image; None for the published one, as the heap of others is not known.
+    """
+    return memory is not None and memory < LEAST_MEMORY and not image
+
 
 def with_namenode_runtimes(
     chart: Chart, values: Mapping[str, Any], *, image: str | None, memory: int | None

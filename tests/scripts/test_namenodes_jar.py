@@ -160,6 +160,18 @@ def test_another_memory_than_that_of_the_containers_kept_warm_is_a_warning(
     assert "set openwhisk_action_memory: 30000 and run python configure_eks_cluster.py" in said
 
 
+def test_a_memory_below_the_heap_of_the_image_is_a_warning_with_the_fix(
+    deployment: Deployment,
+) -> None:
+    deployment.write_jar()
+    for words in (("--create",), ("--update",), ("--update", "--limits-only")):
+        said = deployment.helper("-n", "1", *words, "--memory", "4000", last=()).stderr
+        assert "the NameNodes' JVM needs 7500 MB, and --memory gives each 4000" in said
+        assert "set --memory to at least 7500, or namenode_image" in " ".join(said.split())
+    enough = deployment.helper("-n", "1", "--update", "--memory", "7500", last=()).stderr
+    assert "JVM" not in enough
+
+
 def test_what_the_image_must_have_is_said_when_the_jar_is_sent(deployment: Deployment) -> None:
     deployment.write_jar()
     said = " ".join(deployment.helper("-n", "2", "--create").stderr.split())
