@@ -32,6 +32,14 @@ https://github.com/awslabs/amazon-eks-ami (nodeadm, kubelet configuration)
 PODS = 500
 """Millicpus for the invoker and the pods of the network, proxy and storage add-ons on its node."""
 
+BUILT_IN = re.compile(r"(?P<cpus>\d+(?:\.\d+)?)vcpu-(?P<gigabytes>\d+)gb")
+"""The tag of an invoker of λFS: the CPUs of each container, and of how many GB."""
+
+CHART_TAG = "6.25vcpu-40gb"
+"""The tag in λFS's chart."""
+
+_PROPERTY = re.compile(rf"-D{re.escape(SETTING)}\.(millicpus|memory|max-millicpus)=(\d+)")
+
 MEGABYTES = re.compile(r"(\d+)m", re.IGNORECASE)
 
 
@@ -42,8 +50,32 @@ def cpu_share(vcpus: int, containers: int) -> int:
         vcpus: the vCPUs of the instance type.
         containers: how many containers its memory has room for.
     """
+    return max(1, free_millicpus(vcpus) // max(1, containers))
+
+
+def free_millicpus(vcpus: int) -> int:
+    """Return how many millicpus of an invoker node its actions may request."""
     reserved = sum(KUBELET_SHARES[:vcpus]) + int(2.5 * max(0, vcpus - len(KUBELET_SHARES)))
-    return max(1, (1000 * vcpus - reserved - PODS) // max(1, containers))
+    return max(0, 1000 * vcpus - reserved - PODS)
+
+
+def requested_millicpus(options: str, tag: str, *, memory: int) -> int:
+    """Return the millicpus that an invoker requests for a container, 0 for none.
+
+    Args:
+        options: the user's invoker.options.
+        tag: the tag of the invokers' image, whose setting the options override.
+        memory: the MB of the container.
+    """
+    setting: dict[str, int] = {}
+    if built := BUILT_IN.search(tag):
+        cpus, megabytes = int(1000 * float(built["cpus"])), 1000 * int(built["gigabytes"])
+        setting = {"millicpus": cpus, "memory": megabytes, "max-millicpus": cpus}
+    setting |= {name: int(value) for name, value in _PROPERTY.findall(options)}
+    each, per = setting.get("millicpus", 0), setting.get("memory", 0)
+    if not each or not per:
+        return 0
+    return min(max(memory // per * each, each), setting.get("max-millicpus", each))
 
 
 def with_cpu_share(

@@ -28,6 +28,7 @@ from aws_setup.preflight import (
     architectures,
     key_pair,
     kubernetes_versions,
+    namenode_cpu,
     namenode_memory,
     permissions,
     public_ip,
@@ -48,8 +49,10 @@ def _namenodes(planned: PlannedResources) -> CheckResult:
     creates = planned.creates("eks cluster")
     if not creates:
         return CheckResult.of(())
-    memory = namenode_memory.check(planned.ctx, planned.instance_types)
-    return CheckResult.of((*namenode_memory.no_invokers(planned.ctx.config), *memory))
+    ctx, types = planned.ctx, planned.instance_types
+    found = [*namenode_memory.no_invokers(ctx.config), *namenode_memory.check(ctx, types)]
+    found += [*namenode_memory.heap_findings(ctx.config), *namenode_cpu.check(ctx, types)]
+    return CheckResult.of(found)
 
 
 CHECKS: Mapping[str, Check] = MappingProxyType(

@@ -11,6 +11,7 @@ from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.engine.wording import count_of
 from aws_setup.openwhisk.invoker_memory import invoker_node
+from aws_setup.openwhisk.namenode_image import HEAP, LEAST_MEMORY, ends_in_heap
 from aws_setup.openwhisk.user_values import own_invokers, user_values
 from aws_setup.preflight.results import Finding, refuse, warn
 
@@ -33,6 +34,22 @@ def check(
         return [warn("the memory of the invoker nodes is unknown", why, hint)]
 
     return advice(lambda: memory_findings(config, invoker_node(ctx, types()).memory), unknown)
+
+
+def heap_findings(config: Config) -> list[Finding]:
+    """Warn of a memory in which the heap of the published image's JVM does not fit."""
+    memory = config.openwhisk_action_memory
+    if not ends_in_heap(memory, config.namenode_image):
+        return []
+    return [
+        warn(
+            f"the NameNodes' JVM needs {LEAST_MEMORY} MB, and openwhisk_action_memory is {memory}",
+            f"the published image starts it with a heap of {HEAP} MB: Kubernetes ends the "
+            "container (OOMKilled) when that has grown over the memory",
+            f"set openwhisk_action_memory to at least {LEAST_MEMORY}, or namenode_image to an "
+            "image with a smaller -Xmx",
+        )
+    ]
 
 
 def no_invokers(config: Config) -> list[Finding]:

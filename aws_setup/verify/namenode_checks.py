@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from aws_setup.aws.context import Context
+from aws_setup.aws.errors import AWS_ERRORS
 from aws_setup.engine.decoding import decoding
 from aws_setup.engine.wait import Clock
 from aws_setup.engine.wording import count_of
@@ -30,6 +32,7 @@ from aws_setup.namenodes.verify import (
     logged_error,
     most_common,
 )
+from aws_setup.openwhisk.action_pods import fix_of, last_failure, waiting_pod
 from aws_setup.verify.chain import WHISK, Chain
 from aws_setup.verify.check import Broken, NotApplicable
 from aws_setup.verify.client_checks import HTTP_SECONDS, connection, signed_endpoint
@@ -42,6 +45,11 @@ TRIES = 3
 
 INVOKE_SECONDS = 90.0
 """Seconds for one answer; OpenWhisk answers after 60 at the latest."""
+
+INTERNAL = "whisk internal error"
+"""OpenWhisk's own failure, as to provide a container: no log of the action says more.
+https://github.com/apache/openwhisk/blob/master/docs/actions.md
+"""
 
 LOGS = "read the NameNode's log: `wsk activation list`, then `wsk activation logs ID`"
 LOG = "read the NameNode's log: `wsk activation logs {}`"
@@ -108,29 +116,47 @@ def check_invocations(chain: Chain) -> str:
     if failed:
         first = min(failed, key=names.index)
         others = f" ({len(failed)} of {number} fail)" if len(failed) > 1 else ""
-        cause, fix = _reason(chain, failed[first])
+        cause, fix = _reason(chain, first, failed[first])
         raise Broken(f"{first}: {cause}{others}", fix)
     slowest = max(answer.seconds for answer in answers.values())
     return f"{number} of {number} answer, in at most {slowest:.1f} s; {_starts(chain, answers)}"
 
 
-def _reason(chain: Chain, answer: Answer) -> tuple[str, str]:
+def _reason(chain: Chain, name: str, answer: Answer) -> tuple[str, str]:
     """Return why a NameNode has failed, and the fix.
 
-    The answer of an action that has failed has no cause, so that of the activation's log is taken
-    where the key is known.
+    The answer of an action that has failed has no cause, so that of its pod, or of the activation's
+    log, is taken where they are known: an action that gets no container has no log.
     """
     if answer.failure.endswith("(HTTP 404)"):
         return answer.failure, WHISK.replace("NUMBER", str(chain.settings.deployments))
-    if not answer.activation:
-        return answer.failure, LOGS
+    if waiting := _of_pods(chain, name, waiting_pod):
+        return waiting
+    logged = _logged(chain, answer) if answer.activation else ""
+    provided = logged and not logged.startswith(INTERNAL)
+    if not provided and (failed := _of_pods(chain, name, last_failure)):
+        return failed
+    return logged or answer.failure, LOG.format(answer.activation) if answer.activation else LOGS
+
+
+def _of_pods(chain: Chain, name: str, ask: Callable[[Context, str], str]) -> tuple[str, str] | None:
+    """Return the cause and the fix that the pods of the actions tell; None where they tell none."""
+    try:
+        cause = ask(chain.ctx, name)
+    except (SetupError, *AWS_ERRORS):
+        return None
+    return (f"it gets no container: {cause}", fix_of(chain.ctx, cause)) if cause else None
+
+
+def _logged(chain: Chain, answer: Answer) -> str:
+    """Return the error in the log of an activation, '' where there is none or it is not known."""
     logged = ""
     try:
         with connection(chain, signed_endpoint(chain)) as http:
             logged = logged_error(Client(http, chain.clock, HTTP_SECONDS), answer.activation)
     except (NotApplicable, SetupError):
         pass  # the answer says less, and is still the cause
-    return logged or answer.failure, LOG.format(answer.activation)
+    return logged
 
 
 def _invoke(http: HttpConnection, path: str, *, clock: Clock) -> Answer:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from aws_setup.openwhisk.invoker_cpu import PODS, cpu_share, with_cpu_share
+from aws_setup.config import Config
+from aws_setup.openwhisk.invoker_cpu import (
+    PODS,
+    SETTING,
+    cpu_share,
+    requested_millicpus,
+    with_cpu_share,
+)
 from aws_setup.openwhisk.invoker_memory import InvokerNode
+from aws_setup.preflight.namenode_cpu import check, cpu_findings
+from aws_setup.preflight.namenode_memory import heap_findings
+from aws_setup.preflight.results import Severity
 
 NODE = InvokerNode(114_216, 16)
 OWN = "-Dwhisk.spi.A=org.B"
@@ -48,3 +59,83 @@ def test_the_charts_options_are_kept_and_the_users_are_not_changed(tmp_path: Pat
 def test_memory_of_the_users_values_decides_how_many_share(tmp_path: Path) -> None:
     assert "millicpus=3078 " in options(tmp_path, whisk={"containerPool": {"userMemory": "lots"}})
     assert "millicpus=7695 " in options(tmp_path, whisk={"containerPool": {"userMemory": "40000m"}})
+
+
+@pytest.mark.parametrize(
+    ("options", "tag", "memory", "millicpus"),
+    [
+        ("", "6.25vcpu-40gb", 20_000, 6_250),
+        ("", "6.25vcpu-40gb", 80_000, 6_250),
+        ("-Dx=1", "latest", 20_000, 0),
+        (f"-D{SETTING}.millicpus=100 -D{SETTING}.memory=256m", "latest", 512, 100),
+        (
+            f"-D{SETTING}.millicpus=100 -D{SETTING}.memory=256m -D{SETTING}.max-millicpus=900",
+            "latest",
+            1024,
+            400,
+        ),
+        (
+            f"-D{SETTING}.millicpus=3000 -D{SETTING}.max-millicpus=3000",
+            "6.25vcpu-40gb",
+            8_000,
+            3000,
+        ),
+    ],
+)
+def test_what_an_invoker_requests_for_a_container(
+    options: str, tag: str, memory: int, millicpus: int
+) -> None:
+    assert requested_millicpus(options, tag, memory=memory) == millicpus
+
+
+def configured(number: int, invokers: int) -> Config:
+    return Config(
+        ssh_keypair_name="key",
+        ssh_key_path="/key",
+        num_namenode_deployments=number,
+        num_openwhisk_invoker_vms=invokers,
+    )
+
+
+def test_namenodes_for_which_the_nodes_have_no_cpu_are_refused_with_the_arithmetic() -> None:
+    node = InvokerNode(memory=100_000, vcpus=16)
+    assert not cpu_findings(configured(4, 2), node, 6_250)
+    (found,) = cpu_findings(configured(5, 2), node, 6_250)
+    assert found.severity is Severity.REFUSE
+    assert found.what == "5 NameNodes of 6250 millicpus do not fit on 2 invoker nodes"
+    assert "15390 millicpus for actions: 2 NameNodes each, 4 in all" in found.why
+    assert f"-D{SETTING}.millicpus in invoker.options of openwhisk_values to 5130" in found.hint
+    (found,) = cpu_findings(configured(1, 1), InvokerNode(memory=25_000, vcpus=4), 6_250)
+    assert "0 NameNodes each" in found.why
+
+
+def test_only_options_of_the_user_are_checked(tmp_path: Path) -> None:
+    """Without them configure sets each NameNode's share of its node."""
+
+    def found(values: dict[str, Any]) -> list[str]:
+        path = tmp_path / "values.yaml"
+        path.write_text(yaml.safe_dump(values))
+        config = configured(20, 1).model_copy(update={"openwhisk_values": str(path)})
+        types = {
+            config.openwhisk_invoker_instance_type: {
+                "MemoryInfo": {"SizeInMiB": 131_072},
+                "VCpuInfo": {"DefaultVCpus": 16},
+            }
+        }
+        ctx: Any = SimpleNamespace(config=config)
+        return [one.what for one in check(ctx, lambda: types)]
+
+    assert found({}) == []
+    assert found({"invoker": {"options": f"-D{SETTING}.millicpus=500"}}) == []
+    (what,) = found({"invoker": {"options": "-Xmx1g"}})
+    assert what.startswith("20 NameNodes of 6250 millicpus")
+
+
+@pytest.mark.parametrize(
+    ("memory", "image", "warned"),
+    [(7_499, None, True), (7_500, None, False), (512, "mine/java8:1", False)],
+)
+def test_a_memory_below_the_heap_is_a_warning(memory: int, image: str | None, warned: bool) -> None:
+    keys = {"openwhisk_action_memory": memory, "namenode_image": image}
+    found = heap_findings(configured(1, 1).model_copy(update=keys))
+    assert [one.severity for one in found] == ([Severity.WARN] if warned else [])

@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from aws_setup.kube.objects import EVENT, ResourceType
 from aws_setup.namenodes import verify
+from aws_setup.openwhisk import action_pods
 from aws_setup.rehearsal.openwhisk.invocation import (
     IdleNameNode,
     Invocation,
     NameNode,
+    NoContainerError,
     OperationError,
     StartError,
 )
+from aws_setup.rehearsal.openwhisk.namenode_pods import NOT_PROVISIONED
 from aws_setup.rehearsal.openwhisk.put_body import PutBody
 from aws_setup.verify import client_checks, namenode_checks
 from aws_setup.verify.chain import NameNodeEndpoint
@@ -138,3 +142,101 @@ def test_a_namenode_that_does_not_exist_is_to_be_created(deployed: Deployed) -> 
     found = broken(deployed)
     assert found.cause.startswith("namenode1: ")
     assert found.fix == "run python whisk_helper.py --sync -n 2"
+
+
+def no_container(_: Invocation) -> NameNode:
+    raise NoContainerError(NOT_PROVISIONED)
+
+
+NO_CPU = "0/8 nodes are available: 8 Insufficient cpu."
+
+
+def cluster_of(*, pods: list[Any], events: list[Any]) -> Any:
+    """Return the API server of a cluster that has these pods of actions, and events."""
+
+    def listed(kind: ResourceType, _: str, *, labels: str = "") -> list[Any]:
+        return events if kind is EVENT else pods if labels == "user-action-pod=true" else []
+
+    return lambda _: SimpleNamespace(list=listed)
+
+
+def action_pod(action: str, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": f"wskowdev-invoker-00-1-guest-{action}"}, "status": status}
+
+
+UNSCHEDULED = {
+    "phase": "Pending",
+    "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_CPU}
+    ],
+}
+IMAGE = {
+    "phase": "Pending",
+    "containerStatuses": [
+        {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    ],
+}
+
+
+def event(action: str, minute: int, message: str, **more: str) -> dict[str, Any]:
+    about = {"kind": "Pod", "name": action_pod(action)["metadata"]["name"]} | more
+    return {
+        "type": "Warning",
+        "reason": "FailedScheduling",
+        "message": message,
+        "involvedObject": about,
+        "lastTimestamp": f"2026-11-01T00:{minute:02}:00Z",
+        "metadata": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pods", "events", "cause", "fix"),
+    [
+        ([action_pod("namenode0", **UNSCHEDULED)], [], NO_CPU, "openwhisk_invoker_instance_type"),
+        (
+            [action_pod("other", **UNSCHEDULED), action_pod("namenode0", **IMAGE)],
+            [],
+            "ImagePullBackOff no such image",
+            "describe pods -l user-action-pod=true",
+        ),
+        (
+            [],
+            [event("namenode0", 2, NO_CPU), event("namenode0", 1, "old"), event("x", 3, "other")],
+            NO_CPU,
+            "num_openwhisk_invoker_vms",
+        ),
+    ],
+)
+def test_a_namenode_without_a_container_names_its_pod_and_why_it_waits(
+    deployed: Deployed,
+    monkeypatch: pytest.MonkeyPatch,
+    pods: list[Any],
+    events: list[Any],
+    cause: str,
+    fix: str,
+) -> None:
+    for name in ("waiting_pod", "last_failure"):
+        monkeypatch.setattr(namenode_checks, name, getattr(action_pods, name))
+    monkeypatch.setattr(action_pods, "kube_client", cluster_of(pods=pods, events=events))
+    register(deployed)
+    deployed.whisk.namenodes = no_container
+    found = broken(deployed)
+    assert "namenode0: it gets no container: pod wskowdev-invoker-00-1-guest-namenode0: " in (
+        found.cause
+    )
+    assert cause in found.cause
+    assert fix in found.fix
+
+
+def test_the_pods_of_others_that_run_are_no_cause(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("waiting_pod", "last_failure"):
+        monkeypatch.setattr(namenode_checks, name, getattr(action_pods, name))
+    runs = [action_pod("namenode0", phase="Running")]
+    others = [event("x", 1, NO_CPU, name="owdev-kafka-0"), event("x", 1, NO_CPU, kind="Node")]
+    monkeypatch.setattr(action_pods, "kube_client", cluster_of(pods=runs, events=others))
+    register(deployed)
+    deployed.whisk.namenodes = no_container
+    assert "no container" not in broken(deployed).cause

@@ -25,6 +25,10 @@ OTHER_PODS = 330
 """Millicpus of kubelet, network, proxy and storage add-ons on a node of EKS."""
 
 
+UNSCHEDULABLE = "the action's pod stays Pending: "
+"""Before what the scheduler says of it."""
+
+
 @dataclass(frozen=True)
 class Container:
     """A container of an action, or a stem cell, whose `action` is ''; `memory` in MB."""
@@ -102,7 +106,7 @@ class ContainerPool:
         while self._used() + memory > limit:
             self.containers.remove(next(each for each in self.containers if each.action))
         if not self._schedulable(wanted):
-            return "the action's pod stays Pending: 0/1 nodes are available: 1 Insufficient cpu."
+            return f"{UNSCHEDULABLE}0/1 nodes are available: 1 Insufficient cpu."
         self.containers.append(wanted)
         return ""
 

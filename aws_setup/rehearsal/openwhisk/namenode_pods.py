@@ -12,10 +12,15 @@ from aws_setup.rehearsal.aws.ec2.reachability import IpAddress, Node, reaches, r
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
-from aws_setup.rehearsal.openwhisk.container_pool import ContainerPool, Invoker
+from aws_setup.rehearsal.openwhisk.container_pool import UNSCHEDULABLE, ContainerPool, Invoker
 from aws_setup.rehearsal.openwhisk.invocation import Invocation, NoContainerError
 from aws_setup.rehearsal.openwhisk.namenode import Pod, VmNameNode, VmServices, read_configuration
 from aws_setup.rehearsal.openwhisk.namenode_image import ContainerImages, image_of
+
+NOT_PROVISIONED = "Failed to provision resources to run the action."
+"""What OpenWhisk answers, which names no cause.
+https://github.com/apache/openwhisk/blob/3e6138d/common/scala/src/main/scala/org/apache/openwhisk/http/ErrorResponse.scala
+"""
 
 MANIFEST = "RUNTIMES_MANIFEST"
 """Environment variable of the invokers: the image of each kind."""
@@ -98,8 +103,19 @@ class NameNodePods:
             kind = next(each.instance_type for each in instances if each.id == instance)
             pool = pools[instance] = ContainerPool(settings, 1000 * vcpus(kind))
         memory = int((action.get("limits") or {}).get("memory", 256))
-        if failure := pool.start(str(action["name"]), str(action["exec"]["kind"]), memory):
-            raise NoContainerError(f"The invoker could not create a container: {failure}")
+        name = str(action["name"])
+        failure = pool.start(name, str(action["exec"]["kind"]), memory)
+        if UNSCHEDULABLE in failure:
+            self._note_pending(name, failure.partition(UNSCHEDULABLE)[2])
+        if failure:
+            raise NoContainerError(NOT_PROVISIONED)
+
+    def _note_pending(self, action: str, message: str) -> None:
+        """Record the event of a pod that was Pending until its invoker deleted it, a minute."""
+        name = f"wsk{self.release}-invoker-00-{len(self.state.all('events'))}-guest-{action}"
+        metadata = {"name": name, "namespace": self.namespace, "uid": name}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+        self.state.event(pod, reason="FailedScheduling", message=message, warning=True)
 
     def _invokers(self) -> list[KubeObject]:
         return [
