@@ -32,7 +32,7 @@ from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
 from aws_setup.engine.flag import Flag
 from aws_setup.engine.wait import format_duration
-from aws_setup.errors import Problem, Refused, SetupError
+from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -243,7 +243,7 @@ class RunLock:
         while not self._ends.wait(HEARTBEAT) and not self._lost:
             try:
                 self._renew()
-            except Exception as error:
+            except (Exception, Interrupted) as error:
                 log.debug("the run lock was not renewed", exc_info=error)
 
     def _renew(self) -> None:
@@ -271,7 +271,7 @@ class RunLock:
             try:
                 if self.held and not self._lost:
                     self.store.write(self._number, replace(self._holder, held=False), once=True)
-            except Exception as error:
+            except (Exception, Interrupted) as error:
                 log.debug("the run lock was not released", exc_info=error)
             finally:
                 self._end()
