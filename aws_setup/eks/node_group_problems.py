@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
 from aws_setup.aws.inventory import Item
@@ -94,7 +95,17 @@ def conflicts(ctx: Context, nodes: NodeGroupSpec, group: Item) -> list[Drift]:
         drift.append(
             Drift("subnets", has, wants, f"set eks_nodes_public: {not public}, or {again}")
         )
-    return drift
+    return [*drift, *_subnets_left(ctx, group, again)]
+
+
+def _subnets_left(ctx: Context, group: Item, again: str) -> list[Drift]:
+    """Return the conflict of nodes in subnets that the cluster has no longer."""
+    network = (cluster_of(ctx) or {}).get("resourcesVpcConfig", {})
+    offered = network.get("subnetIds") or ()
+    left = [subnet for subnet in group.get("subnets") or () if offered and subnet not in offered]
+    if not left:
+        return []
+    return [Drift("subnets", ", ".join(left), "those of the cluster", again)]
 
 
 def _created_again(nodes: NodeGroupSpec) -> str:

@@ -31,6 +31,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
+from aws_setup.infrastructure.moved_network import SUBNETS, group_drift
 from aws_setup.infrastructure.run_instances import disk_charges
 from aws_setup.infrastructure.scaling_activities import FAILED_LOOKS, launch_failure
 from aws_setup.infrastructure.scaling_deletion import delete_group
@@ -83,6 +84,7 @@ class AutoScalingGroup(Tagged, Step):
         wanted = desired if paused or deleting else self._wanted(ctx, group)
         drift = list(paused) or self._size_drift(ctx, group, wanted)
         drift += purchase_drift(self.kind, group)
+        drift += [] if deleting else group_drift(ctx, group, PUBLIC_SUBNETS)
         if deleting:
             drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
         if running < desired == wanted and not deleting:
@@ -152,7 +154,7 @@ class AutoScalingGroup(Tagged, Step):
             "MinSize": config.autoscaling_group_min_size,
             "MaxSize": config.autoscaling_group_max_size,
             "DesiredCapacity": config.autoscaling_group_desired_capacity,
-            "VPCZoneIdentifier": ",".join(ctx.of(subnet).id for subnet in PUBLIC_SUBNETS),
+            "VPCZoneIdentifier": _subnets(ctx),
             "Tags": _pairs(self._tags(config)),
         }
 
@@ -192,7 +194,7 @@ class AutoScalingGroup(Tagged, Step):
         return {"MixedInstancesPolicy": policy}
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set the sizes and the purchase; a group that is being deleted is re-created afterwards.
+        """Set sizes, purchase and subnets; a group that is being deleted is re-created afterwards.
 
         A smaller number terminates machines; a larger one launches them.
         """
@@ -203,6 +205,8 @@ class AutoScalingGroup(Tagged, Step):
             if CAPACITY in keys and not ctx.config.autoscaling_group_desired_capacity:
                 self._forget_sizes(ctx, found)
             launch = self._launch(ctx) if PURCHASE in keys else {}
+            if SUBNETS in keys:
+                launch["VPCZoneIdentifier"] = _subnets(ctx)
             ctx.aws.autoscaling.update_auto_scaling_group(
                 AutoScalingGroupName=found.id, **launch, **self._sizes(ctx, found)
             )
@@ -309,6 +313,10 @@ class AutoScalingGroup(Tagged, Step):
 
     def _group_name(self, config: Config) -> str:
         return regional_name(config, self.kind.group, "_")
+
+
+def _subnets(ctx: Context) -> str:
+    return ",".join(ctx.of(subnet).id for subnet in PUBLIC_SUBNETS)
 
 
 def _pairs(group_tags: Mapping[str, str]) -> list[dict[str, Any]]:

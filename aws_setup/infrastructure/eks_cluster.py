@@ -33,6 +33,7 @@ from aws_setup.infrastructure.control_plane_logs import enabled_logs, log_drift,
 from aws_setup.infrastructure.eks_deletions import EksDeletion
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_updated
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
+from aws_setup.infrastructure.moved_network import CLUSTER_SUBNETS, cluster_change, cluster_drift
 from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 from aws_setup.infrastructure.vpc_interfaces import delete_cni_interfaces
 
@@ -45,8 +46,6 @@ ROLE_LAG = (
 )
 """Parts of CreateCluster's messages while a new role is not visible to EKS yet."""
 
-SUBNETS = ("public subnet 1", "public subnet 2", "private subnet 1", "private subnet 2")
-
 ZONES_WITHOUT_EKS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
 """Ids of zones in which EKS creates no control plane.
 https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html"""
@@ -57,7 +56,7 @@ class EksCluster(Tagged, Step):
     """The EKS cluster; its creation takes about ten minutes, so it starts as early as possible."""
 
     name: str = "eks cluster"
-    needs: tuple[str, ...] = (*SUBNETS, "security group", "eks cluster role")
+    needs: tuple[str, ...] = (*CLUSTER_SUBNETS, "security group", "eks cluster role")
     part: str = "eks"
     follows: tuple[str, ...] = ()
     slow: bool = True
@@ -92,9 +91,10 @@ class EksCluster(Tagged, Step):
             owner = tag_of(cluster, DEPLOYMENT_TAG) or "no deployment"
             fix = "choose another eks_cluster_name, or set create_eks_cluster: False"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
+        moved = () if self.adopted else cluster_drift(ctx, cluster)
         if cluster["status"] == UPDATING:
             # By an earlier run, perhaps, and perhaps to what is wanted: `update` waits and looks.
-            return (*access_drift(ctx, cluster), *log_drift(ctx, cluster))
+            return (*access_drift(ctx, cluster), *log_drift(ctx, cluster), *moved)
         if cluster["status"] != "ACTIVE":
             return ()
         return (
@@ -102,6 +102,7 @@ class EksCluster(Tagged, Step):
             *version_drift(ctx, cluster),
             *access_drift(ctx, cluster),
             *log_drift(ctx, cluster),
+            *moved,
         )
 
     def _is_ours(self, ctx: Context, cluster: Item) -> bool:
@@ -141,8 +142,8 @@ class EksCluster(Tagged, Step):
         return self._found(ctx, cluster)
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Update public access and logging; EKS accepts one update at a time."""
-        for change in (access_change, log_change):
+        """Update public access, logging and subnets; EKS accepts one update at a time."""
+        for change in (access_change, log_change, cluster_change):
             self.change(ctx, found.id, change)
         return self.wait(ctx, found)
 
@@ -269,7 +270,7 @@ def cluster_request(ctx: Context) -> dict[str, Any]:
     """
     config = ctx.config
     network: dict[str, Any] = {
-        "subnetIds": [ctx.of(name).id for name in SUBNETS],
+        "subnetIds": [ctx.of(name).id for name in CLUSTER_SUBNETS],
         "securityGroupIds": [ctx.of("security group").id],
     } | dict.fromkeys(ENDPOINTS, True)
     if access_cidrs(ctx):

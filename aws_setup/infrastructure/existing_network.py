@@ -14,6 +14,7 @@ from aws_setup.engine.step import Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
+from aws_setup.infrastructure.moved_network import in_use_first, refuse_moved
 from aws_setup.infrastructure.subnet_routes import (
     EVERYWHERE,
     is_public,
@@ -31,9 +32,16 @@ class ExistingVpc(ExistingResource):
     part: str = "network"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the VPC; raises SetupError when there is none, or several of the name."""
+        """Return the VPC; raises SetupError when there is none, or several of the name.
+
+        Raises:
+            Refused: the deployment is in another VPC.
+        """
         vpcs = named_vpcs(ctx)
         if len(vpcs) == 1:
+            key = "vpc_id" if ctx.config.vpc_id else "vpc_name"
+            chosen = f"create_vpc is False and {key} chooses {vpcs[0]['VpcId']}"
+            refuse_moved(ctx, vpcs[0]["VpcId"], instead=chosen)
             return Found(vpcs[0]["VpcId"], vpcs[0]["State"], {"cidr": vpcs[0]["CidrBlock"]})
         configured = ctx.config.vpc_id or ctx.config.vpc_name
         if not vpcs:
@@ -110,7 +118,8 @@ def candidates(ctx: Context, vpc_id: str) -> list[Any]:
     filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
     subnets = pages(ctx.aws.ec2, "describe_subnets", "Subnets", Filters=filters)
     if config.subnet_ids is None:
-        return usual_subnets(subnets, with_eks=config.create_eks_cluster)
+        usual = usual_subnets(subnets, with_eks=config.create_eks_cluster)
+        return in_use_first(ctx, usual)
     by_id = {item["SubnetId"]: item for item in subnets}
     missing = [subnet for subnet in config.subnet_ids if subnet not in by_id]
     if missing:

@@ -28,6 +28,7 @@ from aws_setup.infrastructure.cluster_members import at_known_addresses, refuse_
 from aws_setup.infrastructure.disk_drift import delete_with_vms, disk_drift
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, write_marks, write_tags
 from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
+from aws_setup.infrastructure.moved_network import machine_drift
 from aws_setup.infrastructure.run_instances import (
     TERMINATED_STATES,
     address_drift,
@@ -63,7 +64,8 @@ class VmGroupStep(Ec2Tagged, Step):
         if not active:
             return None
         found = self._found(active)
-        return replace(found, drift=(*found.drift, *disk_drift(ctx, active)))
+        more = (*machine_drift(ctx, active, self.name), *disk_drift(ctx, active))
+        return replace(found, drift=(*found.drift, *more))
 
     def _active(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
         active = active_instances(ctx, self.name, fresh=fresh)

@@ -32,6 +32,7 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.default_group import close_default_group, open_group_drift
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, with_lost
+from aws_setup.infrastructure.moved_network import refuse_moved
 from aws_setup.infrastructure.vpc_contents import refuse_deletion
 
 MARKER_GROUP = "private route table"
@@ -54,9 +55,14 @@ class Vpc(Ec2Tagged, Step):
     kind_of_resource = "vpcs"
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the VPC with the marker, else the first of this deployment."""
+        """Return the VPC with the marker, else the first of this deployment.
+
+        Raises:
+            Refused: the deployment is in an existing VPC, and would be in a new one, too.
+        """
         vpcs = self.resources(ctx)
         if not vpcs:
+            refuse_moved(ctx, "", instead="create_vpc is True, so a new VPC would be created")
             return None
         markers = ctx.inventory.of_step("route tables", MARKER_GROUP)
         if not markers:

@@ -38,6 +38,7 @@ def test_what_is_no_longer_right_is_named_and_mended_or_refused(zoo: Lab) -> Non
     tags_changed_by_hand(zoo)
     degraded_node_groups_and_clusters(zoo)
     claims(zoo)
+    other_subnets_of_the_cluster(zoo)
 
 
 def tags_changed_by_hand(zoo: Lab) -> None:
@@ -93,3 +94,31 @@ def claims(zoo: Lab) -> None:
     refused: Any = zoo.run("configure", code=2)
     (problem,) = [it for it in refused["problems"] if database in it["what"]]
     assert "snapshot" in problem["hint"]
+
+
+def other_subnets_of_the_cluster(zoo: Lab) -> None:
+    """Nodes stay where they were launched, as EKS changes the subnets of no node group."""
+    eks, ec2 = client("eks"), client("ec2")
+    network = eks.describe_cluster(name="zoo")["cluster"]["resourcesVpcConfig"]
+    former = ec2.describe_subnets(SubnetIds=network["subnetIds"])["Subnets"]
+    table = ec2.describe_route_tables()["RouteTables"]
+    public = next(
+        it["RouteTableId"]
+        for it in table
+        if any(str(route.get("GatewayId")).startswith("igw") for route in it["Routes"])
+    )
+    others = []
+    for number, subnet in enumerate(former):
+        made = ec2.create_subnet(
+            VpcId=network["vpcId"],
+            CidrBlock=f"10.0.{200 + number}.0/24",
+            AvailabilityZone=subnet["AvailabilityZone"],
+        )["Subnet"]["SubnetId"]
+        ec2.associate_route_table(RouteTableId=public, SubnetId=made)
+        others.append(made)
+    eks.update_cluster_config(name="zoo", resourcesVpcConfig={"subnetIds": others})
+    assert changed(zoo)["core-nodes"] == "conflict"
+    refused: Any = zoo.run("configure", code=2)
+    (problem,) = [it for it in refused["problems"] if it["what"].startswith("core-nodes")]
+    assert any(it["SubnetId"] in problem["what"] for it in former)
+    assert "delete the node group core-nodes" in problem["hint"]

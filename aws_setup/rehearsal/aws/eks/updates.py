@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -99,6 +99,7 @@ def _subnets(cloud: CloudApi, call: Call, cluster: Cluster, requested: Document)
     validation.check_zones(cloud, call, found)
     if found[0]["VpcId"] != cluster.vpc["vpcId"]:
         raise responses.invalid_parameter("Subnets must be in the VPC of the cluster")
+    _check_known_zones(cloud, call, cluster, found)
     validation.check_security_groups(
         cloud, call, desired.get("securityGroupIds", []), cluster.vpc["vpcId"]
     )
@@ -109,6 +110,24 @@ def _subnets(cloud: CloudApi, call: Call, cluster: Cluster, requested: Document)
     return start_cluster_update(
         cloud, cluster, "VpcConfigUpdate", shown, lambda: cluster.vpc.update(desired)
     )
+
+
+def _check_known_zones(
+    cloud: CloudApi, call: Call, cluster: Cluster, subnets: Sequence[Mapping[str, Any]]
+) -> None:
+    """Reject subnets in other zones than those of the cluster's creation.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+    https://github.com/aws/containers-roadmap/issues/2330
+    """
+    former = validation.check_subnets(cloud, call, cluster.vpc["subnetIds"])
+    known = {item["AvailabilityZone"] for item in former}
+    if not {item["AvailabilityZone"] for item in subnets} <= known:
+        raise responses.invalid_parameter(
+            "Provided subnets belong to the AZs that are not in the set of AZs of the cluster: "
+            f"{', '.join(sorted(known))}",
+            clusterName=cluster.name,
+        )
 
 
 def _update_logging(
