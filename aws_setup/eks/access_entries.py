@@ -14,14 +14,21 @@ from botocore.exceptions import ClientError
 from aws_setup.aws.cluster import active_cluster, cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.denials import is_denial
-from aws_setup.aws.inventory import tag_of
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import Aws, error_code, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.config import Config
+from aws_setup.eks.former_admins import entry_drift, mark_named, reason_of, remove_former
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.stale_entries import STALE, renew_entry, stale_drift
+from aws_setup.infrastructure.stale_entries import (
+    STALE,
+    delete_entry,
+    describe_entry,
+    renew_entry,
+    stale_drift,
+)
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.errors import NO_ACCESS
 from aws_setup.kube.objects import NAMESPACE
@@ -146,27 +153,40 @@ class AccessEntries(Step):
             return Found(", ".join(owned), "available") if owned else None
         if mode_of(ctx) == "CONFIG_MAP":
             return Found("aws-auth only", "CONFIG_MAP", {"principals": []})
-        listed = set(_list(ctx, associatedPolicyArn=admin_policy(ctx)))
-        desired = admins(ctx)
+        listed, desired = self._entries(ctx), admins(ctx)
+        others = entry_drift(ctx, listed, desired)
         if not desired:
-            return Found(CREATOR, "available", {"principals": []})
+            return Found(CREATOR, "available", {"principals": []}, tuple(others))
         missing = [arn for arn in desired if arn not in listed]
         if len(missing) == len(desired) and not self._owned(ctx):
             return None
         granted = [arn for arn in desired if arn in listed]
         drift = (
             *(Drift(f"access of {arn}", "none", "administrator") for arn in missing),
-            *(stale for arn in granted if (stale := stale_drift(ctx, arn))),
+            *(it for arn in granted if (it := stale_drift(ctx, arn, entry=listed[arn]))),
+            *others,
         )
         return Found(", ".join(granted) or "none", "available", {"principals": granted}, drift)
 
+    def _entries(self, ctx: Context) -> dict[str, Item]:
+        """Return the access entries of all administrators of the cluster, whoever made them."""
+        listed = _list(ctx, associatedPolicyArn=admin_policy(ctx))
+        described = {arn: describe_entry(ctx, arn) for arn in listed}
+        return {arn: entry for arn, entry in described.items() if entry}
+
     def update(self, ctx: Context, found: Found) -> Found:
-        """Create the entries again that are older than their principals, and those that miss."""
+        """Create missing entries, and those older than their principals; delete former ones.
+
+        Former ones are of those whom cluster_admins has named and does not name any more.
+        """
         stale = [drift.what for drift in found.drift if drift.key == STALE]
         for arn in admins(ctx):
             if any(what.endswith(f" {arn}") for what in stale):
                 renew_entry(ctx, arn)
-        return self.create(ctx)
+        created, entries = self.create(ctx), self._entries(ctx)
+        mark_named(ctx, entries)
+        remove_former(ctx, entries, admins(ctx))
+        return created
 
     def create(self, ctx: Context) -> Found:
         """Create an entry for each administrator that has none, and associate the policy."""
@@ -181,7 +201,7 @@ class AccessEntries(Step):
                 clusterName=cluster,
                 principalArn=arn,
                 type="STANDARD",
-                tags=tags(ctx.config, self.name),
+                tags=tags(ctx.config, self.name) | reason_of(ctx, arn),
             )
         except ClientError as error:
             if error_code(error) == "InvalidParameterException":
@@ -218,12 +238,7 @@ class AccessEntries(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the entries that this deployment created; all others stay."""
         for arn in self._owned(ctx):
-            try:
-                ctx.aws.eks.delete_access_entry(
-                    clusterName=ctx.config.eks_cluster_name, principalArn=arn
-                )
-            except ctx.aws.eks.exceptions.ResourceNotFoundException:
-                continue
+            delete_entry(ctx, arn)
 
     def _owned(self, ctx: Context) -> list[str]:
         """Return the principals whose entries carry the tag of this deployment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,20 @@ from aws_setup.kube.objects import CONFIG_MAP, Json
 NAME, NAMESPACE = "aws-auth", "kube-system"
 ADMIN_GROUP = "system:masters"
 NODE_GROUPS = ["system:bootstrappers", "system:nodes"]
+NAMED = "lambda-fs/cluster-admins"
+"""Annotation: the administrators that cluster_admins named and that a run made one here."""
+
 NODE_USER = "system:node:{{EC2PrivateDNSName}}"
 """https://docs.aws.amazon.com/eks/latest/userguide/auth-configmap.html"""
 
 
 @dataclass(frozen=True)
 class AwsAuth(Step):
-    """The administrators and the nodes' role in aws-auth."""
+    """The administrators and the nodes' role in aws-auth.
+
+    Those that a run made administrators because cluster_admins named them are so no longer when
+    it does not; an annotation says who they are. Entries of others stay.
+    """
 
     name: str = "aws-auth"
     needs: tuple[str, ...] = ("cluster access", "node role", "invoker-nodes", "core-nodes")
@@ -45,15 +52,31 @@ class AwsAuth(Step):
         config_map = kube_client(ctx).get(CONFIG_MAP, NAME, NAMESPACE)
         if config_map is None:
             return None
-        data = dict(config_map.get("data") or {})
-        changed = changed_entries(data, self._desired(ctx, data))
+        change = self._change(ctx, config_map)
         what = "entries of administrators and nodes"
-        drift = (Drift(what, f"incomplete for {', '.join(changed)}", "complete"),) * bool(changed)
+        access = (Drift(f"access of {arn}", "administrator", "none") for arn in change.former)
+        drift = tuple(access)
+        if change.changed:
+            incomplete = f"incomplete for {', '.join(change.changed)}"
+            drift = (*drift, Drift(what, incomplete, "complete"))
         return Found(f"{NAMESPACE}/{NAME}", "available", {}, drift)
 
-    def _desired(self, ctx: Context, data: dict[str, str]) -> dict[str, str]:
+    def _change(self, ctx: Context, config_map: Json) -> Change:
+        """Return what differs between the ConfigMap and the configuration."""
+        data = dict(config_map.get("data") or {})
+        notes = config_map.get("metadata", {}).get("annotations") or {}
+        recorded, present = str(notes.get(NAMED) or "").split(), admins(ctx)
+        former = [arn for arn in recorded if arn not in present]
         role = ctx.found.get("node role")
-        return merge_entries(data, admins=admins(ctx), node_roles=[role.id] if role else [])
+        roles = [role.id] if role else []
+        merged = merge_entries(data, admins=present, node_roles=roles)
+        changed = changed_entries(data, merged)
+        bare = {_bare(arn).lower() for arn in changed}
+        named = [arn for arn in ctx.config.cluster_admins if _bare(arn).lower() in bare]
+        new = sorted({*named, *(arn for arn in recorded if arn in present)})
+        kept = {_bare(arn).lower() for arn in (*present, *roles)}
+        without = [arn for arn in former if _bare(arn).lower() not in kept]
+        return Change(without_admins(merged, without), tuple(new), tuple(former), tuple(changed))
 
     def create(self, ctx: Context) -> Found:
         """Read, merge and replace; repeated when another client replaced it in between."""
@@ -69,23 +92,34 @@ class AwsAuth(Step):
     def _merge(self, ctx: Context) -> None:
         client = kube_client(ctx)
         config_map = client.get(CONFIG_MAP, NAME, NAMESPACE)
+        change = self._change(ctx, config_map or {})
         if config_map is None:
-            client.create(CONFIG_MAP, _new(self._desired(ctx, {})), NAMESPACE)
-            return
-        data = dict(config_map.get("data") or {})
-        desired = self._desired(ctx, data)
-        if desired != data:
+            client.create(CONFIG_MAP, _with({}, change), NAMESPACE)
+        elif change.former or change.changed:
             ctx.keep(NAME, config_map)
-            client.replace(CONFIG_MAP, config_map | {"data": desired}, NAMESPACE)
+            client.replace(CONFIG_MAP, _with(config_map, change), NAMESPACE)
 
 
-def _new(data: dict[str, str]) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
-        "data": data,
-    }
+@dataclass(frozen=True)
+class Change:
+    """What a run writes: the data, and whom cluster_admins names; `former` lose their access.
+
+    `changed` are the ARNs whose entries are completed.
+    """
+
+    data: dict[str, str]
+    named: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+def _with(config_map: Json, change: Change) -> Json:
+    """Return a ConfigMap with a change; a new one where it is empty."""
+    metadata = {"name": NAME, "namespace": NAMESPACE, **config_map.get("metadata", {})}
+    notes = {**(metadata.get("annotations") or {}), NAMED: " ".join(change.named)}
+    metadata["annotations"] = {key: value for key, value in notes.items() if value or key != NAMED}
+    head = {"apiVersion": "v1", "kind": "ConfigMap", **config_map}
+    return head | {"metadata": metadata, "data": change.data}
 
 
 def merge_entries(
@@ -109,9 +143,7 @@ def merge_entries(
     for arn in admins:
         name = arn.rsplit("/", 1)[-1]
         if ":role/" in arn:
-            # aws-auth matches roles without their path only.
-            bare = f"{arn.split(':role/', 1)[0]}:role/{name}"
-            _add(roles, "rolearn", bare, name, [ADMIN_GROUP])
+            _add(roles, "rolearn", _bare(arn), name, [ADMIN_GROUP])
         else:
             _add(users, "userarn", arn, name, [ADMIN_GROUP])
     merged = dict(data)
@@ -120,6 +152,36 @@ def merge_entries(
     if users != _entries(data, "mapUsers", "userarn"):
         merged["mapUsers"] = _text(users)
     return merged
+
+
+def without_admins(data: dict[str, str], former: Sequence[str]) -> dict[str, str]:
+    """Return aws-auth's data in which some are no administrators; other groups of theirs stay."""
+    gone, left = {_bare(arn).lower() for arn in former}, dict(data)
+    for field, key in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
+        entries = _entries(data, field, key)
+        kept = [it for entry in entries for it in _without_group(entry, key, gone)]
+        if kept != entries:
+            left[field] = _text(kept)
+    return left
+
+
+def _without_group(
+    entry: dict[str, Any], key: str, arns: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield an entry, of some ARNs without the administrators' group, if it has other groups."""
+    listed = _spelling(entry, "groups")
+    has = _groups(entry.get(listed))
+    if _arn_in(entry, key) not in arns or ADMIN_GROUP not in has:
+        yield entry
+    elif others := [group for group in has if group != ADMIN_GROUP]:
+        yield {**entry, listed: others}
+
+
+def _bare(arn: str) -> str:
+    """Return an ARN as aws-auth matches it: that of a role without its path."""
+    if ":role/" not in arn:
+        return arn
+    return f"{arn.split(':role/', 1)[0]}:role/{arn.rsplit('/', 1)[-1]}"
 
 
 def changed_entries(before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.reasons import fix_then, health_issues, known_fix
 from aws_setup.eks.node_launch_template import NodeGroupSpec
-from aws_setup.eks.node_subnets import of_kind
+from aws_setup.eks.node_subnets import cluster_subnets, of_kind
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_deletions import RE_CREATED
@@ -100,9 +99,9 @@ def conflicts(ctx: Context, nodes: NodeGroupSpec, group: Item) -> list[Drift]:
 
 def _subnets_left(ctx: Context, group: Item, again: str) -> list[Drift]:
     """Return the conflict of nodes in subnets that the cluster has no longer."""
-    network = (cluster_of(ctx) or {}).get("resourcesVpcConfig", {})
-    offered = network.get("subnetIds") or ()
-    left = [subnet for subnet in group.get("subnets") or () if offered and subnet not in offered]
+    subnets = group.get("subnets") or ()
+    offered = cluster_subnets(ctx) if subnets else ()
+    left = [subnet for subnet in subnets if offered and subnet not in offered]
     if not left:
         return []
     return [Drift("subnets", ", ".join(left), "those of the cluster", again)]

@@ -23,7 +23,7 @@ def node_subnets(ctx: Context) -> list[str]:
         SetupError: the cluster has no subnet of that kind.
     """
     public = ctx.config.eks_nodes_public
-    ids = _network(ctx).get("subnetIds", [])
+    ids = cluster_subnets(ctx)
     matching = of_kind(ctx, ids, public=public)
     if not matching:
         raise SetupError(
@@ -89,6 +89,11 @@ def of_kind(ctx: Context, ids: Iterable[str], *, public: bool) -> list[str]:
     vpc = _network(ctx).get("vpcId")
     tables = route_tables(ctx, vpc) if vpc else []
     return [subnet for subnet in ids if vpc and is_public(subnet, tables) == public]
+
+
+def cluster_subnets(ctx: Context) -> list[str]:
+    """Return the cluster's subnets, of both kinds; none without a cluster."""
+    return list(_network(ctx).get("subnetIds") or ())
 
 
 def _network(ctx: Context) -> Any:

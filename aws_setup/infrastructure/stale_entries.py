@@ -27,15 +27,18 @@ STALE = "stale access entry"
 """Key of the drift of an entry that has to be created again."""
 
 
-def stale_drift(ctx: Context, arn: str, *, created: datetime | None = None) -> Drift | None:
+def stale_drift(
+    ctx: Context, arn: str, *, created: datetime | None = None, entry: Item | None = None
+) -> Drift | None:
     """Return the drift of a principal whose access entry is older than the principal itself.
 
     Args:
         ctx: the context of the run.
         arn: the principal.
         created: when IAM created the principal, where the caller knows it.
+        entry: its access entry, where the caller knows it.
     """
-    entry = describe_entry(ctx, arn)
+    entry = entry or describe_entry(ctx, arn)
     if entry is None:
         return None
     made = created or principal_created(ctx, arn)
@@ -87,15 +90,9 @@ def renew_entry(ctx: Context, arn: str) -> None:
     entry = describe_entry(ctx, arn)
     if entry is None:
         return
-    policies = _policies(ctx, arn)
-    name = f"access entry {arn.rsplit('/', 1)[-1]}"
-    ctx.keep(name, {"accessEntry": dict(entry), "associatedAccessPolicies": policies})
+    policies = keep_entry(ctx, entry)
+    delete_entry(ctx, arn)
     eks, cluster = ctx.aws.eks, ctx.config.eks_cluster_name
-    try:
-        eks.delete_access_entry(clusterName=cluster, principalArn=arn)
-    except ClientError as error:
-        if error_code(error) not in NO_ENTRY:
-            raise
     ctx.wait_until(
         f"EKS accepts the new access entry of {arn}",
         lambda: _create(ctx, entry),
@@ -109,6 +106,24 @@ def renew_entry(ctx: Context, arn: str) -> None:
             policyArn=policy["policyArn"],
             accessScope=policy["accessScope"],
         )
+
+
+def keep_entry(ctx: Context, entry: Item) -> list[Any]:
+    """Keep a copy of an access entry that is going to be deleted; return its access policies."""
+    arn = str(entry["principalArn"])
+    policies = _policies(ctx, arn)
+    name = f"access entry {arn.rsplit('/', 1)[-1]}"
+    ctx.keep(name, {"accessEntry": dict(entry), "associatedAccessPolicies": policies})
+    return policies
+
+
+def delete_entry(ctx: Context, arn: str) -> None:
+    """Delete the access entry of a principal; none is fine."""
+    try:
+        ctx.aws.eks.delete_access_entry(clusterName=ctx.config.eks_cluster_name, principalArn=arn)
+    except ClientError as error:
+        if error_code(error) not in NO_ENTRY:
+            raise
 
 
 def _policies(ctx: Context, arn: str) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aws_setup.config import Config
 from aws_setup.eks import aws_auth
 from aws_setup.eks.aws_auth import AwsAuth, merge_entries
 from aws_setup.errors import SetupError
@@ -127,6 +128,7 @@ def create(monkeypatch: pytest.MonkeyPatch, client: Contended) -> tuple[StillClo
     monkeypatch.setattr(aws_auth, "admins", lambda _: [ADA])
     ctx: Any = SimpleNamespace(
         found={},
+        config=Config(ssh_keypair_name="key", ssh_key_path="key.pem"),
         clock=clock,
         note=lambda _: None,
         keep=lambda _, item: backups.append(item["metadata"]["resourceVersion"]),

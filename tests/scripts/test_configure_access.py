@@ -58,17 +58,72 @@ def test_administrators_get_an_access_entry_and_an_entry_in_aws_auth_until_destr
     made = entries()
     assert made.keys() - before.keys() == {f"{ACCOUNT}:user/ada", TEAM}
     assert set(map(tuple, made.values())) == {(ADMIN,)}
-    masters = {
+    assert masters(zoo) == {f"{ACCOUNT}:user/ada", TEAM, zoo.cloud.settings.principal}
+    steps = zoo.run("configure", "--only", "aws-auth")["steps"]
+    assert {step["action"] for step in steps} == {"exists"}
+    zoo.run("destroy")
+    assert entries() == before
+
+
+def masters(zoo: Lab) -> set[str]:
+    """Return the ARNs of the administrators in aws-auth."""
+    return {
         row.get("userarn") or row["rolearn"]
         for rows in auth(zoo).values()
         for row in rows
         if "system:masters" in row["groups"]
     }
-    assert masters == {f"{ACCOUNT}:user/ada", TEAM, zoo.cloud.settings.principal}
-    steps = zoo.run("configure", "--only", "aws-auth")["steps"]
-    assert {step["action"] for step in steps} == {"exists"}
-    zoo.run("destroy")
-    assert entries() == before
+
+
+def test_an_administrator_that_is_named_no_more_loses_access_and_no_other_does(zoo: Lab) -> None:
+    ada, api, by_hand = f"{ACCOUNT}:user/ada", client("eks"), f"{ACCOUNT}:user/grace"
+    client("iam").create_user(UserName="grace")
+    api.create_access_entry(clusterName="zoo", principalArn=by_hand)
+    scope = {"type": "cluster"}
+    api.associate_access_policy(
+        clusterName="zoo", principalArn=by_hand, policyArn=ADMIN, accessScope=scope
+    )
+    creator = zoo.cloud.settings.principal
+    zoo.save(cluster_admins=[ada, by_hand])
+    zoo.run("configure", "--only", "aws-auth")
+    zoo.cloud.settings.principal = "arn:aws:sts::123456789012:assumed-role/team/bob@lab"
+    zoo.run("configure", "--only", "aws-auth")
+    zoo.cloud.settings.principal = creator
+    assert entries().keys() == {creator, ada, by_hand, TEAM}
+    zoo.save(cluster_admins=[])
+    rows = steps_of(zoo.run("plan", "--only", "aws-auth"))
+    assert {rows[name]["action"] for name in ("cluster access", "aws-auth")} == {"update"}
+    assert all(f"access of {ada}" in str(rows[name]) for name in ("cluster access", "aws-auth"))
+    assert by_hand not in str(rows["cluster access"])
+    zoo.run("configure", "--only", "aws-auth")
+    assert entries().keys() == {creator, by_hand, TEAM}, "and so do those that were not ours"
+    assert not {ada, by_hand} & masters(zoo), "both were added there by configure"
+    assert {creator, TEAM} <= masters(zoo)
+    (copy,) = zoo.folder.glob("**/*.access-entry-ada.before.yaml")
+    assert ADMIN in copy.read_text()
+    again = zoo.run("configure", "--only", "aws-auth")
+    assert {step["action"] for step in again["steps"]} == {"exists"}
+    assert again["warnings"] == []
+
+
+def test_an_entry_of_an_earlier_version_is_named_with_the_command_that_deletes_it(
+    zoo: Lab,
+) -> None:
+    ada, api = f"{ACCOUNT}:user/ada", client("eks")
+    zoo.save(cluster_admins=[ada])
+    zoo.run("configure", "--only", "cluster access")
+    entry = api.describe_access_entry(clusterName="zoo", principalArn=ada)["accessEntry"]
+    api.untag_resource(resourceArn=entry["accessEntryArn"], tagKeys=["lambda-fs:administrator"])
+    zoo.save(cluster_admins=[])
+    (warning,) = zoo.run("configure", "--only", "cluster access")["warnings"]
+    assert ada in warning["what"]
+    assert f"delete-access-entry --cluster-name zoo --principal-arn {ada}" in warning["hint"]
+    assert ada in entries()
+    zoo.save(cluster_admins=[ada])
+    zoo.run("configure", "--only", "cluster access")
+    zoo.save(cluster_admins=[])
+    zoo.run("configure", "--only", "cluster access")
+    assert ada not in entries()
 
 
 def test_a_session_of_a_role_gets_access_as_its_role(zoo: Lab) -> None:
