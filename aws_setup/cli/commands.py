@@ -33,7 +33,7 @@ from aws_setup.engine.step import Action, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused, SetupError
 from aws_setup.kube.answers import each_asked_once
-from aws_setup.pause.deadline import with_deadline
+from aws_setup.pause.deadline_steps import with_deadline
 from aws_setup.report.expected import usual_times
 
 

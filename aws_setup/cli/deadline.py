@@ -71,7 +71,9 @@ def _deadline_of(ctx: Context, rows: Sequence[Row]) -> datetime | None:
     for row in rows:
         drift = row.found.drift if row.found else ()
         moves = row.found is None or any(item.what == NAME for item in drift)
-        if row.step.name == NAME and moves and not row.step.surplus:
+        if row.step.name == NAME and row.step.surplus:
+            return None
+        if row.step.name == NAME and moves:
             return first_deadline(ctx)
     found = deadline_report(ctx)
     return found.deadline if found and found.state in ("set", "partial") else None

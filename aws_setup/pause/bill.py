@@ -58,7 +58,7 @@ class Bill:
     @property
     def deadline(self) -> datetime | None:
         """When AWS pauses the deployment by itself; None when nothing does."""
-        return min(self.usages.deadlines, default=None)
+        return self.usages.deadline
 
     @property
     def complete(self) -> bool:

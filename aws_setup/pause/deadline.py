@@ -2,14 +2,14 @@
 
 The order of its writes keeps a run that is killed anywhere safe: a resource has its tags before
 its first schedule exists, a new schedule exists before an old one is deleted, and the tags of what
-has a schedule change between the two.
+has a schedule change between the two. They are removed when no schedule exists any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -26,8 +26,7 @@ from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, tags
 from aws_setup.aws.usual_times import MEDIANS
-from aws_setup.config import Config
-from aws_setup.config.durations import NEVER, parse_duration
+from aws_setup.config.durations import parse_duration
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
@@ -40,10 +39,11 @@ from aws_setup.infrastructure.deadline_role import (
     without_deadline,
     write_deadline_tags,
 )
-from aws_setup.pause.deadline_targets import Stoppable, mark, stoppable
-from aws_setup.preflight.deadline import denied_deadline
+from aws_setup.pause.deadline_targets import Stoppable, is_marked, mark, stoppable, unmark
 
 NAME = "deadline"
+
+HINT_TAGS = "grant it, then run the same command again; nothing stops by itself any more"
 
 ROLE_LAG = "must allow AWS EventBridge Scheduler to assume the role"
 """Text of CreateSchedule's ValidationException while a new role is not visible yet."""
@@ -79,8 +79,8 @@ class Deadline(Tagged, Step):
                 ctx.warn(_unseen(ctx, error))
             return None if self.surplus or ctx.owned_only else without_deadline(ctx, error)
         if group is None:
-            return self._checked(ctx, None)
-        if self.surplus and not _owns(ctx, group):
+            return _only_tags(ctx) if self.surplus else self._checked(ctx, None)
+        if self.surplus and not owns_schedules(ctx, group):
             return None
         return self._checked(ctx, _found(ctx, group, self._drift(ctx, group)))
 
@@ -92,7 +92,7 @@ class Deadline(Tagged, Step):
 
     def _drift(self, ctx: Context, group: Schedules) -> tuple[Drift, ...]:
         config, owner = ctx.config, group.tags.get(DEPLOYMENT_TAG, "")
-        if not _owns(ctx, group):
+        if not owns_schedules(ctx, group):
             fix = f"delete the schedule group {schedule_group_name(config)}"
             has = owner or "no deployment"
             return (Drift("owner", has, config.deployment_name, fix, DriftKey.OWNER),)
@@ -152,7 +152,7 @@ class Deadline(Tagged, Step):
         return _found(ctx, read_schedules(ctx, fresh=True) or group)
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the group, with which AWS deletes its schedules, and return when it is gone."""
+        """Delete the group, with which AWS deletes its schedules, then the tags of its deadline."""
         if not found.id:
             return
         scheduler, name = ctx.aws.scheduler, schedule_group_name(ctx.config)
@@ -171,6 +171,26 @@ class Deadline(Tagged, Step):
         what = f"the schedule group {name} is deleted"
         takes = MEDIANS["schedule group deleted"]
         ctx.wait_until(what, gone, deadline=600, pause=5, usual=takes)
+        _remove_tags(ctx)
+
+
+def _only_tags(ctx: Context) -> Found | None:
+    """Return the tags of a deadline without schedules; destroy deletes them with what has them."""
+    if ctx.owned_only or not any(map(is_marked, stoppable(ctx))):
+        return None
+    return Found(schedule_group_name(ctx.config), "only tags")
+
+
+def _remove_tags(ctx: Context) -> None:
+    """Remove the deadline's tags from what exists still; without the permission it is a warning."""
+    try:
+        unmark(ctx, stoppable(ctx, fresh=True))
+    except ClientError as error:
+        if not is_unavailable(ctx, error):
+            raise
+        ctx.warn(Problem("the deadline's tags were not removed", describe_error(error), HINT_TAGS))
+    for kind in ("instances", "auto-scaling groups", "node groups", NAME):
+        ctx.inventory.refresh(kind)
 
 
 def _unseen(ctx: Context, error: Exception) -> Problem:
@@ -181,7 +201,8 @@ def _unseen(ctx: Context, error: Exception) -> Problem:
     return Problem(what, describe_error(error), fix)
 
 
-def _owns(ctx: Context, group: Schedules) -> bool:
+def owns_schedules(ctx: Context, group: Schedules) -> bool:
+    """Return whether a schedule group is this deployment's; another one may have its name."""
     return is_own(group.tags, deployment=ctx.config.deployment_name, step=NAME)
 
 
@@ -246,7 +267,7 @@ def ensure_group(ctx: Context) -> Schedules:
     if found is None:
         what = f"the schedule group {name} exists"
         found = ctx.wait_until(what, probe, deadline=300, pause=3)
-    if not _owns(ctx, found):
+    if not owns_schedules(ctx, found):
         raise SetupError(
             f"the schedule group {name} is not managed by this deployment",
             "its tag names another one, or none",
@@ -316,30 +337,3 @@ def _delete_schedule(ctx: Context, name: str) -> None:
         scheduler.delete_schedule(Name=name, GroupName=schedule_group_name(ctx.config))
     except scheduler.exceptions.ResourceNotFoundException:
         return
-
-
-def deadline_steps(
-    config: Config, *, follows: Sequence[str] = (), renews: bool = False
-) -> list[Step]:
-    """Return the steps of the deadline; with auto_pause_after: never those that remove it."""
-    if config.auto_pause_after == NEVER:
-        return [Deadline(needs=(), surplus=True), DeadlineRole(needs=(NAME,), surplus=True)]
-    schedules = partial(denied_deadline, role=False)
-    return [
-        DeadlineRole(denied=denied_deadline),
-        Deadline(follows=tuple(follows), renews=renews, denied=schedules),
-    ]
-
-
-def with_deadline(chosen: Sequence[Step], table: Sequence[Step]) -> list[Step]:
-    """Return the steps of --only, with those of the deadline where one of them starts machines."""
-    names = {step.name for step in chosen}
-    starts = any(names & set(step.follows) for step in table if isinstance(step, Deadline))
-    kept = names | ({NAME, DeadlineRole.name} if starts else set())
-    return [
-        replace(step, follows=tuple(name for name in step.follows if name in kept))
-        if isinstance(step, Deadline)
-        else step
-        for step in table
-        if step.name in kept
-    ]

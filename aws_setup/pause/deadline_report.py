@@ -14,7 +14,7 @@ from aws_setup.config.durations import NEVER
 from aws_setup.engine.plan import shorten
 from aws_setup.errors import Problem
 from aws_setup.infrastructure.deadline_role import NOTHING_STOPS
-from aws_setup.pause.deadline import read_schedules, wanted_schedules
+from aws_setup.pause.deadline import owns_schedules, read_schedules, wanted_schedules
 from aws_setup.pause.deadline_targets import Stoppable, stoppable
 
 SCRIPT = "python create_aws_infrastructure.py"
@@ -54,8 +54,10 @@ def deadline_report(ctx: Context) -> DeadlineReport | None:
     after = ctx.config.auto_pause_after
     try:
         parts = stoppable(ctx)
-        schedules = read_schedules(ctx) if parts and after != NEVER else None
+        schedules = read_schedules(ctx) if parts else None
     except AWS_ERRORS:
+        if after == NEVER:
+            return _unwanted(None, ctx.clock.today())
         return DeadlineReport(after, "none", text=f"No deadline is known: {NOTHING_STOPS}.")
     if not parts:
         return None
@@ -63,8 +65,22 @@ def deadline_report(ctx: Context) -> DeadlineReport | None:
     if not any(part.runs for part in parts) and any(part.paused for part in parts):
         return _paused(after, parts, deadline)
     if after == NEVER:
-        return DeadlineReport(after, "never", text=f"auto_pause_after is never: {_STOP_YOURSELF}")
+        # Until create has deleted them, schedules stop the machines, whatever the key says now.
+        own = schedules and owns_schedules(ctx, schedules)
+        return _unwanted(deadline if own else None, ctx.clock.today())
     return _running(ctx, parts, schedules)
+
+
+def _unwanted(deadline: datetime | None, now: datetime) -> DeadlineReport:
+    """Return the report of auto_pause_after: never; `deadline` is what create has not removed."""
+    if deadline is None or deadline <= now:
+        text = f"auto_pause_after is never: {NOTHING_STOPS}; {SCRIPT} pause stops it."
+        return DeadlineReport(NEVER, "never", text=text)
+    text = (
+        f"AWS still stops machines at {display_time(deadline)}: auto_pause_after is never, and "
+        f"{SCRIPT} create removes that deadline."
+    )
+    return DeadlineReport(NEVER, "set", deadline, text=text)
 
 
 def _running(
@@ -150,9 +166,6 @@ def _coming(
         f"kept. To move it: {SCRIPT} extend 6h"
     )
     return DeadlineReport(after, "set", deadline, text=text)
-
-
-_STOP_YOURSELF = f"{NOTHING_STOPS}; {SCRIPT} pause stops it."
 
 
 def _fix(parts: Sequence[Stoppable]) -> str:

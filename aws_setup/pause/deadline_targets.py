@@ -28,6 +28,9 @@ from aws_setup.infrastructure.vm_groups import CLIENTS, vm_groups
 Write = Callable[[Context, Sequence[Item], dict[str, str]], None]
 """Writes tags of some resources of one kind."""
 
+Remove = Callable[[Context, Sequence[Item], Sequence[str]], None]
+"""Removes tags of some resources of one kind."""
+
 
 @dataclass(frozen=True)
 class Stoppable:
@@ -36,6 +39,7 @@ class Stoppable:
     target: Target
     items: tuple[Item, ...]
     write: Write
+    remove: Remove
 
     @property
     def in_use(self) -> bool:
@@ -80,6 +84,33 @@ def mark(ctx: Context, parts: Sequence[Stoppable], deadline: datetime, *, new: b
         write(ctx, items, dict(marks))
 
 
+def is_marked(part: Stoppable) -> bool:
+    """Return whether a resource has the tag of a deadline, which may be no more."""
+    return any(tag_of(item, DEADLINE_TAG) for item in part.items)
+
+
+def unmark(ctx: Context, parts: Sequence[Stoppable]) -> None:
+    """Remove the tags of a deadline whose schedules are deleted.
+
+    With them a machine that is stopped by hand would count as one that the deadline has stopped.
+    What it has stopped is marked as paused before.
+    """
+    sets: dict[tuple[Write, str], list[Item]] = {}
+    removals: dict[tuple[Remove, tuple[str, ...]], list[Item]] = {}
+    for part in filter(is_marked, parts):
+        for item in part.items:
+            stopped = stopped_by_deadline(item)
+            if stopped:
+                sets.setdefault((part.write, format_time(stopped)), []).append(item)
+            keys = (DEADLINE_TAG,) if paused_since(item) else (DEADLINE_TAG, SIZES_TAG)
+            present = tuple(key for key in keys if tag_of(item, key))
+            removals.setdefault((part.remove, present), []).append(item)
+    for (write, since), items in sets.items():
+        write(ctx, items, {PAUSED_TAG: since})
+    for (remove, present), items in removals.items():
+        remove(ctx, items, present)
+
+
 def _missing(item: Item, deadline: datetime) -> dict[str, str]:
     """Return the tags that a resource should have and has not."""
     marks = {DEADLINE_TAG: format_time(deadline)}
@@ -120,7 +151,7 @@ def _vms(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
         for item in sorted(by_step[step], key=lambda item: str(item["InstanceId"])):
             ids = {"InstanceIds": [item["InstanceId"]]}
             target = Target(step, "ec2:stopInstances", ids, later=step not in CLIENTS)
-            yield Stoppable(target, (item,), _write_vms)
+            yield Stoppable(target, (item,), _write_vms, _remove_vms)
 
 
 def _groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
@@ -130,7 +161,7 @@ def _groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
         name = item["AutoScalingGroupName"]
         parameters = {"AutoScalingGroupName": name, "MinSize": 0, "DesiredCapacity": 0}
         target = Target(name, "autoscaling:updateAutoScalingGroup", parameters)
-        yield Stoppable(target, (item,), _write_group)
+        yield Stoppable(target, (item,), _write_group, _remove_group)
 
 
 def _node_groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
@@ -149,7 +180,7 @@ def _node_groups(ctx: Context, *, fresh: bool) -> Iterator[Stoppable]:
                 "ScalingConfig": {"MinSize": 0, "DesiredSize": 0},
             }
             target = Target(spec.group, "eks:updateNodegroupConfig", parameters)
-            yield Stoppable(target, (item,), _write_node_group)
+            yield Stoppable(target, (item,), _write_node_group, _remove_node_group)
 
 
 def _not_deleted(group: str) -> Problem:
@@ -168,12 +199,28 @@ def _write_vms(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> No
     ctx.aws.ec2.create_tags(Resources=ids, Tags=written)
 
 
+def _remove_vms(ctx: Context, items: Sequence[Item], keys: Sequence[str]) -> None:
+    removed: Any = [{"Key": key} for key in keys]
+    ctx.aws.ec2.delete_tags(Resources=[item["InstanceId"] for item in items], Tags=removed)
+
+
 def _write_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
     from aws_setup.pause.groups import write_tags  # with all steps of pause and resume
 
     write_tags(ctx, [item["AutoScalingGroupName"] for item in items], marks)
 
 
+def _remove_group(ctx: Context, items: Sequence[Item], keys: Sequence[str]) -> None:
+    from aws_setup.pause.groups import remove_tags  # with all steps of pause and resume
+
+    remove_tags(ctx, [item["AutoScalingGroupName"] for item in items], keys)
+
+
 def _write_node_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
     for item in items:
         ctx.aws.eks.tag_resource(resourceArn=item["nodegroupArn"], tags=marks)
+
+
+def _remove_node_group(ctx: Context, items: Sequence[Item], keys: Sequence[str]) -> None:
+    for item in items:
+        ctx.aws.eks.untag_resource(resourceArn=item["nodegroupArn"], tagKeys=list(keys))

@@ -130,8 +130,7 @@ class RestoredGroup(AutoScalingGroup):
         sizes = paused_sizes(group)
         if sizes:
             resize(ctx, found.id, sizes)
-        keys: Any = [_tag(found.id, key) for key in settled_keys(group)]
-        ctx.aws.autoscaling.delete_tags(Tags=keys)
+        remove_tags(ctx, [found.id], settled_keys(group))
         return Found(found.id, "starting", found.facts, ready=False, ids=found.ids)
 
 
@@ -161,6 +160,12 @@ def write_tags(ctx: Context, groups: Sequence[str], marks: dict[str, str]) -> No
         for key, value in marks.items()
     ]
     ctx.aws.autoscaling.create_or_update_tags(Tags=tags)
+
+
+def remove_tags(ctx: Context, groups: Sequence[str], keys: Sequence[str]) -> None:
+    """Remove tags of auto-scaling groups."""
+    removed: Any = [_tag(group, key) for group in groups for key in keys]
+    ctx.aws.autoscaling.delete_tags(Tags=removed)
 
 
 def _tag(group: str, key: str) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.paused import (
     created_at,
-    parse_time,
     paused_since,
     started_by_hand,
     stopped_seconds,
@@ -35,11 +34,10 @@ from aws_setup.pause.costs import (
     end_of_standard_support,
     kept_volumes,
 )
+from aws_setup.pause.deadline import read_schedules
 from aws_setup.pause.machine_hours import hours_by_type, instance_key, machine_hours
 from aws_setup.pause.nat import ended_nat
 from aws_setup.pause.node_groups import node_units, owned_node_groups
-
-DEADLINE_TAG = "lambda-fs:deadline"
 
 
 @dataclass(frozen=True)
@@ -74,27 +72,25 @@ class _Group:
 class Usages:
     """The usage of a deployment; `notes` say what AWS does not tell.
 
-    `paused` has the steps that are paused, and since when; `deadlines` when AWS pauses a resource.
+    `paused` has the steps that are paused, and since when; `deadline` is when AWS pauses them.
     """
 
     now: datetime
     items: list[Usage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     paused: dict[str, datetime] = field(default_factory=dict)
-    deadlines: list[datetime] = field(default_factory=list)
+    deadline: datetime | None = None
 
     def note_state(self, step: str, item: Item) -> None:
-        """Note whether a resource is paused, and when it will be."""
+        """Note whether a resource is paused."""
         if since := paused_since(item):
             self.paused[step] = min(since, self.paused.get(step, since))
-        deadline = parse_time(tag_of(item, DEADLINE_TAG))
-        if deadline and deadline > self.now:
-            self.deadlines.append(deadline)
 
 
 def usages(ctx: Context) -> Usages:
     """Return what the deployment has used until now; what cannot be read is in the notes."""
     found = Usages(ctx.clock.today())
+    found.deadline = advice(lambda: _deadline(ctx, found.now), lambda _: None)
     sources: dict[str, Callable[[Context, Usages], Iterator[Usage]]] = {
         "the VMs": _vms,
         "the scaling groups": _scaling_groups,
@@ -114,6 +110,13 @@ def usages(ctx: Context) -> Usages:
         if read[1]:
             found.notes.append(f"not included: {what}, which could not be read ({read[1]})")
     return found
+
+
+def _deadline(ctx: Context, now: datetime) -> datetime | None:
+    """Return when AWS pauses the deployment; schedules do it, and tags may outlive them."""
+    schedules = read_schedules(ctx)
+    deadline = schedules.deadline if schedules else None
+    return deadline if deadline and deadline > now else None
 
 
 def _hours(since: datetime, now: datetime) -> float:

@@ -20,7 +20,7 @@ from aws_setup.infrastructure.node_ingress import NodeIngress
 from aws_setup.infrastructure.routing import routing_steps
 from aws_setup.infrastructure.security_group import SecurityGroup
 from aws_setup.infrastructure.vm_groups import vm_groups
-from aws_setup.pause.deadline import deadline_steps
+from aws_setup.pause.deadline_steps import deadline_steps
 
 SUBNETS = (
     ("public subnet 1", True, 0),

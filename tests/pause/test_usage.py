@@ -137,7 +137,7 @@ def test_an_unknown_price_is_named_and_never_zero() -> None:
     assert "not included (price unknown): strange" in text
     assert "so far: at least $5.00" in text
     assert "If nothing changes: at least $12.00 a day" in text
-    found.usages.deadlines.append(at(12))
+    found.usages.deadline = at(12)
     assert "at least $6.00 in all if nothing changes" in "\n".join(found.lines())
 
 
@@ -155,7 +155,7 @@ def test_without_a_price_on_demand_spot_is_not_compared_with_it() -> None:
 def test_the_projection_goes_to_the_deadline() -> None:
     found = bill(Usage("a", "x", "known", 2, 10), known=0.5)
     assert "$24.00 a day, $72.00 over a weekend" in "\n".join(found.lines())
-    found.usages.deadlines += [at(16), at(14)]
+    found.usages.deadline = at(14)
     assert found.document()["usd_at_deadline"] == 5 + 4
     assert "2026-11-01 14:00 UTC: $9.00 in all" in "\n".join(found.lines())
 
