@@ -30,6 +30,7 @@ from aws_setup.config.amis import AMIS, DEFAULT_AMIS, DEFAULT_REGION
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
+from aws_setup.infrastructure.blockers import blocked, users_of_snapshot
 
 SOURCE_TAG = "lambda-fs:source-ami"
 """Tag key of a copy: the id of the published AMI."""
@@ -244,6 +245,7 @@ def _delete_snapshot(ctx: Context, snapshot_id: str) -> None:
         lambda: ctx.aws.ec2.delete_snapshot(SnapshotId=snapshot_id),
         gone={"InvalidSnapshot.NotFound"},
         busy={"InvalidSnapshot.InUse"},
+        refused=blocked(ctx, users_of_snapshot, snapshot_id, what=f"snapshot {snapshot_id}"),
     )
 
 

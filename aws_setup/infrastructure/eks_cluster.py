@@ -20,6 +20,7 @@ from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import Problem, SetupError
+from aws_setup.infrastructure.blockers import blocked, users_of_cluster
 from aws_setup.infrastructure.cluster_drift import (
     ENDPOINTS,
     access_change,
@@ -209,6 +210,7 @@ class EksCluster(Tagged, Step):
             delete,
             describe,
             failed=("ACTIVE", "FAILED"),
+            refused=blocked(ctx, users_of_cluster, name, what=f"EKS cluster {name}"),
             deadline=1800,
             accepted=1800,
             pause=8,

@@ -32,14 +32,17 @@ class EksDeletion:
     """The deletion of a cluster, a node group or an add-on.
 
     `describe` returns what EKS shows of it, None when it does not exist. `failed` are the states
-    in which EKS leaves it after a deletion that it has given up. Times are seconds: `accepted` and
-    `deadline` are those after which EKS has not accepted it, and not ended it.
+    in which EKS leaves it after a deletion that it has given up. `refused` is called when EKS
+    refuses the deletion because of what uses it, and raises what will not end by itself. Times are
+    seconds: `accepted` and `deadline` are those after which EKS has not accepted it, and not ended
+    it.
     """
 
     what: str
     delete: Callable[[], object]
     describe: Callable[[], Item | None]
     failed: tuple[str, ...] = ("DELETE_FAILED",)
+    refused: Callable[[], None] = lambda: None
     deadline: float = 900.0
     accepted: float = 900.0
     pause: float = 5.0
@@ -57,7 +60,14 @@ class EksDeletion:
     def request(self, ctx: Context) -> None:
         """Return when EKS has accepted the deletion."""
         gone = {"ResourceNotFoundException"}
-        delete_with_retry(ctx, self.what, self.delete, gone=gone, deadline=self.accepted)
+        delete_with_retry(
+            ctx,
+            self.what,
+            self.delete,
+            gone=gone,
+            refused=self.refused,
+            deadline=self.accepted,
+        )
 
     def finish(self, ctx: Context, *, attempts: int = 1) -> None:
         """Return when it no longer exists; ask again, as often as there are attempts.

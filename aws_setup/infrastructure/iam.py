@@ -21,6 +21,7 @@ from aws_setup.aws.tags import as_list, regional_name, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.blockers import blocked, users_of_role
 from aws_setup.infrastructure.iam_policies import (
     CLUSTER_POLICY,
     EC2_PRINCIPALS,
@@ -112,8 +113,14 @@ class ClusterRole(TaggedRole, Step):
 
 
 def delete_role(ctx: Context, name: str) -> None:
-    """Delete a role and its policies; a role that does not exist is fine."""
-    iam = ctx.aws.iam
+    """Delete a role and its policies; a role that does not exist is fine.
+
+    Raises:
+        SetupError: an instance profile of others contains it; then it keeps its policies, too.
+    """
+    iam, what = ctx.aws.iam, f"IAM role {name}"
+    refuse = blocked(ctx, users_of_role, name, what=what)
+    refuse()
     try:
         attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
         inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
@@ -128,9 +135,10 @@ def delete_role(ctx: Context, name: str) -> None:
             iam.delete_role_policy(RoleName=name, PolicyName=policy_name)
     delete_with_retry(
         ctx,
-        f"IAM role {name}",
+        what,
         lambda: iam.delete_role(RoleName=name),
         gone={"NoSuchEntity"},
+        refused=refuse,
     )
 
 

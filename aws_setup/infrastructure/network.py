@@ -30,6 +30,7 @@ from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.retry import DECIDED
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.blockers import blocked, users_of_subnet
 from aws_setup.infrastructure.default_group import close_default_group, open_group_drift
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, with_lost
 from aws_setup.infrastructure.moved_network import refuse_moved
@@ -273,6 +274,7 @@ class Subnet(Ec2Tagged, Step):
             f"subnet {found.id}",
             lambda: ctx.aws.ec2.delete_subnet(SubnetId=found.id),
             gone={"InvalidSubnetID.NotFound"},
+            refused=blocked(ctx, users_of_subnet, found.id, what=f"subnet {found.id}"),
         )
 
     def _created_before(self, ctx: Context, error: ClientError) -> Item:

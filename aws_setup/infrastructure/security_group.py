@@ -15,6 +15,7 @@ from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import specification, tags
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.blockers import blocked, users_of_group
 from aws_setup.infrastructure.ingress_rules import (
     GROUP_SOURCES,
     RULES,
@@ -94,11 +95,13 @@ class SecurityGroup(Ec2Tagged, Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the group once nothing uses it."""
+        what = f"security group {found.id}"
         delete_with_retry(
             ctx,
-            f"security group {found.id}",
+            what,
             lambda: ctx.aws.ec2.delete_security_group(GroupId=found.id),
             gone={"InvalidGroup.NotFound"},
+            refused=blocked(ctx, users_of_group, found.id, what=what),
         )
 
     def _ensure_rules(self, ctx: Context) -> Found:

@@ -6,9 +6,7 @@ other users, create endpoints, interfaces and security groups in a VPC without t
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,11 +18,11 @@ from aws_setup.aws.reasons import fix_then
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.engine.wait import Pending
-from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.blockers import Search, UnownedResource, kept
 from aws_setup.infrastructure.cluster_parts import is_part
 from aws_setup.infrastructure.vpc_interfaces import is_owned, network_interfaces
-from aws_setup.infrastructure.vpc_listings import LISTINGS, SERVICES, Listing
+from aws_setup.infrastructure.vpc_listings import LISTINGS, Listing, made_by
 
 GUARDDUTY_SERVICE = ".guardduty-data"
 GUARDDUTY_GROUP = "GuardDutyManagedSecurityGroup-"
@@ -35,22 +33,6 @@ https://docs.aws.amazon.com/guardduty/latest/ug/runtime-monitoring-agent-resourc
 
 GONE = ("deleted", "deleting", "rejected", "expired", "failed")
 """States of endpoints and peerings that keep nothing from deletion."""
-
-
-@dataclass(frozen=True)
-class UnownedResource:
-    """A resource in the VPC that this deployment did not create."""
-
-    what: str
-    id: str
-    owner: str
-    command: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.id} ({self.owner}): {self.command}"
-
-
-Search = Callable[[Context, str], Iterator[UnownedResource]]
 
 
 def delete_guardduty(ctx: Context, vpc_id: str) -> None:
@@ -118,12 +100,7 @@ def refuse_deletion(ctx: Context, vpc_id: str) -> None:
     """
     found = unowned_contents(ctx, vpc_id)
     if found:
-        resources = count_of(len(found), "resource in it is", "resources in it are")
-        raise SetupError(
-            f"{vpc_id} is kept: {resources} not this deployment's",
-            "; ".join(f"{item.what} {item.id} ({item.owner})" for item in found),
-            f"delete them, then run destroy again: {'; '.join(item.command for item in found)}",
-        )
+        raise kept(vpc_id, found, users="resource in it is", more="resources in it are")
 
 
 def unowned_contents(ctx: Context, vpc_id: str) -> list[UnownedResource]:
@@ -197,22 +174,9 @@ def _unowned_interfaces(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
         explained = key in endpoints or item.get("Attachment", {}).get("InstanceId")
         if explained or about.endswith(nat) or is_owned(ctx, item):
             continue
-        owner, fix = _made_by(item, about)
+        owner, fix = made_by(item, about)
         about = about or "no description"
         yield UnownedResource("network interface", key, f"{about}, of {owner}", fix)
-
-
-def _made_by(interface: Any, about: str) -> tuple[str, str]:
-    """Return what an interface belongs to, and what deletes it."""
-    for pattern, owner, fix in SERVICES:
-        if match := re.match(pattern, about):
-            return owner, fix.format(*match.groups())
-    key = interface["NetworkInterfaceId"]
-    owner = str(interface.get("RequesterId") or interface.get("OwnerId", ""))
-    if interface.get("RequesterManaged"):
-        # Only the service that made it can delete it.
-        return owner, f"delete what {owner} made {key} for"
-    return owner, f"`aws ec2 delete-network-interface --network-interface-id {key}`"
 
 
 def _listed(listing: Listing, ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 SERVICES = (
     (r"AWS Lambda VPC ENI", "a Lambda function", "remove the VPC from the function's settings"),
@@ -52,6 +54,19 @@ SERVICES = (
     (r"arn:aws[\w-]*:ecs:", "an ECS task", "`aws ecs delete-service`, or stop the task"),
 )
 """Beginning of an interface's description (a pattern), what made it, and how that is deleted."""
+
+
+def made_by(interface: Any, about: str) -> tuple[str, str]:
+    """Return what an interface belongs to, and what deletes it."""
+    for pattern, owner, fix in SERVICES:
+        if match := re.match(pattern, about):
+            return owner, fix.format(*match.groups())
+    key = interface["NetworkInterfaceId"]
+    owner = str(interface.get("RequesterId") or interface.get("OwnerId", ""))
+    if interface.get("RequesterManaged"):
+        # Only the service that made it can delete it.
+        return owner, f"delete what {owner} made {key} for"
+    return owner, f"`aws ec2 delete-network-interface --network-interface-id {key}`"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aws_setup.infrastructure.vpc_contents import _made_by
+from aws_setup.infrastructure.vpc_listings import made_by
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client, tagged, where
@@ -119,7 +119,7 @@ def test_the_fix_of_an_interface_is_that_of_what_made_it(
         "RequesterId": "amazon-x",
         "RequesterManaged": managed,
     }
-    assert fix in _made_by(interface, description)[1]
+    assert fix in made_by(interface, description)[1]
 
 
 @pytest.mark.kind("A4")

@@ -46,6 +46,7 @@ SERVICE_MODULES = (
     "aws.eks.nodegroups",
     "aws.eks.nodegroup_updates",
     "aws.eks.addons",
+    "aws.eks.fargate",
     "aws.eks.access_entries",
     "aws.eks.pod_identity",
     "aws.eks.store",

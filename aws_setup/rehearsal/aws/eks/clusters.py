@@ -181,7 +181,7 @@ def list_clusters(cloud: CloudApi, call: Call) -> dict[str, Any]:
 
 
 def delete_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DeleteCluster: rejected while it has node groups, is protected or busy."""
+    """Answer DeleteCluster: rejected while it has nodes of EKS, is protected or busy."""
     cluster = region_store(cloud, call).cluster(call.params["name"])
     if cluster.document["deletionProtection"]:
         raise responses.invalid_request(
@@ -189,6 +189,8 @@ def delete_cluster(cloud: CloudApi, call: Call) -> dict[str, Any]:
         )
     if cluster.nodegroups:
         raise responses.in_use("Cluster has nodegroups attached", clusterName=cluster.name)
+    if cluster.fargate:
+        raise responses.in_use("Cluster has Fargate profiles attached", clusterName=cluster.name)
     if cluster.status in {"CREATING", "UPDATING"}:
         raise responses.in_use(
             f"Cannot delete because cluster {cluster.name} is in state {cluster.status}",

@@ -54,11 +54,12 @@ class Update:
 
 @dataclass
 class Cluster:
-    """A cluster with its node groups, add-ons, access entries, associations and updates."""
+    """A cluster with all of its parts, by their names."""
 
     document: Document
     creator: str
     nodegroups: dict[str, Nodegroup] = field(default_factory=dict)
+    fargate: dict[str, Document] = field(default_factory=dict)
     addons: dict[str, Document] = field(default_factory=dict)
     entries: dict[str, AccessEntry] = field(default_factory=dict)
     associations: dict[str, Document] = field(default_factory=dict)
