@@ -172,20 +172,20 @@ def context_of(
         from aws_setup.preflight.repeat import with_zones_of  # with what the checks share
 
         config = with_zones_of(aws, config, settings.repeats)
-    inventory = Inventory(aws, config)
+    ctx = Context(
+        config=config,
+        aws=aws,
+        clock=clock,
+        inventory=Inventory(aws, config),
+        patient=settings.patient,
+        reformat=settings.reformat,
+        repeats=settings.repeats,
+        remove_images=settings.remove_images,
+    )
     try:
-        yield Context(
-            config=config,
-            aws=aws,
-            clock=clock,
-            inventory=inventory,
-            patient=settings.patient,
-            reformat=settings.reformat,
-            repeats=settings.repeats,
-            remove_images=settings.remove_images,
-        )
+        yield ctx
     finally:
-        inventory.close()
+        ctx.inventory.close()
 
 
 @contextmanager

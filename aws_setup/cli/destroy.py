@@ -29,6 +29,7 @@ from aws_setup.engine.plan import (
 from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
+from aws_setup.infrastructure.as_made import use_as_made
 from aws_setup.infrastructure.cleanup import with_cluster_parts
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.pause.ended_deadline import deadline_last
@@ -42,6 +43,7 @@ def destroy(run: ScriptRun) -> None:
         Refused: a step refuses to inspect, as with a kubeconfig of another cluster.
     """
     run.ctx.owned_only = True
+    use_as_made(run.ctx)
     table = list(run.story.removal(run.ctx.config))
     table = table if run.only else deadline_last(table)
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}

@@ -1,6 +1,6 @@
 """The receipt: what a run found and created, a file for people and scripts.
 
-A run reads in it only where its deployment is, and what that has cost so far.
+A run reads in it only where its deployment is, what that has cost so far, and names to look for.
 """
 
 from __future__ import annotations
@@ -65,6 +65,11 @@ def read_costs(path: Path) -> Mapping[str, Any]:
         return dict(json_object(read_file(path)).get("cost") or {})
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def read_steps(path: Path) -> Mapping[str, Any]:
+    """Return the entries of the receipt's steps; nothing if it is unreadable."""
+    return _other_steps(path, ())
 
 
 def _write(
