@@ -65,7 +65,7 @@ def fix_of(ctx: Context, cause: str) -> str:
             "set a larger openwhisk_invoker_instance_type, more num_openwhisk_invoker_vms or a "
             "smaller openwhisk_action_memory, then run python configure_eks_cluster.py"
         )
-    return f"look at them: kubectl -n {ctx.config.openwhisk_namespace} describe pods -l {LABEL}"
+    return f"look at them: kubectl describe pods -l {LABEL} -n {ctx.config.openwhisk_namespace}"
 
 
 def _own_first(pods: Iterable[Json], action: str) -> list[Json]:

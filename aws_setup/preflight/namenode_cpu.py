@@ -52,7 +52,7 @@ def cpu_findings(config: Config, node: InvokerNode, request: int) -> list[Findin
         refuse(
             f"{number} NameNodes of {request} millicpus do not fit on "
             f"{count_of(invokers, 'invoker node')}",
-            f"{kind} has {free} millicpus for actions: {count_of(free // request, 'NameNode')} "
+            f"the actions on each {kind} may use {free}: {count_of(free // request, 'NameNode')} "
             f"each, {fitting} in all; the others' pods would stay Pending",
             f"set -D{SETTING}.millicpus in invoker.options of openwhisk_values to {free // each} "
             "or less, or leave invoker.options out: each NameNode then gets its share of its node; "

@@ -103,7 +103,7 @@ def test_namenodes_for_which_the_nodes_have_no_cpu_are_refused_with_the_arithmet
     (found,) = cpu_findings(configured(5, 2), node, 6_250)
     assert found.severity is Severity.REFUSE
     assert found.what == "5 NameNodes of 6250 millicpus do not fit on 2 invoker nodes"
-    assert "15390 millicpus for actions: 2 NameNodes each, 4 in all" in found.why
+    assert "may use 15390: 2 NameNodes each, 4 in all" in found.why
     assert f"-D{SETTING}.millicpus in invoker.options of openwhisk_values to 5130" in found.hint
     (found,) = cpu_findings(configured(1, 1), InvokerNode(memory=25_000, vcpus=4), 6_250)
     assert "0 NameNodes each" in found.why
