@@ -118,9 +118,14 @@ class Schedules:
         )
 
     @property
+    def kept(self) -> frozenset[str]:
+        """The names of the schedules that are as they were created."""
+        return frozenset(self.names) - frozenset(self.changed)
+
+    @property
     def deadline(self) -> datetime | None:
         """When AWS stops the first machines; the earliest time of the schedules, None without."""
-        return min(_times(set(self.names) - set(self.changed)), default=None)
+        return min(_times(self.kept), default=None)
 
     @property
     def after(self) -> str:

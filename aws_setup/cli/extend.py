@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +17,8 @@ from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 from aws_setup.pause.deadline import read_schedules, set_deadline
-from aws_setup.pause.deadline_targets import stoppable
+from aws_setup.pause.deadline_targets import Stoppable, stoppable
+from aws_setup.pause.schedule_cover import is_stopping
 
 CREATE = "run python create_aws_infrastructure.py, which sets one"
 
@@ -43,12 +45,13 @@ def extend(run: ScriptRun) -> None:
     """Move the deadline by the duration; one that has passed counts from now.
 
     Raises:
-        Refused: there is no deadline, the deployment is paused, or the new one is too far away.
+        Refused: there is no deadline, the deployment is paused or is being stopped, or the new
+            deadline is too far away.
     """
     run.ctx.refresh()
     refuse_renamed(run.ctx)
     schedules, parts = read_schedules(run.ctx), stoppable(run.ctx)
-    present = _present(run, schedules, any(part.in_use for part in parts))
+    present = _present(run, schedules, parts)
     deadline = full_minute(_moved(run, present))
     if schedules is None:
         return
@@ -64,7 +67,7 @@ def extend(run: ScriptRun) -> None:
     report_deadline(run, run.ctx)
 
 
-def _present(run: ScriptRun, schedules: Schedules | None, in_use: bool) -> datetime:
+def _present(run: ScriptRun, schedules: Schedules | None, parts: Sequence[Stoppable]) -> datetime:
     """Return the present deadline."""
     config = run.ctx.config
     if config.auto_pause_after == NEVER:
@@ -73,9 +76,13 @@ def _present(run: ScriptRun, schedules: Schedules | None, in_use: bool) -> datet
     if schedules is None or schedules.deadline is None:
         why = f"no schedule of {config.deployment_name} exists in {run.ctx.aws.region}"
         raise Refused("there is no deadline to move", why, CREATE)
-    if not in_use:
-        hint = "run python create_aws_infrastructure.py resume, which sets a new deadline"
+    hint = "run python create_aws_infrastructure.py resume, which sets a new deadline"
+    if not any(part.in_use for part in parts):
         raise Refused("the deployment is paused", "none of its machines runs", hint)
+    if is_stopping(run.ctx, schedules, parts):
+        # Later schedules would keep the machines running that have not stopped yet, and only them.
+        why = f"AWS began to stop its machines at {display_time(schedules.deadline)}"
+        raise Refused("the deployment is being stopped", why, hint)
     return schedules.deadline
 
 

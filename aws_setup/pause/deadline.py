@@ -33,13 +33,13 @@ from aws_setup.errors import Problem, SetupError
 from aws_setup.infrastructure.deadline_role import (
     DeadlineRole,
     checked,
-    deadline_role_arn,
     is_unavailable,
     nothing_denied,
     without_deadline,
     write_deadline_tags,
 )
 from aws_setup.pause.deadline_targets import Stoppable, is_marked, mark, stoppable, unmark
+from aws_setup.pause.schedule_cover import is_stopping, wanted_schedules
 
 NAME = "deadline"
 
@@ -105,12 +105,13 @@ class Deadline(Tagged, Step):
             return (Drift("deadline", has, display_time(deadline)),) if deadline else ()
         if deadline is None:
             return ()
-        wanted = wanted_schedules(ctx, parts, deadline)
-        missing = wanted.keys() - (set(group.names) - set(group.changed))
+        now = ctx.clock.today()
+        wanted = wanted_schedules(ctx, parts, deadline, now=now)
+        missing = wanted.keys() - group.kept
         if missing or any(part.lacks(deadline) for part in parts):
             has = f"{len(wanted) - len(missing)} of {len(wanted)}"
             return (Drift("schedules", has, "all, and the tags for resume"),)
-        surplus = [name for name in group.names if name not in wanted]
+        surplus = [name for name in group.names if name not in wanted and deadline > now]
         return (Drift("schedules", f"{len(surplus)} not needed", "deleted"),) if surplus else ()
 
     def _next(self, ctx: Context, group: Schedules, parts: Sequence[Stoppable]) -> datetime | None:
@@ -121,7 +122,9 @@ class Deadline(Tagged, Step):
         renew = self.renews and any(part.paused for part in parts)
         if present and present > now and group.after == ctx.config.auto_pause_after and not renew:
             return present
-        return first_deadline(ctx)
+        # A new one while AWS stops the machines would keep the servers running without clients.
+        stopping = not self.renews and is_stopping(ctx, group, parts)
+        return present if stopping else first_deadline(ctx)
 
     def tagged(self, ctx: Context, found: Found) -> Sequence[TaggedItem]:
         """Return the schedule group with its tags; who may not write them is warned."""
@@ -231,15 +234,6 @@ def first_deadline(ctx: Context) -> datetime:
     return full_minute(ctx.clock.today() + parse_duration(ctx.config.auto_pause_after))
 
 
-def wanted_schedules(
-    ctx: Context, parts: Sequence[Stoppable], deadline: datetime
-) -> dict[str, dict[str, Any]]:
-    """Return the requests of the schedules that stop everything, by their names."""
-    group, role = schedule_group_name(ctx.config), deadline_role_arn(ctx)
-    requests = [part.target.schedule(deadline, group=group, role=role) for part in parts]
-    return {request["Name"]: request for request in requests}
-
-
 def ensure_group(ctx: Context) -> Schedules:
     """Return the schedule group, created where it does not exist.
 
@@ -288,21 +282,23 @@ def _state_of_group(ctx: Context, name: str) -> str:
 def set_deadline(
     ctx: Context, group: Schedules, parts: Sequence[Stoppable], deadline: datetime
 ) -> None:
-    """Make AWS stop `parts` at `deadline`, and at no other time."""
-    name = schedule_group_name(ctx.config)
-    wanted = wanted_schedules(ctx, parts, deadline)
+    """Make AWS stop `parts` at `deadline`, and at no other time.
+
+    Of one that has passed nothing is deleted: AWS may still carry its schedules out.
+    """
+    name, now = schedule_group_name(ctx.config), ctx.clock.today()
+    wanted = wanted_schedules(ctx, parts, deadline, now=now)
     mark(ctx, parts, deadline, new=True)
     for changed in group.changed:
         _delete_schedule(ctx, changed)
-    kept = set(group.names) - set(group.changed)
     for schedule, request in wanted.items():
-        if schedule not in kept:
+        if schedule not in group.kept:
             _create_schedule(ctx, request)
     mark(ctx, parts, deadline, new=False)
     if group.after != ctx.config.auto_pause_after:
         marks = as_list({AFTER_TAG: ctx.config.auto_pause_after})
         ctx.aws.scheduler.tag_resource(ResourceArn=group.arn, Tags=marks)
-    for schedule in kept - wanted.keys():
+    for schedule in group.kept - wanted.keys() if deadline > now else ():
         _delete_schedule(ctx, schedule)
     ctx.note(f"{name}: stops at {display_time(deadline)}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from aws_setup.aws.context import Context
@@ -14,8 +14,9 @@ from aws_setup.config.durations import NEVER
 from aws_setup.engine.plan import shorten
 from aws_setup.errors import Problem
 from aws_setup.infrastructure.deadline_role import NOTHING_STOPS
-from aws_setup.pause.deadline import owns_schedules, read_schedules, wanted_schedules
+from aws_setup.pause.deadline import owns_schedules, read_schedules
 from aws_setup.pause.deadline_targets import Stoppable, stoppable
+from aws_setup.pause.schedule_cover import Covered, covered
 
 SCRIPT = "python create_aws_infrastructure.py"
 
@@ -91,16 +92,28 @@ def _running(
     deadline = schedules.deadline if schedules else None
     if schedules is None or deadline is None:
         return _without(after, parts)
-    wanted = wanted_schedules(ctx, parts, deadline)
-    kept = set(schedules.names) - set(schedules.changed)
     now, passed = ctx.clock.today(), deadline <= ctx.clock.today()
-    running = [(part, name in kept) for part, name in zip(parts, wanted, strict=True) if part.runs]
-    missing = [
-        part for part, has in running if not has or (passed and part.target.ends(deadline) < now)
-    ]
+    running = [one for one in covered(ctx, schedules, parts, deadline) if one.part.runs]
+    late = [one for one in running if passed and one.part.target.ends(deadline) < now]
+    missing = [one.part for one in running if one in late or not (one.exact or one.like)]
     if passed:
         return _passed(after, parts, deadline, missing)
-    return _coming(after, deadline, deadline - now, missing, fix=_fix(parts))
+    report = _coming(after, deadline, deadline - now, missing, fix=_fix(parts))
+    return report if missing else _uncertain(report, running, fix=_fix(parts))
+
+
+def _uncertain(report: DeadlineReport, running: Sequence[Covered], *, fix: str) -> DeadlineReport:
+    """Return the report with a warning of schedules that these scripts have not written so."""
+    other = [one.part for one in running if not one.exact]
+    if not other:
+        return report
+    names = _names(other)
+    why = (
+        "their schedules are not as this version writes them: another version has set them, or "
+        "their machines were replaced"
+    )
+    warning = Problem(f"whether the deadline stops {names} is not certain", why, fix)
+    return replace(report, warning=warning)
 
 
 def _paused(after: str, parts: Sequence[Stoppable], deadline: datetime | None) -> DeadlineReport:

@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 
+from aws_setup.aws import deadline
 from aws_setup.aws.deadline import instances_by_group
 from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from tests.pause.deployment import CLUSTER, SCRIPT, SMALL, act, client, instances
-from tests.pause.test_deadline import Calendar, clock, pass_time, states, time_of, world
+from tests.pause.test_deadline import (
+    Calendar,
+    clock,
+    pass_time,
+    schedules,
+    states,
+    time_of,
+    world,
+)
 from tests.support.scripts import run, write_config
 
 __all__ = ["clock", "world"]
@@ -106,3 +115,77 @@ def test_a_deadline_that_has_stopped_nothing_names_what_sets_a_new_one(
 
 
 ROLE = "lambda-fs-deadline"
+
+
+def into_the_window(cloud: RehearsalCloud, clock: Calendar, folder: Path) -> None:
+    """Let the deadline stop clients, groups and nodes; the servers' schedules are still to come."""
+    left = time_of(act(folder, "status")) - clock.today() + timedelta(minutes=5)
+    pass_time(cloud, clock, left / timedelta(hours=1))
+    assert states() == {"running", "stopped"}
+
+
+@pytest.mark.parametrize("after", ["12h", "2d"])
+def test_a_run_that_changes_something_while_the_deadline_is_carried_out_does_not_move_it(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path, after: str
+) -> None:
+    into_the_window(deployed, clock, folder)
+    before = schedules(deployed)
+    write_config(folder, **{**SMALL, "tags": {"Team": "storage"}, "auto_pause_after": after})
+    changed = act(folder, "create", "--only", "security group")
+    assert changed["deadline"]["state"] == "fired"
+    assert schedules(deployed) == before
+    pass_time(deployed, clock, 0.4)
+    assert states() == {"stopped"}
+
+
+def test_extend_does_not_keep_only_the_servers_running(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path
+) -> None:
+    into_the_window(deployed, clock, folder)
+    before = schedules(deployed)
+    refused = act(folder, "extend", "6h", code=2)["problems"][0]
+    assert refused["what"] == "the deployment is being stopped"
+    assert "resume, which sets a new deadline" in refused["hint"]
+    assert schedules(deployed) == before
+    act(folder, "resume")
+    pass_time(deployed, clock, 1)
+    assert states() == {"running"}, "the fix works at once"
+    assert act(folder, "status")["deadline"]["state"] == "set"
+    pass_time(deployed, clock, 12)
+    assert states() == {"stopped"}
+
+
+def as_another_version(patch: pytest.MonkeyPatch) -> None:
+    """Let this version write its schedules with other content than the one that set them."""
+    patch.setitem(
+        deadline.RETRY, "MaximumRetryAttempts", deadline.RETRY["MaximumRetryAttempts"] + 1
+    )
+
+
+def test_schedules_of_another_version_are_not_said_to_stop_nothing(
+    deployed: RehearsalCloud, clock: Calendar, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_another_version(monkeypatch)
+    shown = act(folder, "status")
+    assert shown["deadline"]["state"] == "set"
+    assert all(text.startswith("whether the deadline stops ") for text in warned(shown))
+    assert "another version has set them" in " ".join(one["why"] for one in shown["warnings"])
+    assert "create_aws_infrastructure.py" in hints(shown)
+    into_the_window(deployed, clock, folder)
+    shown = act(folder, "status")
+    assert (shown["deadline"]["state"], warned(shown)) == ("fired", [])
+    write_config(folder, **{**SMALL, "tags": {"Team": "storage"}})
+    act(folder, "create", "--only", "security group")
+    pass_time(deployed, clock, 0.6)
+    assert states() == {"stopped"}
+
+
+def test_create_writes_the_schedules_of_another_version_again(
+    deployed: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = time_of(act(folder, "status"))
+    as_another_version(monkeypatch)
+    act(folder, "create")
+    shown = act(folder, "status")
+    assert (time_of(shown), warned(shown)) == (before, [])
+    assert len(schedules(deployed)) == 11
