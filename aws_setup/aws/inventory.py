@@ -15,6 +15,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from aws_setup.aws.session import Aws, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.config import Config
@@ -140,12 +142,14 @@ def _schedule_group(aws: Aws, config: Config) -> list[Item]:
     return [{"Name": name, "Arn": arn, "Tags": tags, "Schedules": schedules}]
 
 
-def _images(aws: Aws, config: Config) -> list[Item]:
-    """Read the AMIs of the configuration; λFS's AMIs are deprecated and can still be launched.
+def _images(aws: Aws, config: Config, machines: Callable[[], list[Item]]) -> list[Item]:
+    """Read the AMIs of the configuration and of the VMs; deprecated ones can still be launched.
 
     A filter and not ImageIds: one missing AMI must not hide the others.
     """
     amis = {value for key, value in config.model_dump().items() if key.endswith("_ami")}
+    with suppress(ClientError, BotoCoreError):  # Who needs the VMs themselves gets that error.
+        amis |= {item["ImageId"] for item in machines() if tag_of(item, STEP_TAG)}
     filters: Any = [{"Name": "image-id", "Values": sorted(amis)}]
     return list(aws.ec2.describe_images(Filters=filters, IncludeDeprecated=True)["Images"])
 
@@ -210,7 +214,7 @@ KINDS = (
         delete="aws ec2 terminate-instances --instance-ids",
     ),
     ResourceKind("terminated instances", _instances(ENDED_STATES), at_first_use=True),
-    ResourceKind("images", _images, at_first_use=True),
+    ResourceKind("images", at_first_use=True),
     ResourceKind(
         "launch templates",
         _ec2("describe_launch_templates", "LaunchTemplates"),
@@ -243,8 +247,8 @@ KINDS = (
     ),
     ResourceKind("snapshots", id_prefix="snap", delete="aws ec2 delete-snapshot --snapshot-id"),
 )
-"""The kinds that a deployment has; images are those of the configuration. EKS clusters, roles and
-the deadline have the name of their step, because they are found by name and not by tag."""
+"""The kinds that a deployment has; images are those of configuration and VMs. EKS clusters, roles
+and the deadline have the name of their step, because they are found by name and not by tag."""
 
 _READERS: Mapping[str, Reader] = MappingProxyType(
     {kind.name: kind.read for kind in KINDS if kind.read}
@@ -278,6 +282,8 @@ class Inventory:
 
     def __init__(self, aws: Aws, config: Config) -> None:
         self._aws, self._config = aws, config
+        images: Reader = partial(_images, machines=partial(self.all, "instances"))
+        self._readers = {**_READERS, "images": images}
         self._lock = threading.Lock()
         self._reads = Reads("inventory")
         self._kinds: dict[str, Reading[list[Item]]] = {}
@@ -331,7 +337,7 @@ class Inventory:
         with self._lock:
             if kind not in self._kinds:
                 self._writes[kind] = self._aws.writes(_WRITTEN_BY[kind])
-                read = partial(_READERS[kind], self._aws, self._config)
+                read = partial(self._readers[kind], self._aws, self._config)
                 self._kinds[kind] = self._reads.start(read)
             return self._kinds[kind]
 

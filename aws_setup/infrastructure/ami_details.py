@@ -10,6 +10,7 @@ from aws_setup.aws.inventory import Item
 from aws_setup.config.amis import AMIS, region_of
 from aws_setup.config.keys import keys_of
 from aws_setup.errors import Problem
+from aws_setup.infrastructure.ami_kept import STAYS, how_to_replace
 
 
 def machines_text(ctx: Context, instance_type: str, count: int | None, ami: str) -> str:
@@ -62,8 +63,13 @@ def missing_ami(ctx: Context, ami: str) -> Problem:
             f"add --copy-amis to copy the λFS AMIs to {region}, use aws_region: {source}, or "
             f"set {keys} to an AMI of your own",
         )
-    return Problem(
-        what,
-        "it was deregistered, or this account may not use it",
-        f"set {keys or 'the key that names it'} to an AMI of {region}",
-    )
+    return Problem(what, "it was deregistered, or this account may not use it", another(ctx, ami))
+
+
+def another(ctx: Context, ami: str) -> str:
+    """Return how to launch machines from another AMI than one that cannot be launched."""
+    keys = keys_of(ctx.config, ami, suffix="_ami") or "the key that names it"
+    listed = advice(lambda: ctx.inventory.all("instances"), lambda _: [])
+    copy = how_to_replace(ctx.config, listed, ami)
+    fix = f"set {keys} to an AMI of {ctx.aws.region}"
+    return f"{fix}, {copy}; {STAYS}" if copy else fix

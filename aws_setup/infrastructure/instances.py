@@ -23,6 +23,7 @@ from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ami_copies import ami_in_use
 from aws_setup.infrastructure.ami_details import machines_text
+from aws_setup.infrastructure.ami_kept import other_amis
 from aws_setup.infrastructure.attachments import HINT, unattached
 from aws_setup.infrastructure.cluster_members import at_known_addresses, refuse_unknown_address
 from aws_setup.infrastructure.disk_drift import delete_with_vms, disk_drift
@@ -65,7 +66,8 @@ class VmGroupStep(Ec2Tagged, Step):
             return None
         found = self._found(active)
         more = (*machine_drift(ctx, active, self.name), *disk_drift(ctx, active))
-        return replace(found, drift=(*found.drift, *more))
+        facts = {**found.facts, **other_amis(ctx, self.group, active)}
+        return replace(found, facts=facts, drift=(*found.drift, *more))
 
     def _active(self, ctx: Context, *, fresh: bool = False) -> list[Item]:
         active = active_instances(ctx, self.name, fresh=fresh)
@@ -116,19 +118,15 @@ class VmGroupStep(Ec2Tagged, Step):
         return [Drift("machines", str(has), str(wants))]
 
     def _type_drift(self, active: list[Item]) -> list[Drift]:
-        drift = []
-        for what, field, desired, key in (
-            ("instance type", "InstanceType", self.group.instance_type, self.group.type_key),
-            ("AMI", "ImageId", self.group.ami, self.group.ami_key),
-        ):
-            has = {instance[field] for instance in active}
-            if has != {desired}:
-                renewal = self.group.renewal or f'run destroy --only "{self.name}" first'
-                fix = f"restore {key}, or {renewal}"
-                if stopped := _stopped(active) if field == "InstanceType" else []:
-                    fix = f"{fix}, which deletes the disks; or {how_to_resize(self.group, stopped)}"
-                drift.append(Drift(what, ", ".join(sorted(has)), desired, fix))
-        return drift
+        desired, key = self.group.instance_type, self.group.type_key
+        has = {instance["InstanceType"] for instance in active}
+        if has == {desired}:
+            return []
+        renewal = self.group.renewal or f'run destroy --only "{self.name}" first'
+        fix = f"restore {key}, or {renewal}"
+        if stopped := _stopped(active):
+            fix = f"{fix}, which deletes the disks; or {how_to_resize(self.group, stopped)}"
+        return [Drift("instance type", ", ".join(sorted(has)), desired, fix)]
 
     def _state_drift(self, active: list[Item]) -> Sequence[Drift]:
         return paused_drift(active) or stopped_drift(active)

@@ -10,7 +10,8 @@ from aws_setup.config.amis import DEFAULT_AMIS
 from aws_setup.config.keys import keys_of
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ami_copies import copy_name
-from aws_setup.infrastructure.ami_details import missing_ami
+from aws_setup.infrastructure.ami_details import another, missing_ami
+from aws_setup.infrastructure.ami_kept import STAYS
 from aws_setup.preflight.planned import Launch, PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
@@ -50,10 +51,13 @@ def _deprecated(planned: PlannedResources, images: Mapping[str, Any]) -> Iterato
         if _is_past(images[ami].get("DeprecationTime"), now)
     )
     if old:
+        region = planned.ctx.aws.region
         yield warn(
             count_of(len(old), "AMI is deprecated", "AMIs are deprecated"),
             f"{', '.join(old)} can still be launched, but AWS no longer lists them",
-            "copy them to your account to keep them when they are removed",
+            "to keep them when they are removed, copy them to your account (`aws ec2 copy-image "
+            f"--region {region} --source-region {region} --name NAME --source-image-id {old[0]}`) "
+            f"and set their keys to the copies; {STAYS}",
         )
 
 
@@ -67,10 +71,11 @@ def _unusable(
     keys = keys_of(planned.config, launch.ami, suffix="_ami")
     state = image.get("State", "available")
     if state != "available":
-        hint = "wait until it is available" if state == "pending" else f"set {keys} to another AMI"
+        waits = "wait until it is available"
+        hint = waits if state == "pending" else another(planned.ctx, launch.ami)
         yield refuse(f"the AMI {launch.ami} ({keys}) cannot be launched", f"it is {state}", hint)
     if image.get("ImageAllowed") is False:
-        hint = "ask the account's administrator to allow it"
+        hint = f"ask the account's administrator to allow it, or {another(planned.ctx, launch.ami)}"
         why = "the account's Allowed AMIs setting excludes it"
         yield refuse(f"the AMI {launch.ami} ({keys}) cannot be launched", why, hint)
     instance_type = planned.instance_types().get(launch.instance_type)

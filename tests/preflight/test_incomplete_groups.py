@@ -14,7 +14,7 @@ from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Drift, DriftKey, Found
 from aws_setup.preflight.cluster import _launched_nodes
 from aws_setup.rehearsal.aws.ec2.images import Images
-from aws_setup.rehearsal.core.settings import DeniedPermission
+from aws_setup.rehearsal.core.settings import ACCOUNT, DeniedPermission
 from tests.support.aws import client
 from tests.support.preflight import Operator, only
 
@@ -57,6 +57,80 @@ def test_a_terminated_machine_is_replaced_only_where_it_can_be(operator: Operato
     assert f"us-east-1 has no AMI {ami} (zookeeper_ami)" in image
     assert "it was deregistered" in image
     assert "copy-amis" not in image
+    assert "create-image --no-reboot" in image
+
+
+def machines(step: str) -> list[dict[str, Any]]:
+    """Return the running machines of a group, in the order of their names."""
+    states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    filters = [{"Name": f"tag:{STEP_TAG}", "Values": [step]}, *states]
+    answer = client("ec2").describe_instances(Filters=filters)["Reservations"]
+    found: list[dict[str, Any]] = [item for one in answer for item in one["Instances"]]
+    return sorted(found, key=lambda item: item["InstanceId"])
+
+
+def image_of(operator: Operator, machine: dict[str, Any]) -> str:
+    """Make an AMI of a machine, as the command of the fix does; it belongs to the account."""
+    images = operator.cloud.store_of(Images)
+    source = next(image for (_, ami), image in images.items() if ami == machine["ImageId"])
+    made = source | {"ImageId": "ami-0aaaaaaaaaaaaaaaa", "OwnerId": ACCOUNT, "Public": False}
+    images["us-east-1", made["ImageId"]] = made
+    return str(made["ImageId"])
+
+
+NDB = only("create_ndb_cluster") | {"num_ndb_datanodes": 4}
+
+
+@pytest.mark.parametrize(
+    ("keys", "step", "key"),
+    [
+        (NDB, "ndb data nodes 1", "ndb_datanode1_ami"),
+        (ZOOKEEPER | {"num_lambda_fs_zk_vms": 3}, "zookeeper", "zookeeper_ami"),
+    ],
+)
+def test_a_lost_machine_whose_ami_was_withdrawn_is_replaced_from_another_one(
+    operator: Operator, keys: dict[str, Any], step: str, key: str
+) -> None:
+    made(operator, **keys)
+    lost, *kept = machines(step)
+    client("ec2").terminate_instances(InstanceIds=[lost["InstanceId"]])
+    copy = image_of(operator, kept[0])
+    remove_image(operator, lost["ImageId"])
+    (problem,) = operator.refused(**keys)
+    assert f"--instance-id {kept[0]['InstanceId']}" in problem
+    assert f"set {key} to an AMI of us-east-1" in problem
+    assert "machines that exist keep theirs" in problem
+    made(operator, **keys | {key: copy})
+    after = {item["InstanceId"]: item["ImageId"] for item in machines(step)}
+    assert sorted(after.values()) == sorted([copy, *(item["ImageId"] for item in kept)])
+    again = operator.run("create", "--yes", **keys | {key: copy})
+    row = next(row for row in again["steps"] if row["name"] == step)
+    assert row["action"] == "exists"
+    assert row["notes"] == [f"made from {lost['ImageId']}; new ones are made from {copy}"]
+    assert not [one for one in again["warnings"] if step in one["what"]]
+
+
+def test_another_ami_of_machines_that_exist_is_for_later_ones(operator: Operator) -> None:
+    made(operator, **ZOOKEEPER)
+    copy = image_of(operator, machines("zookeeper")[0])
+    ended = operator.run("create", "--yes", **ZOOKEEPER | {"zookeeper_ami": copy})
+    assert ended["result"] == "ok"
+    (warning,) = [one for one in ended["warnings"] if "zookeeper" in one["what"]]
+    assert f"{copy} (zookeeper_ami) is for machines launched later" in warning["what"]
+    assert 'run destroy --only "zookeeper", then create' in warning["hint"]
+
+
+def test_disks_are_compared_with_the_ami_that_their_machine_was_made_from(
+    operator: Operator,
+) -> None:
+    made(operator, **ZOOKEEPER)
+    (machine,) = machines("zookeeper")
+    copy = image_of(operator, machine)
+    volume = machine["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    client("ec2").modify_volume(VolumeId=volume, VolumeType="gp3", Iops=4000)
+    planned = operator.run("plan", **ZOOKEEPER | {"zookeeper_ami": copy})
+    row = next(row for row in planned["steps"] if row["name"] == "zookeeper")
+    assert row["action"] == "update"
 
 
 def test_a_denied_launch_of_a_missing_machine_is_known_before(operator: Operator) -> None:

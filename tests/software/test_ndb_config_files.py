@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -211,3 +212,20 @@ def test_markers_are_read_back_and_damaged_ones_refused() -> None:
     assert read_marker("\n") == InitMarker()
     with pytest.raises(SetupError, match="damaged"):
         read_marker("{")
+
+
+@pytest.mark.parametrize(
+    ("source", "lost"),
+    [(InitMarker("c", "i-2"), False), (None, True), (InitMarker("d", "i-2"), True)],
+)
+def test_an_image_of_another_data_node_is_no_obstacle_while_that_one_has_its_data(
+    source: InitMarker | None, lost: bool
+) -> None:
+    copied = replace(node(InitMarker("c", "i-2"), DataFiles.IMAGE), machine="i-3")
+    peer = replace(node(source, DataFiles.WRITTEN), machine="i-2", running=True)
+    if not lost:
+        assert initial_nodes(COMPLETE, {2: peer, 3: copied}) == frozenset({3})
+        return
+    with pytest.raises(SetupError, match=r"marker of another|did not create") as caught:
+        initial_nodes(COMPLETE, {2: peer, 3: copied})
+    assert "sudo" in caught.value.problems[0].hint

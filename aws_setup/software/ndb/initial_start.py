@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -120,6 +120,8 @@ def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence])
         SetupError: it is not certain that no data would be lost.
     """
     stage = stage_of(manager, nodes)
+    if stage is InitStage.COMPLETE:
+        nodes = {id: _without_copied_marker(node, nodes) for id, node in nodes.items()}
     conflicts = [
         conflict for node in nodes.values() for conflict in _conflicts(stage, manager, node)
     ]
@@ -130,6 +132,21 @@ def initial_nodes(manager: InitMarker | None, nodes: Mapping[int, NodeEvidence])
     if stage is InitStage.COMPLETE:
         return frozenset(id for id, node in nodes.items() if node.marker is None)
     return frozenset(id for id, node in nodes.items() if not _initialised(node))
+
+
+def _without_copied_marker(node: NodeEvidence, nodes: Mapping[int, NodeEvidence]) -> NodeEvidence:
+    """Return the evidence without a marker that came with the image of another data node.
+
+    An AMI that was made of a data node has its marker and its data. While that data node has them
+    itself, nothing is lost if the machine copies its peer's data.
+    """
+    if node.marker is None or node.marker.machine in {"", node.machine}:
+        return node
+    for source in nodes.values():
+        has = source.marker
+        if has and source.machine == has.machine == node.marker.machine:
+            return replace(node, marker=None) if has.cluster == node.marker.cluster else node
+    return node
 
 
 def _initialised(node: NodeEvidence) -> bool:
