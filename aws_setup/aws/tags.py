@@ -55,6 +55,21 @@ def regional_name(config: Config, name: str, separator: str) -> str:
     return name if deployment == default else f"{deployment}{separator}{name}"
 
 
+def regional_setting(config: Config, key: str) -> str:
+    """Return the name that a key configures; its default is made unique in the region.
+
+    Names in a sample's copy equal the defaults: so deployments with copies of it share none.
+    """
+    name: str = getattr(config, key)
+    default = type(config).model_fields[key].default
+    return regional_name(config, name, "-") if name == default else name
+
+
+def security_group_name(config: Config) -> str:
+    """Return the name of the VMs' security group; the default is unique in the region."""
+    return regional_setting(config, "security_group_name")
+
+
 def certificate_path(config: Config) -> str:
     """Return the IAM path of this deployment's certificates."""
     return f"/lambda-fs/{config.deployment_name}/"

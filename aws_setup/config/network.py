@@ -63,4 +63,5 @@ class Network(Section):
     """Names of the two availability zones; if omitted, two with EKS and all instance types."""
 
     security_group_name: Annotated[str, AfterValidator(_group_name)] = "lambda-fs-security-group"
-    """Name of the security group of all λFS and HopsFS resources."""
+    """Name of the security group of all λFS and HopsFS resources; the default begins with
+    deployment_name where that is not lambda-fs."""

@@ -17,7 +17,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, retry_not_found, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import as_list, regional_name, tags
+from aws_setup.aws.tags import as_list, regional_setting, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
@@ -273,9 +273,7 @@ def attach_first(ctx: Context, role: str, policies: Sequence[str]) -> None:
 
 def node_role_name(config: Config) -> str:
     """Return the name of the nodes' role; the default is unique in the region."""
-    default = type(config).model_fields["eks_node_role_name"].default
-    name = config.eks_node_role_name
-    return regional_name(config, name, "-") if name == default else name
+    return regional_setting(config, "eks_node_role_name")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item
+from aws_setup.aws.tags import security_group_name
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.ingress_rules import (
@@ -77,7 +78,7 @@ class NodeIngress(Step):
             drift = existing_group_drift(group, targets, ranges=ranges)
             return Found(targets[Source.NODES], "adopted", drift=drift)
         if group is None and self.optional and not ctx.owned_only:
-            why = f"there is no security group {ctx.config.security_group_name}"
+            why = f"there is no security group {security_group_name(ctx.config)}"
             return Found("", skipped=why)
         return None
 
@@ -118,7 +119,7 @@ class NodeIngress(Step):
         ranges = vpc_ranges(ctx, cluster.facts["vpc"])
         drift = existing_group_drift(group, targets, ranges=ranges) if group else ()
         if group is None or drift:
-            name = ctx.config.security_group_name
+            name = security_group_name(ctx.config)
             raise SetupError(
                 f"the security group {name} does not allow the traffic of the EKS nodes",
                 drift[0].what if drift else f"VPC {cluster.facts['vpc']} has no such group",

@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
-from aws_setup.aws.inventory import Item
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
-from aws_setup.aws.tags import specification, tags
-from aws_setup.engine.step import Drift, Found
+from aws_setup.aws.tags import DEPLOYMENT_TAG, security_group_name, specification, tags
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.blockers import blocked, users_of_group
 from aws_setup.infrastructure.ingress_rules import (
@@ -53,8 +53,12 @@ class SecurityGroup(Ec2Tagged, Step):
         return [group] if group else []
 
     def wanted_tags(self, ctx: Context) -> dict[str, str]:
-        """Return the tags of the group."""
-        return tags(ctx.config, self.name, name=ctx.config.security_group_name)
+        """Return the tags of the group; its name stays that with which it was made."""
+        made = [str(group["GroupName"]) for group in self.resources(ctx)]
+        return self._tags(ctx, made[0] if made else security_group_name(ctx.config))
+
+    def _tags(self, ctx: Context, name: str) -> dict[str, str]:
+        return tags(ctx.config, self.name, name=name)
 
     def find(self, ctx: Context) -> Found | None:
         """Return the group, with its permissions compared."""
@@ -66,7 +70,14 @@ class SecurityGroup(Ec2Tagged, Step):
 
     def _find_existing(self, ctx: Context) -> Found | None:
         vpc = ctx.found.get("vpc")
-        group = existing_group(ctx, vpc.id) if vpc else None
+        if vpc is None or ctx.owned_only:
+            return None
+        if taken := _taken(ctx, vpc.id):
+            owner = tag_of(taken, DEPLOYMENT_TAG) or "no deployment"
+            wants, fix = ctx.config.deployment_name, "choose another security_group_name"
+            conflict = Drift("owner", owner, wants, fix, DriftKey.OWNER)
+            return Found(taken["GroupId"], "available", drift=(conflict,))
+        group = existing_group(ctx, vpc.id)
         if group is None:
             return None
         ranges = vpc_ranges(ctx, group["VpcId"])
@@ -76,13 +87,13 @@ class SecurityGroup(Ec2Tagged, Step):
 
     def create(self, ctx: Context) -> Found:
         """Create the group with its rules; a name taken by an earlier run is that run's group."""
-        name = ctx.config.security_group_name
+        name = security_group_name(ctx.config)
         try:
             ctx.aws.ec2.create_security_group(
                 GroupName=name,
                 Description="LambdaFS and HopsFS machines",
                 VpcId=ctx.of("vpc").id,
-                TagSpecifications=specification("security-group", self.wanted_tags(ctx)),
+                TagSpecifications=specification("security-group", self._tags(ctx, name)),
             )
         except ClientError as error:
             if error_code(error) != "InvalidGroup.Duplicate":
@@ -108,7 +119,7 @@ class SecurityGroup(Ec2Tagged, Step):
         group = wait_visible(lambda: owned_group(ctx, fresh=True), clock=ctx.clock)
         if group is None:
             raise SetupError(
-                f"the VPC already has a security group named {ctx.config.security_group_name} "
+                f"the VPC already has a security group named {security_group_name(ctx.config)} "
                 "that is not managed by this deployment",
                 "names are unique within a VPC",
                 "choose another security_group_name",
@@ -221,21 +232,42 @@ def owned_group(ctx: Context, *, fresh: bool = False) -> Item | None:
     items = ctx.inventory.of_step("security groups", SecurityGroup.name, fresh=fresh)
     if items:
         return items[0]
-    vpc, name = ctx.found.get("vpc"), ctx.config.security_group_name
+    vpc, name = ctx.found.get("vpc"), security_group_name(ctx.config)
     place = {"vpc-id": vpc.id, "group-name": name} if vpc else {}
     return next(iter(lost(ctx, "security groups", SecurityGroup.name, place)), None)
 
 
 def existing_group(ctx: Context, vpc_id: str) -> Item | None:
-    """Return the group of that name in an adopted VPC: it is used unchanged and never deleted."""
+    """Return the group of the configured name in an adopted VPC, which no deployment has made.
+
+    It is used unchanged and never deleted. Another deployment's is not used: it would let the
+    machines of both reach each other, and change the rules as its own configuration wants.
+    """
     if ctx.config.create_vpc or ctx.owned_only:
         return None
-    filters = [
-        {"Name": "vpc-id", "Values": [vpc_id]},
-        {"Name": "group-name", "Values": [ctx.config.security_group_name]},
-    ]
+    return next((item for item in _named(ctx, vpc_id) if not _is_of_another(ctx, item)), None)
+
+
+def _taken(ctx: Context, vpc_id: str) -> Item | None:
+    """Return the group that has the name of the deployment's own, and can be neither it nor used.
+
+    In a VPC of its own the deployment uses no group that it has not made.
+    """
+    own, name = ctx.config.create_vpc, security_group_name(ctx.config)
+    named = [item for item in _named(ctx, vpc_id) if item["GroupName"] == name]
+    return next((item for item in named if own or _is_of_another(ctx, item)), None)
+
+
+def _named(ctx: Context, vpc_id: str) -> list[Item]:
+    """Return the groups of a VPC with the deployment's name for it, then those with the key's."""
+    names = [*dict.fromkeys((security_group_name(ctx.config), ctx.config.security_group_name))]
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "group-name", "Values": names}]
     groups = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
-    return groups[0] if groups else None
+    return sorted(groups, key=lambda group: names.index(group["GroupName"]))
+
+
+def _is_of_another(ctx: Context, group: Item) -> bool:
+    return tag_of(group, DEPLOYMENT_TAG) not in ("", ctx.config.deployment_name)
 
 
 def existing_group_drift(

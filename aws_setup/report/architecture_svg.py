@@ -12,6 +12,7 @@ from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
 from aws_setup.aws.context import Step
+from aws_setup.aws.tags import security_group_name
 from aws_setup.config import Config
 from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
@@ -162,7 +163,7 @@ def _frame(config: Config, height: int, marks: Marks, *, adopted: bool) -> Itera
     rules = "all traffic within the group, SSH from your address"
     if config.create_eks_cluster:
         rules += "; NDB, ZooKeeper and clients from the EKS nodes"
-    yield _text(34, 99, f"security group {config.security_group_name}: {rules}", "small")
+    yield _text(34, 99, f"security group {security_group_name(config)}: {rules}", "small")
     yield from Rectangle(640, 8, 130, 28, "Internet").draw()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from xml.sax.saxutils import escape
 
+from aws_setup.aws.tags import security_group_name
 from aws_setup.config import Config
 from aws_setup.infrastructure.ingress_rules import (
     CLIENT_TCP,
@@ -85,7 +86,7 @@ def connections(config: Config) -> str:
         outside.append(Connection(ranges, "", public, f"register NameNodes · {port}"))
     body: list[str] = []
     bottom = TOP + _height(within)
-    names = f"security group {config.security_group_name}"
+    names = f"security group {security_group_name(config)}"
     frame = Rectangle(RIGHT - 20, 20, BOX + 40, bottom - 10, "", kind="vpc")
     body += frame.draw()
     body.append(_text(RIGHT - 8, 42, names, "head"))

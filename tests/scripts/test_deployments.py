@@ -112,6 +112,85 @@ def test_two_deployments_never_touch_each_other(cloud: RehearsalCloud, tmp_path:
     assert {step["action"] for step in shown.document["steps"]} == {"exists"}
 
 
+ONE_VM = ("--only", "node ingress", "--only", "lambda-fs client")
+NO_SERVERS = {"create_ndb_cluster": False, "create_zookeeper_vms": False}
+
+
+def second_in(vpc: str, folder: Path, **settings: Any) -> Path:
+    """Return the folder of a second deployment in a VPC, with the keys of docs/create.md."""
+    names = {"eks_cluster_name": "second-cluster", "eks_iam_role_name": "second-role"}
+    place = {"create_vpc": False, "vpc_id": vpc, **NO_SERVERS}
+    return prepare(folder, deployment_name="second", **names, **place, **settings)
+
+
+def groups_of_machines() -> dict[str, str]:
+    """Return deployment -> name of the security group of its machines."""
+    found = client("ec2").describe_instances()["Reservations"]
+    listed = [item for reservation in found for item in reservation["Instances"]]
+    machines = [item for item in listed if item["State"]["Name"] == "running"]
+    tags = [{tag["Key"]: tag["Value"] for tag in item["Tags"]} for item in machines]
+    groups = [item["SecurityGroups"][0]["GroupName"] for item in machines]
+    return {tag["lambda-fs:deployment"]: name for tag, name in zip(tags, groups, strict=True)}
+
+
+def test_a_second_deployment_in_a_vpc_has_a_security_group_of_its_own(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    vpc = users_vpc()
+    first = prepare(tmp_path / "first", create_vpc=False, vpc_id=vpc, **NO_SERVERS)
+    assert run(SCRIPT, first, "--yes", *ONE_VM).exit_code == 0
+    second = second_in(vpc, tmp_path / "second")
+    made = run(SCRIPT, second, "--yes", "--json", *ONE_VM)
+    assert made.exit_code == 0, made.document["problems"]
+    assert groups_of_machines() == {
+        "lambda-fs": "lambda-fs-security-group",
+        "second": "second-lambda-fs-security-group",
+    }
+    for folder in (first, second):
+        shown = run(SCRIPT, folder, "plan", "--json", *ONE_VM)
+        assert {step["action"] for step in shown.document["steps"]} == {"exists"}
+    assert run(SCRIPT, first, "destroy", "--yes").exit_code == 0
+    assert groups_of_machines() == {"second": "second-lambda-fs-security-group"}
+
+
+@pytest.mark.parametrize("owner", ["", "lambda-fs"])
+def test_a_security_group_name_that_another_deployment_has_is_refused(
+    cloud: RehearsalCloud, tmp_path: Path, owner: str
+) -> None:
+    """In the VPC of the deployment itself also one that nobody's tag claims."""
+    vpc, ec2 = users_vpc(), client("ec2")
+    group = ec2.create_security_group(GroupName="shared", Description="their", VpcId=vpc)["GroupId"]
+    if owner:
+        mark = [{"Key": "lambda-fs:deployment", "Value": owner}]
+        ec2.create_tags(Resources=[group], Tags=mark)
+    else:
+        network = {"Key": "lambda-fs:deployment", "Value": "second"}
+        step = {"Key": "lambda-fs:step", "Value": "vpc"}
+        ec2.create_tags(Resources=[vpc], Tags=[network, step])
+    second = second_in(vpc, tmp_path / "second", security_group_name="shared")
+    if not owner:
+        place = {"create_vpc": True, "vpc_id": None}
+        second = prepare(
+            tmp_path / "own", deployment_name="second", security_group_name="shared", **place
+        )
+    writes = len(cloud.calls.writes())
+    ended = run(SCRIPT, second, "--yes", "--json", "--only", "security group")
+    assert ended.exit_code == 2, ended.stdout
+    assert ended.document["problems"][0]["hint"] == "choose another security_group_name"
+    assert len(cloud.calls.writes()) == writes
+
+
+def test_a_group_that_nobody_has_tagged_is_used_by_its_plain_name(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    vpc, ec2 = users_vpc(), client("ec2")
+    name = "lambda-fs-security-group"
+    group = ec2.create_security_group(GroupName=name, Description="users", VpcId=vpc)["GroupId"]
+    second = second_in(vpc, tmp_path / "second")
+    shown = run(SCRIPT, second, "plan", "--json", "--only", "security group")
+    assert {step["name"]: step["id"] for step in shown.document["steps"]}["security group"] == group
+
+
 def test_a_cluster_of_another_deployment_is_a_conflict(
     cloud: RehearsalCloud, tmp_path: Path
 ) -> None:
