@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.errors import AWS_ERRORS, describe_error
+from aws_setup.aws.errors import AWS_ERRORS
 from aws_setup.aws.paused import display_time
 from aws_setup.cli.command_run import CommandRun
 from aws_setup.engine.deadline import within
 from aws_setup.engine.plan import Row
 from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import Problem, SetupError
-from aws_setup.infrastructure.deadline_role import HINT, NOTHING_STOPS
+from aws_setup.infrastructure.deadline_role import no_deadline
 from aws_setup.pause.deadline import NAME, first_deadline
 from aws_setup.pause.deadline_report import SCRIPT, deadline_report
 from aws_setup.pause.refresh_deadline import refresh_deadline
@@ -47,7 +47,7 @@ def bring_deadline(run: CommandRun[Any], ctx: Context) -> None:
         with within(INTERRUPTED_SECONDS if interrupted else math.inf, clock=ctx.clock):
             refresh_deadline(ctx)
     except (SetupError, *AWS_ERRORS) as error:
-        ctx.warn(Problem(NOTHING_STOPS, describe_error(error), HINT))
+        ctx.warn(no_deadline(error))
     run.warn_found()
 
 

@@ -14,10 +14,25 @@ MOST_TAGS = 35
 15 of them: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html"""
 
 LONGEST_KEY, LONGEST_VALUE = 128, 256
-"""Characters of a tag's key and value, of EC2, IAM and EKS alike."""
+"""Characters of a tag's key and value, of all services alike. Kubernetes' volume driver counts the
+bytes of UTF-8, and creates no volume with more of them:
+https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/pkg/driver/validation.go"""
 
-RESERVED = ("aws:", "lambda-fs:", "kubernetes.io/", "eks:")
-"""Beginnings of keys that AWS, this project or Kubernetes use."""
+SHORTEST = 1
+"""Characters of a key, and of a value: EventBridge Scheduler takes no empty one.
+https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Tag.html"""
+
+RESERVED = (
+    "aws:",
+    "lambda-fs:",
+    "kubernetes.io",
+    "KubernetesCluster",
+    "eks:",
+    "CSIVolume",
+    "ebs.csi.aws.com/",
+)
+"""Beginnings of keys that AWS, this project or Kubernetes use; its volume driver refuses them, too:
+https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/tagging.md"""
 
 OWN = ("name", "project", "component")
 """Keys whose values λFS's own scripts select machines by."""
@@ -25,7 +40,7 @@ OWN = ("name", "project", "component")
 
 def _tags(tags: Mapping[str, str]) -> Mapping[str, str]:
     for key, value in tags.items():
-        problem = _problem(key, value)
+        problem = _problem(key, value) or _same_key(key, tags)
         if problem:
             raise ValueError(problem)
     if len(tags) > MOST_TAGS:
@@ -38,12 +53,13 @@ def _tags(tags: Mapping[str, str]) -> Mapping[str, str]:
 
 def _problem(key: str, value: str) -> str:
     """Return why AWS, or this project, cannot take a tag; '' when it can."""
-    reserved = next((it for it in RESERVED if key.lower().startswith(it)), "")
+    folded = key.casefold()
+    reserved = next((it for it in RESERVED if folded.startswith(it.casefold())), "")
     if reserved:
         return f"the tag {key!r} begins with {reserved}, which is reserved"
-    if key.lower() in OWN:
+    if folded in OWN:
         return f"the tag {key!r} is set by this project: λFS selects machines by it"
-    if not key:
+    if len(key) < SHORTEST:
         return "the key of a tag is empty"
     of_key = _text_problem(key, LONGEST_KEY)
     of_value = _text_problem(value, LONGEST_VALUE)
@@ -52,9 +68,26 @@ def _problem(key: str, value: str) -> str:
     return f"the value of the tag {key!r} {of_value}" if of_value else ""
 
 
+def _same_key(key: str, tags: Mapping[str, str]) -> str:
+    """Return that another key differs in upper and lower case alone; '' where none does.
+
+    EC2 and EKS take both, IAM takes one: roles and certificates could not be made.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+    """
+    same = [other for other in tags if other != key and other.casefold() == key.casefold()]
+    if not same:
+        return ""
+    return f"the tags {key!r} and {same[0]!r} are one for IAM, which ignores case: remove one"
+
+
 def _text_problem(text: str, longest: int) -> str:
+    if len(text) < SHORTEST:
+        return "is empty, which EventBridge Scheduler does not take: give it one, such as '-'"
     if len(text) > longest:
         return f"has {len(text)} characters, of {longest}"
+    size = len(text.encode(errors="surrogatepass"))
+    if size > longest:
+        return f"takes {size} bytes in UTF-8, of {longest}"
     bad = next((char for char in text if not _allowed(char)), "")
     if bad:
         return f"contains {bad!r}, which not every service takes"

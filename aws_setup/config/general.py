@@ -105,7 +105,8 @@ class General(Section):
     """Your 12-digit account id; when set, credentials of any other account are refused."""
 
     tags: Tags = Field(default={}, examples=[{"CostCenter": "4711"}])
-    """Additional tags of everything that the scripts create, for example {CostCenter: "4711"}."""
+    """Additional tags of everything that the scripts create, for example {CostCenter: "4711"}. None
+    is empty, and no two keys differ in upper and lower case alone."""
 
     permissions_boundary: BoundaryArn | None = Field(
         default=None, examples=["arn:aws:iam::123456789012:policy/boundary"]

@@ -46,6 +46,8 @@ HINT_NETWORK = (
     "service, then run again; with auto_pause_after: never this warning ends"
 )
 
+HINT_FAILED = "run create again, which sets the deadline; pause stops the machines now"
+
 
 def deadline_role_name(config: Config) -> str:
     """Return the role's name, which is that of the schedule group."""
@@ -103,9 +105,16 @@ def is_unavailable(ctx: Context, error: Exception, *, service: str = "iam") -> b
 
 def without_deadline(ctx: Context, error: Exception) -> Found:
     """Warn that there is no deadline, and why; the run goes on without it."""
-    hint = HINT_NETWORK if isinstance(error, NO_ANSWER) else HINT
-    ctx.warn(Problem(NOTHING_STOPS, describe_error(error), hint))
+    ctx.warn(no_deadline(error))
     return Found("", skipped=NOTHING_STOPS)
+
+
+def no_deadline(error: Exception) -> Problem:
+    """Return the warning that nothing stops the machines, with the fix of its cause."""
+    hint = HINT if is_denial(error_code(error)) else HINT_FAILED
+    if isinstance(error, NO_ANSWER):
+        hint = HINT_NETWORK
+    return Problem(NOTHING_STOPS, describe_error(error), hint)
 
 
 def nothing_denied(_: Context) -> Sequence[str]:

@@ -26,6 +26,7 @@ COUNTED = re.compile(rf" (?!(?:{VERBS})\b)(?:[\w-]+ ){{0,2}}?(?:{'|'.join(NOUNS.
 
 ALWAYS_MORE = {
     " characters, of ": "more than the limit that a text exceeds",
+    " bytes in UTF-8, of ": "more than the limit that a text exceeds",
     " tags; AWS takes 50": "more than a resource may have",
     " values": "a limit of thousands",
     " ZooKeeper VMs tolerate": "an even number of servers",

@@ -305,3 +305,18 @@ def test_a_failed_run_that_may_not_set_a_deadline_writes_nothing_of_it(
     document = act(without_capacity, "create", code=1)
     assert warnings(document).count(NOTHING_STOPS) == 1
     assert [call for call in cloud.calls.writes() if call.service == "scheduler"] == []
+
+
+def test_a_deadline_that_aws_refuses_is_told_with_a_fix_of_its_cause(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    """No permission is missing, so no administrator can help."""
+    folder = prepare(tmp_path / "work", **MACHINES)
+    fault = {"fault": "fail", "action": "CreateScheduleGroup", "code": "ValidationException"}
+    cloud.faults.add({**fault, "message": "1 validation error detected", "status": 400})
+    document = act(folder, "create", code=1)
+    (warned,) = [one for one in document["warnings"] if one["what"] == NOTHING_STOPS]
+    assert "1 validation error detected" in warned["why"]
+    assert "create again" in warned["hint"]
+    assert "administrator" not in warned["hint"]
+    assert document["deadline"]["state"] == "none"
