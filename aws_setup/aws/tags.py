@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,6 +69,24 @@ def regional_setting(config: Config, key: str) -> str:
 def security_group_name(config: Config) -> str:
     """Return the name of the VMs' security group; the default is unique in the region."""
     return regional_setting(config, "security_group_name")
+
+
+def limited_name(name: str, end: str, *, longest: int) -> str:
+    """Return a derived name: `name` with `end`, of no more characters than AWS takes.
+
+    One that would be longer is cut before its end and has a digest of the whole, without which two
+    long names with the same beginning would become one.
+
+    Args:
+        name: what the name is derived from, such as the cluster's name.
+        end: the part that says what it names.
+        longest: characters that AWS takes.
+    """
+    whole = name + end
+    if len(whole) <= longest:
+        return whole
+    digest = "-" + hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return name[: longest - len(digest + end)] + digest + end
 
 
 def certificate_path(config: Config) -> str:

@@ -10,13 +10,17 @@ from typing import Any
 from aws_setup.aws.context import Context
 from aws_setup.aws.idempotency import client_token
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.tags import regional_name, specification, tags
+from aws_setup.aws.tags import limited_name, regional_name, specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift
 from aws_setup.infrastructure.launch_templates import CONTENT_TAG, AutoScalingSpec, LaunchTemplate
 
 CONTENTS = "contents"
 """What differs of a template that gets a new version, whereupon EKS replaces the nodes."""
+
+LONGEST_NAME = 128
+"""Characters of a launch template's name: LaunchTemplateName of
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html"""
 
 MOST_REORDERED = 5
 """Tags of which all orders, 120, are tried."""
@@ -112,7 +116,8 @@ class NodeTemplate(LaunchTemplate):
         return f"{ctx.config.eks_node_disk_size} GiB gp3"
 
     def _template_name(self, ctx: Context) -> str:
-        return regional_name(ctx.config, self.kind.template, "-")
+        cluster = regional_name(ctx.config, ctx.config.eks_cluster_name, "-")
+        return limited_name(cluster, f"-{self.kind.group}", longest=LONGEST_NAME)
 
     def _fingerprint(self, ctx: Context) -> str:
         return client_token(self._data(ctx))[:32]

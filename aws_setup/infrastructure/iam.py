@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
@@ -17,7 +17,8 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import delete_with_retry, retry_not_found, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import as_list, regional_setting, tags
+from aws_setup.aws.tag_drift import tags_of
+from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list, regional_setting, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
@@ -147,6 +148,8 @@ class ManagedRole(TaggedRole, Step):
 
     part = "eks"
     regional = False
+    named_by: ClassVar[str]
+    """The key of the configuration by which another role can be chosen."""
     replaced: tuple[str, ...] = ()
     """Names of AWS's policies that earlier versions attached and that are detached now."""
 
@@ -176,9 +179,7 @@ class ManagedRole(TaggedRole, Step):
         return Found(role["Arn"], "available", role_facts(role), self._drift(ctx, role))
 
     def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        fix = f"delete the role {role['RoleName']}, or choose another name for it"
-        used = partial(self.used_in, ctx, role)
-        if others := owner_drift(ctx, role, self.name, fix=fix, used_in=used):
+        if others := self.of_others(ctx, role):
             return others
         drift = [*boundary_drift(ctx, role)]
         attached = self._attached(ctx)
@@ -190,6 +191,17 @@ class ManagedRole(TaggedRole, Step):
             policy = role["AssumeRolePolicyDocument"]
             drift.append(Drift("trust policy", "different", "this cluster's", replaces=policy))
         return tuple(drift)
+
+    def of_others(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
+        """Return the conflict of a role that is not this deployment's in this region; else ().
+
+        Another deployment needs the role that has its tag: nobody is told to delete that one.
+        """
+        fix = f"choose another {self.named_by}"
+        if not tags_of(role).get(DEPLOYMENT_TAG):
+            fix = f"{fix}, or delete the role {role['RoleName']} if nothing uses it"
+        used = partial(self.used_in, ctx, role)
+        return owner_drift(ctx, role, self.name, fix=fix, used_in=used)
 
     def _trusts(self, ctx: Context, role: Item) -> bool:
         if any(need not in ctx.found for need in self.needs):
@@ -281,6 +293,7 @@ class NodeRole(ManagedRole):
     """The role of the nodes, which EC2 assumes."""
 
     name: str = "node role"
+    named_by = "eks_node_role_name"
     replaced: tuple[str, ...] = WIDER_POLICIES
 
     def role_name(self, ctx: Context) -> str:

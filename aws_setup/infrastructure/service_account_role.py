@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
+from aws_setup.aws.tags import limited_name
 from aws_setup.config import Config
 from aws_setup.infrastructure.iam import ManagedRole
 from aws_setup.infrastructure.iam_policies import EBS_POLICIES, web_identity_trust
-from aws_setup.infrastructure.role_tags import region_in
+from aws_setup.infrastructure.role_tags import region_in, role_is_own
+
+LONGEST = 64
+"""Characters of a role's name.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
 
 @dataclass(frozen=True)
@@ -26,14 +32,26 @@ class ServiceAccountRole(ManagedRole):
     alternatives: tuple[str, ...]
     suffix: str
     needs: tuple[str, ...] = ("oidc provider",)
+    named_by = "eks_cluster_name"
 
     def role_name(self, ctx: Context) -> str:
-        """Return a name that contains the cluster's."""
-        return self.name_for(ctx.config)
+        """Return a name that contains the cluster's; that of an existing role stays."""
+        name, *former = self.names_for(ctx.config)
+        iam = ctx.aws.iam
+        for cut in former:
+            with suppress(iam.exceptions.NoSuchEntityException):
+                if role_is_own(ctx, iam.get_role(RoleName=cut)["Role"], self.name):
+                    return cut
+        return name
 
-    def name_for(self, config: Config) -> str:
-        """Return the role's name for a configuration."""
-        return f"{config.eks_cluster_name}-{self.suffix}"[:64]
+    def names_for(self, config: Config) -> tuple[str, ...]:
+        """Return the role's name for a configuration, and a different one that it had earlier.
+
+        A long one was cut, so that clusters with the same first characters had one name.
+        """
+        cluster, end = config.eks_cluster_name, f"-{self.suffix}"
+        cut = (cluster + end)[:LONGEST]
+        return tuple(dict.fromkeys((limited_name(cluster, end, longest=LONGEST), cut)))
 
     def trust(self, ctx: Context) -> str:
         """Return the trust policy for the service account of this cluster alone."""

@@ -34,6 +34,7 @@ from aws_setup.preflight import (
     public_ip,
     quotas,
     repeat,
+    roles,
     zones,
 )
 from aws_setup.preflight.planned import PlannedResources, planned_resources
@@ -65,6 +66,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the existing network": adopted_network.check,
         "the fixed addresses": addresses.check,
         "the permissions": permissions.check,
+        "the roles of nodes and drivers": roles.check,
         "the cluster's administrators": administrators.check,
         "your address": public_ip.check,
         "the Kubernetes version": kubernetes_versions.choose,

@@ -255,7 +255,7 @@ def _containing(text: str) -> list[str]:
 def _roles(config: Config) -> tuple[list[str], list[str]]:
     """Return the names of the roles that are made, and of an adopted one, which is only passed."""
     drivers = [spec.role for spec in ADDONS if isinstance(spec.role, ServiceAccountRole)]
-    made = [node_role_name(config), *(role.name_for(config) for role in drivers)]
+    made = [node_role_name(config), *(name for role in drivers for name in role.names_for(config))]
     cluster = [config.eks_iam_role_name]
     return (cluster + made, []) if config.create_eks_iam_role else (made, cluster)
 

@@ -63,6 +63,17 @@ def _associate(cloud: CloudApi, call: Call) -> None:
             raise AwsError("Resource.AlreadyAssociated", message)
 
 
+def _template(cloud: CloudApi, call: Call) -> None:
+    """CreateLaunchTemplate: its name (LaunchTemplateName in botocore's model), then its tags."""
+    if not re.fullmatch(r"[a-zA-Z0-9().\-/_]{3,128}", str(call.params["LaunchTemplateName"])):
+        message = (
+            "A launch template name must be between 3 and 128 characters, and may contain letters, "
+            "numbers, and the following characters: - ( ) . / _."
+        )
+        raise AwsError("InvalidLaunchTemplateName.MalformedException", message)
+    _tags(cloud, call)
+
+
 def _filters(cloud: CloudApi, call: Call) -> None:
     """Reject unknown filters, also when no resource exists that moto could apply them to."""
     known = documented_filters(call.action)
@@ -140,7 +151,11 @@ FILTERED = (
 BEFORE = (
     {("ec2", action): _tags for action in TAGGED}
     | {("ec2", action): _filters for action in FILTERED.split()}
-    | {("ec2", "CreateRoute"): _route, ("ec2", "AssociateRouteTable"): _associate}
+    | {
+        ("ec2", "CreateRoute"): _route,
+        ("ec2", "AssociateRouteTable"): _associate,
+        ("ec2", "CreateLaunchTemplate"): _template,
+    }
 )
 AFTER = {
     ("ec2", "CreateSecurityGroup"): _group_tags,
