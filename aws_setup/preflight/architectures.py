@@ -13,8 +13,8 @@ def check(planned: PlannedResources) -> CheckResult:
 
     A launch without an AMI is one of nodes, whose AMI is EKS's.
     """
-    nodes = {launch.instance_type for launch in planned.launches if not launch.ami}
-    nodes |= {*planned.later_nodes, *planned.later_spot_nodes}
+    launches = (*planned.launches, *planned.later)
+    nodes = {launch.instance_type for launch in launches if not launch.ami}
     known = planned.instance_types() if nodes else {}
     findings = []
     for name in sorted(nodes & known.keys()):

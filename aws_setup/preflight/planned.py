@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -47,7 +47,7 @@ class Launch:
 class PlannedResources:
     """The run's context, the steps that it is going to create, and the machines to launch.
 
-    `later_nodes` are the EKS nodes that configure_eks_cluster.py will launch: type -> number.
+    `later` are the EKS nodes that configure_eks_cluster.py will launch once the cluster exists.
     `starts` are stopped machines that it starts, and those of groups that it restores: no more is
     checked of them than whether there is room for them.
     """
@@ -55,8 +55,7 @@ class PlannedResources:
     ctx: Context
     to_create: frozenset[str]
     launches: tuple[Launch, ...] = ()
-    later_nodes: Mapping[str, int] = field(default_factory=dict)
-    later_spot_nodes: Mapping[str, int] = field(default_factory=dict)
+    later: tuple[Launch, ...] = ()
     starts: tuple[Launch, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -76,11 +75,11 @@ class PlannedResources:
 
     def machine_counts(self, *, spot: bool = False) -> Counter[str]:
         """Return how many machines of each type this run launches or starts, by their market."""
-        counts: Counter[str] = Counter()
-        for launch in (*self.launches, *self.starts):
-            if launch.spot is spot:
-                counts[launch.instance_type] += launch.count
-        return counts
+        return _counts((*self.launches, *self.starts), spot=spot)
+
+    def later_counts(self, *, spot: bool = False) -> Counter[str]:
+        """Return how many nodes of each type configure_eks_cluster.py will launch, by market."""
+        return _counts(self.later, spot=spot)
 
     def instance_types(self) -> Mapping[str, Any]:
         """Return DescribeInstanceTypes of all planned types, without those EC2 does not know.
@@ -92,9 +91,8 @@ class PlannedResources:
 
     @cached_property
     def _instance_types(self) -> Mapping[str, Any]:
-        later = {*self.later_nodes, *self.later_spot_nodes}
-        planned = {launch.instance_type for launch in (*self.launches, *self.starts)} | later
-        return self.describe_types(planned)
+        launches = (*self.launches, *self.starts, *self.later)
+        return self.describe_types({launch.instance_type for launch in launches})
 
     def describe_types(self, names: Collection[str]) -> Mapping[str, Any]:
         """Return DescribeInstanceTypes of some types, without those that EC2 does not know."""
@@ -109,6 +107,14 @@ class PlannedResources:
         return {item["InstanceType"]: item for item in found}
 
 
+def _counts(launches: Iterable[Launch], *, spot: bool) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for launch in launches:
+        if launch.spot is spot:
+            counts[launch.instance_type] += launch.count
+    return counts
+
+
 def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
     """Return what a run over `rows` is going to create."""
     in_aws = [row for row in rows if row.step.part != "software"]
@@ -119,10 +125,10 @@ def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
         *_vm_groups(ctx.config, to_create, present),
         *_launch_templates(ctx.config, to_create, present),
     ]
-    later = _later_nodes(ctx.config) if "eks cluster" in to_create else ({}, {})
+    later = _later_nodes(ctx.config) if "eks cluster" in to_create else ()
     changed = frozenset(changing)
     starts = (*_stopped_vms(ctx, changed), *_paused_groups(ctx, changed))
-    return PlannedResources(ctx, to_create, tuple(launches), *later, starts=starts)
+    return PlannedResources(ctx, to_create, tuple(launches), later, starts)
 
 
 def _vm_groups(
@@ -198,9 +204,9 @@ def _restored(group: Item) -> int:
     return max(0, resumed_sizes(group).desired - group_sizes(group).desired)
 
 
-def _later_nodes(config: Config) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the nodes that configure_eks_cluster.py will add: on demand, and as Spot."""
-    nodes: tuple[Counter[str], Counter[str]] = Counter(), Counter()
-    for spec in node_group_specs(config):
-        nodes[spec.spot][spec.instance_type] += spec.count
-    return dict(nodes[0]), dict(nodes[1])
+def _later_nodes(config: Config) -> tuple[Launch, ...]:
+    """Return the nodes that configure_eks_cluster.py will add; their AMI is EKS's."""
+    return tuple(
+        Launch(spec.group, "", spec.instance_type, spec.count, spot=spec.spot)
+        for spec in node_group_specs(config)
+    )

@@ -54,7 +54,7 @@ def needed_quotas(planned: PlannedResources) -> Iterator[tuple[Quota, float]]:
     """Yield each quota that planned resources count against, and how much of it they need."""
     for quota, spot in ((VCPUS, False), (SPOT_VCPUS, True)):
         counts = planned.machine_counts(spot=spot)
-        if counts.total() or (spot and planned.later_spot_nodes):
+        if counts.total() or (spot and planned.later_counts(spot=True)):
             yield quota, count_vcpus(counts, planned.instance_types())
     for step, quota in (
         ("elastic ip", ELASTIC_IPS),
@@ -126,8 +126,8 @@ def _compare(planned: PlannedResources, quota: Quota, usage: QuotaUsage) -> list
     if usage.exceeded:
         return [refuse(*usage.message(region))]
     if quota in (VCPUS, SPOT_VCPUS):
-        nodes = planned.later_nodes if quota is VCPUS else planned.later_spot_nodes
-        later = count_vcpus(Counter(nodes), planned.instance_types())
+        nodes = planned.later_counts(spot=quota is SPOT_VCPUS)
+        later = count_vcpus(nodes, planned.instance_types())
         total = replace(
             usage, needed=usage.needed + later, what=f"{usage.what}, node groups included,"
         )

@@ -60,14 +60,14 @@ def in_subnet(planned: PlannedResources, name: str) -> int:
 
 def of_nodes(planned: PlannedResources) -> int:
     """Return how many addresses the nodes of a new cluster take with their pods."""
-    if not planned.later_nodes:
+    if not planned.later:
         return 0
     types = planned.instance_types()
     return sum(
-        count
+        launch.count
         * INTERFACES_OF_NODE
-        * int(_network(types.get(name)).get("Ipv4AddressesPerInterface", 0))
-        for name, count in planned.later_nodes.items()
+        * int(_network(types.get(launch.instance_type)).get("Ipv4AddressesPerInterface", 0))
+        for launch in planned.later
     )
 
 

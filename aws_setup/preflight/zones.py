@@ -39,9 +39,7 @@ class ZoneOffering:
 def choose(planned: PlannedResources) -> CheckResult:
     """Choose the zones for the subnets, machines and cluster of this run, or refuse."""
     if not (
-        planned.launches
-        or planned.later_nodes
-        or planned.creates("public subnet", "private subnet")
+        planned.launches or planned.later or planned.creates("public subnet", "private subnet")
     ):
         return CheckResult(zones=_fixed(planned))
     return advice(lambda: _choose(planned), lambda why: _without_list(planned, why))
@@ -98,8 +96,9 @@ def _fixed(planned: PlannedResources) -> tuple[str, ...]:
 def _types(planned: PlannedResources) -> tuple[set[str], set[str]]:
     """Return the types that the first zone must offer, and those that one of the two must."""
     first = {launch.instance_type for launch in planned.launches if launch.in_first_subnet}
-    rest = {launch.instance_type for launch in planned.launches if not launch.in_first_subnet}
-    return first, (rest | planned.later_nodes.keys()) - first
+    launches = (*planned.launches, *planned.later)
+    rest = {launch.instance_type for launch in launches if not launch.in_first_subnet}
+    return first, rest - first
 
 
 def _usable(planned: PlannedResources) -> tuple[list[str], list[Finding]]:

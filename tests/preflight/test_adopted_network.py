@@ -142,6 +142,15 @@ def test_too_small_subnets_are_refused_with_both_numbers(operator: Operator) -> 
     assert sum("of nodes and pods" in problem for problem in problems) == 1
 
 
+def test_the_addresses_of_spot_nodes_count_as_well(operator: Operator) -> None:
+    vpc = make_users_vpc(prefix=24)
+    on_demand, as_spot = (
+        operator.refused(create_vpc=False, vpc_id=vpc.id, spot=spot) for spot in ([], ["invokers"])
+    )
+    assert sum("of nodes and pods" in problem for problem in on_demand) == 1
+    assert as_spot == on_demand
+
+
 def test_a_vpc_of_one_zone_lacks_each_kind_once_and_says_what_was_considered(
     operator: Operator,
 ) -> None:

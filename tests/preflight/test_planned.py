@@ -44,7 +44,7 @@ def test_the_default_plan_launches_every_group() -> None:
         "hopsfs client": 1,
     }
     assert planned.machine_counts() == {"r5.4xlarge": 10}
-    assert planned.later_nodes == {"r5.xlarge": 3, "r5.4xlarge": 8}
+    assert planned.later_counts() == {"r5.xlarge": 3, "r5.4xlarge": 8}
 
 
 def test_software_steps_are_not_planned_resources() -> None:
@@ -57,7 +57,7 @@ def test_software_steps_are_not_planned_resources() -> None:
 def test_existing_groups_and_an_existing_cluster_need_nothing() -> None:
     planned = plan_of(configuration(), existing={"zookeeper", "ndb manager", "eks cluster"})
     assert not {"zookeeper", "ndb manager"} & {launch.step for launch in planned.launches}
-    assert planned.later_nodes == {}
+    assert planned.later == ()
     assert planned.creates("public subnet")
     assert not planned.creates("zookeeper", "ndb manager")
 

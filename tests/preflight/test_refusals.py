@@ -328,3 +328,14 @@ def test_a_key_that_others_may_read_is_a_warning(operator: Operator) -> None:
     (operator.folder / "k.pem").chmod(0o644)
     (warning,) = [line for line in operator.warned(**ONE) if "others may read" in line]
     assert "chmod 600" in warning
+
+
+@pytest.mark.parametrize("spot", [[], ["invokers"]])
+def test_a_type_of_nodes_that_the_region_does_not_offer_is_refused(
+    operator: Operator, spot: list[str]
+) -> None:
+    """Also one of Spot nodes, which configure launches when everything else is paid for."""
+    kind = {"openwhisk_invoker_instance_type": "z9z.4xlarge"}
+    (problem,) = operator.refused(**only("create_eks_cluster"), **kind, spot=spot)
+    assert "no usable zone of us-east-1 offers z9z.4xlarge" in problem
+    assert "openwhisk_invoker_instance_type" in problem
