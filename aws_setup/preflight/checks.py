@@ -24,6 +24,7 @@ from aws_setup.preflight import (
     addresses,
     administrators,
     adopted_network,
+    ami_storage,
     amis,
     architectures,
     key_pair,
@@ -60,6 +61,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "the key pair": key_pair.check,
         "the AMIs": amis.check,
+        "the copies of the AMIs": ami_storage.check,
         "the nodes' architecture": architectures.check,
         "the zones": zones.choose,
         "the quotas": quotas.check,

@@ -11,7 +11,7 @@ import yaml
 
 from aws_setup.config import Config
 from aws_setup.preflight.policy_document import policy
-from aws_setup.rehearsal.aws.ec2.images import Images
+from aws_setup.rehearsal.aws.ec2.images import Images, SharedSnapshots
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT, Settings
 from create_aws_infrastructure import SCRIPT
@@ -114,3 +114,37 @@ def test_where_the_amis_are_nothing_is_copied(
     assert planned.exit_code == 0
     states = {name: step["state"] for name, step in steps(planned.document).items()}
     assert states["ami copy zookeeper"] == "skipped: us-east-1 has the λFS AMIs"
+
+
+@pytest.mark.parametrize("verb", ["plan", "create"])
+def test_an_ami_whose_snapshots_are_not_shared_is_refused_before_anything_is_made(
+    cloud: RehearsalCloud, folder: Path, verb: str
+) -> None:
+    """AWS says it of CopyImage alone, when the cluster is being created already."""
+    source = "ami-0700bf4465e5fd16d"
+    image = cloud.store_of(Images)["us-east-1", source]
+    hidden = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    del cloud.store_of(SharedSnapshots)["us-east-1", hidden]
+    before = len(cloud.calls.writes())
+    ended = run(SCRIPT, folder, verb, "--copy-amis", "--yes", "--json")
+    assert ended.exit_code == 2
+    (problem,) = ended.document["problems"]
+    assert problem["what"] == f"the AMI {source} cannot be copied to {REGION}"
+    assert hidden in problem["why"]
+    assert "aws ec2 create-image" in problem["hint"]
+    assert len(cloud.calls.writes()) == before
+    ended = run(SCRIPT, folder, verb, "--yes", "--json", "--copy-amis", "--only", "vpc")
+    assert ended.exit_code == 0, "nothing is copied"
+
+
+def test_an_ami_that_is_withdrawn_is_refused_before_anything_is_made(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    source = "ami-0700bf4465e5fd16d"
+    del cloud.store_of(Images)["us-east-1", source]
+    ended = run(SCRIPT, folder, "create", "--copy-amis", "--yes", "--json")
+    assert ended.exit_code == 2
+    assert [it["what"] for it in ended.document["problems"]] == [
+        f"the AMI {source} cannot be copied"
+    ]
+    assert owned(cloud) == []

@@ -51,6 +51,8 @@ class Image(StrictModel):
     """DeprecationTime; an AMI with one in the past is only listed by id."""
     second_disk_gb: int = 0
     """Size of /dev/sdb, which is kept on termination; 0: no second disk."""
+    shared_snapshots: bool = True
+    """Whether other accounts may read its snapshots; without, it can be launched and not copied."""
 
 
 class Quotas(StrictModel):

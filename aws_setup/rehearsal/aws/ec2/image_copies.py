@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_setup.rehearsal.aws.ec2.describe import apply_filters, paginate
-from aws_setup.rehearsal.aws.ec2.images import Images, find_image, tags_of
+from aws_setup.rehearsal.aws.ec2.images import Images, SharedSnapshots, find_image, tags_of
 from aws_setup.rehearsal.aws.ec2.lookup import ec2_backend, tags_for
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.core.types import AwsError, Call, CloudApi, Resource
@@ -47,6 +47,7 @@ def _copy(cloud: CloudApi, call: Call) -> dict[str, Any]:
     if source["State"] != "available":
         message = f"The image ID '{source['ImageId']}' is not available"
         raise AwsError("InvalidAMIID.Unavailable", message)
+    _check_storage(cloud, params["SourceRegion"], source)
     images = cloud.store_of(Images)
     number = next(cloud.store_of(Snapshots).numbers)
     copied = copy.deepcopy(source) | {
@@ -85,6 +86,18 @@ def _check(cloud: CloudApi, params: dict[str, Any]) -> None:
     if params.get("KmsKeyId") and not params.get("Encrypted"):
         message = "KmsKeyId must not be specified when Encrypted is not true"
         raise AwsError("InvalidParameterCombination", message)
+
+
+def _check_storage(cloud: CloudApi, region: str, image: dict[str, Any]) -> None:
+    """Reject the copy of an AMI of others whose snapshots are not shared.
+
+    https://github.com/clong/DetectionLab/issues/422
+    """
+    disks = [disk["Ebs"]["SnapshotId"] for disk in image["BlockDeviceMappings"] if "Ebs" in disk]
+    shared = cloud.store_of(SharedSnapshots)
+    if image["OwnerId"] != ACCOUNT and any((region, disk) not in shared for disk in disks):
+        message = "You do not have permission to access the storage of this ami"
+        raise AwsError("InvalidRequest", message)
 
 
 def _partition(region: str) -> str:
@@ -148,10 +161,13 @@ def _find(cloud: CloudApi, call: Call, snapshot_id: str) -> dict[str, Any]:
 
 
 def _describe(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer DescribeSnapshots; all snapshots here are the account's own."""
+    """Answer DescribeSnapshots: the account's own, and the public ones of published AMIs."""
     ids = call.params.get("SnapshotIds", [])
     owned = [
-        item for (region, _), item in cloud.store_of(Snapshots).items() if region == call.region
+        item
+        for store in (cloud.store_of(Snapshots), cloud.store_of(SharedSnapshots))
+        for (region, _), item in store.items()
+        if region == call.region
     ]
     items = [_find(cloud, call, snapshot_id) for snapshot_id in ids] if ids else owned
     owners = {ACCOUNT if owner == "self" else owner for owner in call.params.get("OwnerIds", [])}

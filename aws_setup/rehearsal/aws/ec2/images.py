@@ -6,6 +6,7 @@ IncludeDeprecated, or to its owner, and can still be launched.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +33,10 @@ FILTERS = {
 }
 
 
+class SharedSnapshots(dict[tuple[str, str], dict[str, Any]]):
+    """The snapshots of published AMIs by region and id, as DescribeSnapshots returns them."""
+
+
 class Images(dict[tuple[str, str], dict[str, Any]]):
     """The AMIs by region and id, as DescribeImages returns them."""
 
@@ -40,7 +45,25 @@ def start(cloud: CloudApi) -> None:
     """Publish the configured AMIs."""
     images = cloud.store_of(Images)
     for image in cloud.settings.images:
-        images[image.region, image.id] = _published(image)
+        published = images[image.region, image.id] = _published(image)
+        if image.shared_snapshots:
+            _share(cloud, image.region, published)
+
+
+def _share(cloud: CloudApi, region: str, image: dict[str, Any]) -> None:
+    for disk in image["BlockDeviceMappings"]:
+        key, size = disk["Ebs"]["SnapshotId"], disk["Ebs"]["VolumeSize"]
+        cloud.store_of(SharedSnapshots)[region, key] = {
+            "SnapshotId": key,
+            "OwnerId": PUBLISHER,
+            "State": "completed",
+            "Progress": "100%",
+            "VolumeSize": size,
+            "Encrypted": False,
+            "StartTime": datetime(2023, 11, 1, tzinfo=UTC),
+            "VolumeId": "vol-ffffffff",
+            "Tags": [],
+        }
 
 
 def _published(image: Image) -> dict[str, Any]:
@@ -65,14 +88,16 @@ def _published(image: Image) -> dict[str, Any]:
 
 
 def _disks(image: Image) -> list[dict[str, Any]]:
-    disks = [_disk("/dev/sda1", ROOT_GB, delete=True)]
+    disks = [_disk(image, "/dev/sda1", ROOT_GB, delete=True)]
     if image.second_disk_gb:
-        disks.append(_disk("/dev/sdb", image.second_disk_gb, delete=False))
+        disks.append(_disk(image, "/dev/sdb", image.second_disk_gb, delete=False))
     return disks
 
 
-def _disk(device: str, size: int, *, delete: bool) -> dict[str, Any]:
+def _disk(image: Image, device: str, size: int, *, delete: bool) -> dict[str, Any]:
+    digest = hashlib.sha256(f"{image.id} {device}".encode()).hexdigest()
     ebs = {
+        "SnapshotId": f"snap-{digest[:17]}",
         "DeleteOnTermination": delete,
         "VolumeSize": size,
         "VolumeType": "gp2",
