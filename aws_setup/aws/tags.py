@@ -41,6 +41,23 @@ def tags(
     return dict(sorted(config.tags.items())) | owner | region_tag | name_tag | more
 
 
+BALANCER_TAGS = 10
+"""Tags that a Classic Load Balancer takes, by the reference of its API; the user guide says 50:
+https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_AddTags.html"""
+
+KUBERNETES_TAGS = 2
+"""Tags that Kubernetes itself adds there: ensureLoadBalancer in
+pkg/providers/v1/aws_loadbalancer.go of kubernetes/cloud-provider-aws."""
+
+
+def balancer_tags(config: Config, step: str) -> dict[str, str]:
+    """Return the tags of a Classic Load Balancer: of many tags of the user, the first by key."""
+    every = tags(config, step)
+    surplus = max(0, len(every) + KUBERNETES_TAGS - BALANCER_TAGS)
+    left_out = sorted(config.tags)[len(config.tags) - surplus :]
+    return {key: value for key, value in every.items() if key not in left_out}
+
+
 def cluster_tag(config: Config) -> str:
     """Return the tag key by which Kubernetes and EKS mark what they create for the cluster."""
     return f"kubernetes.io/cluster/{config.eks_cluster_name}"

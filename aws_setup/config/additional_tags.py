@@ -13,9 +13,10 @@ MOST_TAGS = 35
 """AWS takes 50 tags on a resource. A deployment, its pauses and Kubernetes' volume driver use up to
 15 of them: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html"""
 
-LONGEST_KEY, LONGEST_VALUE = 128, 256
-"""Characters of a tag's key and value, of all services alike. Kubernetes' volume driver counts the
-bytes of UTF-8, and creates no volume with more of them:
+LONGEST_KEY, LONGEST_VALUE = 127, 255
+"""Characters of a tag's key and value. EC2, IAM and EKS take one more each than ELB does:
+https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/add-remove-tags.html
+Kubernetes' volume driver counts the bytes of UTF-8, and creates no volume with more of them:
 https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/pkg/driver/validation.go"""
 
 SHORTEST = 1
@@ -62,7 +63,7 @@ def _problem(key: str, value: str) -> str:
     if len(key) < SHORTEST:
         return "the key of a tag is empty"
     of_key = _text_problem(key, LONGEST_KEY)
-    of_value = _text_problem(value, LONGEST_VALUE)
+    of_value = _value_problem(value)
     if of_key:
         return f"the key of the tag {key[:40]!r} {of_key}"
     return f"the value of the tag {key!r} {of_value}" if of_value else ""
@@ -78,6 +79,12 @@ def _same_key(key: str, tags: Mapping[str, str]) -> str:
     if not same:
         return ""
     return f"the tags {key!r} and {same[0]!r} are one for IAM, which ignores case: remove one"
+
+
+def _value_problem(value: str) -> str:
+    if value.lower().startswith("aws:"):
+        return "begins with aws:, which is reserved"
+    return _text_problem(value, LONGEST_VALUE)
 
 
 def _text_problem(text: str, longest: int) -> str:

@@ -106,7 +106,8 @@ class General(Section):
 
     tags: Tags = Field(default={}, examples=[{"CostCenter": "4711"}])
     """Additional tags of everything that the scripts create, for example {CostCenter: "4711"}. None
-    is empty, and no two keys differ in upper and lower case alone."""
+    is empty, and no two keys differ in upper and lower case alone. OpenWhisk's load balancers get
+    the first five by key: AWS's reference gives them ten, with those of this project."""
 
     permissions_boundary: BoundaryArn | None = Field(
         default=None, examples=["arn:aws:iam::123456789012:policy/boundary"]

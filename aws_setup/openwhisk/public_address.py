@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.tags import tags
+from aws_setup.aws.tags import balancer_tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.storage import last_event
@@ -182,7 +182,7 @@ def desired_service(config: Config, chart: Mapping[str, Any], listed: Sequence[s
     }
     if port["name"] == "http":
         annotations = {key: text for key, text in annotations.items() if f"{ELB}-ssl" not in key}
-    listed_tags = (f"{key}={value}" for key, value in tags(config, NAME).items())
+    listed_tags = (f"{key}={value}" for key, value in balancer_tags(config, NAME).items())
     annotations[f"{ELB}-additional-resource-tags"] = ",".join(listed_tags)
     spec: Json = {"type": "LoadBalancer", "ports": [port]}
     if port["name"] == "http" or has_certificate(config, chart):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aws_setup.aws.tags import tags
+from aws_setup.aws.tags import balancer_tags
 from aws_setup.config import Config
 from aws_setup.eks.storage import GP3_CLASS
 from aws_setup.openwhisk.addresses import STANDARD_PORTS, scheme_of
@@ -82,7 +82,7 @@ def _ingress(config: Config, facts: ValuesInput) -> dict[str, Any]:
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/enable-disable-crosszone-lb.html
         f"{ELB}-cross-zone-load-balancing-enabled": "true",
         f"{ELB}-additional-resource-tags": ",".join(
-            f"{key}={value}" for key, value in tags(config, "openwhisk release").items()
+            f"{key}={value}" for key, value in balancer_tags(config, "openwhisk release").items()
         ),
     }
     return {

@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from aws_setup.aws.tags import tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG, balancer_tags, tags
 from aws_setup.config import Config
 from aws_setup.config.additional_tags import LONGEST_KEY, LONGEST_VALUE, SHORTEST
 from aws_setup.errors import Refused
@@ -31,10 +31,10 @@ TOO_MANY = ", ".join(f"t{number}: x" for number in range(36))
         ("tags: {Name: a}", "is set by this project"),
         ("tags: {project: a}", "is set by this project"),
         ("tags: {Component: a}", "is set by this project"),
-        (f"tags: {{{'k' * 129}: a}}", "has 129 characters, of 128"),
-        (f"tags: {{k: {'v' * 257}}}", "has 257 characters, of 256"),
-        (f"tags: {{{'α' * 65}: a}}", "takes 130 bytes in UTF-8, of 128"),
-        (f"tags: {{k: {'α' * 129}}}", "takes 258 bytes in UTF-8, of 256"),
+        (f"tags: {{{'k' * 128}: a}}", "has 128 characters, of 127"),
+        (f"tags: {{k: {'v' * 256}}}", "has 256 characters, of 255"),
+        (f"tags: {{{'α' * 65}: a}}", "takes 130 bytes in UTF-8, of 127"),
+        (f"tags: {{k: {'α' * 129}}}", "takes 258 bytes in UTF-8, of 255"),
         ('tags: {Team: ""}', "the value of the tag 'Team' is empty"),
         ("tags: {Team: a, team: b}", "'Team' and 'team' are one for IAM"),
         ("tags: {straße: a, STRASSE: b}", "'straße' and 'STRASSE' are one for IAM"),
@@ -44,6 +44,7 @@ TOO_MANY = ", ".join(f"t{number}: x" for number in range(36))
         ('tags: {"a,b": c}', "contains ','"),
         ("tags: {a: b=c}", "contains '='"),
         ('tags: {a: "b\\nc"}', "control character"),
+        ("tags: {a: AWS:b}", "begins with aws:, which is reserved"),
         ('tags: {a: " b"}', "begins or ends with a space"),
         (f"tags: {{{TOO_MANY}}}", "it has 36 tags"),
         ("tags: [a]", "mapping"),
@@ -64,6 +65,16 @@ def test_tags_are_beside_those_of_the_project(load: Load) -> None:
     assert {"CostCenter": "0815", "team/α": "data lab"}.items() <= found.items()
     assert found["Project"] == "LambdaFS"
     assert found["Name"] == "n"
+
+
+def test_load_balancers_of_openwhisk_get_as_many_tags_as_they_take(load: Load) -> None:
+    """With the two that Kubernetes adds: kubernetes.io/service-name, and that of the cluster."""
+    own = ", ".join(f"t{number}: x" for number in range(9))
+    found = balancer_tags(load(f"tags: {{{own}}}\n"), "openwhisk release")
+    assert len(found) + 2 == 10
+    assert {"t0", "t4", "Project", DEPLOYMENT_TAG, STEP_TAG} <= found.keys()
+    few = load("tags: {b: x, a: y}\n")
+    assert balancer_tags(few, "openwhisk release") == tags(few, "openwhisk release")
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])

@@ -29,6 +29,28 @@ class ResolvableNames(dict[str, float]):
     """
 
 
+MOST_TAGS = 10
+"""https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_AddTags.html"""
+
+
+def _add_tags(cloud: CloudApi, call: Call) -> None:
+    """AddTags: checks how many tags the load balancer has then."""
+    balancers = cloud.backend("elb", call.region).load_balancers
+    for name in call.params["LoadBalancerNames"]:
+        if name in balancers:
+            _check_tags({**dict(balancers[name].tags), **_keys(call)})
+
+
+def _check_tags(tags: dict[str, Any]) -> None:
+    if len(tags) > MOST_TAGS:
+        message = "The quota for the number of tags of a load balancer has been reached"
+        raise AwsError("TooManyTags", message)
+
+
+def _keys(call: Call) -> dict[str, Any]:
+    return {tag["Key"]: tag.get("Value") for tag in call.params.get("Tags") or []}
+
+
 def _create(cloud: CloudApi, call: Call) -> None:
     """CreateLoadBalancer: checks quota, subnets or zones, groups and certificates."""
     params, balancers = call.params, cloud.backend("elb", call.region).load_balancers
@@ -39,6 +61,7 @@ def _create(cloud: CloudApi, call: Call) -> None:
         raise AwsError("TooManyLoadBalancers", "The quota of load balancers has been reached")
     if bool(params.get("Subnets")) == bool(params.get("AvailabilityZones")):
         raise AwsError("ValidationError", "Either AvailabilityZones or SubnetIds must be specified")
+    _check_tags(_keys(call))
     _check_groups(cloud, call)
     _check_certificates(cloud, call)
     if params.get("Subnets"):
@@ -179,6 +202,7 @@ def list_resources(cloud: CloudApi) -> Iterable[Resource]:
 ANSWERS = {("elb", "DescribeInstanceHealth"): _instance_health}
 BEFORE = {
     ("elb", "CreateLoadBalancer"): _create,
+    ("elb", "AddTags"): _add_tags,
     ("elb", "CreateLoadBalancerListeners"): _listeners,
 }
 AFTER = {
