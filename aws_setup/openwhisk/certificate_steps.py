@@ -21,6 +21,7 @@ from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Refused
+from aws_setup.infrastructure.blockers import blocked
 from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.objects import SECRET, Json, decode_secret, encode_secret
 from aws_setup.openwhisk import certificate, server_certificates
@@ -92,7 +93,7 @@ class ServerCertificate(Step):
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete every certificate of the deployment, and the private file."""
         for item in server_certificates.own(ctx):
-            _delete(ctx, item["ServerCertificateName"])
+            _delete(ctx, item["ServerCertificateName"], arn=item["Arn"])
         tls_pair_path(ctx.config).unlink(missing_ok=True)
 
 
@@ -296,15 +297,17 @@ def delete_others(ctx: Context, keep: str) -> None:
     """
     for item in server_certificates.own(ctx):
         if item["Arn"] != keep:
-            _delete(ctx, item["ServerCertificateName"])
+            _delete(ctx, item["ServerCertificateName"], arn=item["Arn"])
 
 
-def _delete(ctx: Context, name: str) -> None:
+def _delete(ctx: Context, name: str, *, arn: str) -> None:
+    users, what = server_certificates.users_of_certificate, f"server certificate {name}"
     delete_with_retry(
         ctx,
-        f"server certificate {name}",
+        what,
         lambda: ctx.aws.iam.delete_server_certificate(ServerCertificateName=name),
         gone={"NoSuchEntity"},
+        refused=blocked(ctx, users, arn, what=what),
         deadline=600,
     )
 

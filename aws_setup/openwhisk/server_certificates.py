@@ -6,7 +6,7 @@ balancers' host names in the certificate say it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +15,8 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.tags import certificate_path
+from aws_setup.infrastructure.blockers import UnownedResource
+from aws_setup.infrastructure.load_balancers import find_load_balancers
 from aws_setup.openwhisk import certificate
 
 
@@ -68,3 +70,31 @@ def _regions(ctx: Context, item: Any) -> set[str]:
     words = [name.split(".") for name in names if ".elb." in name]
     known = ctx.aws.known_regions()
     return {word for name in words for word in name if word in known}
+
+
+def users_of_certificate(ctx: Context, arn: str) -> Iterator[UnownedResource]:
+    """Yield the listeners of others' load balancers, in this region, that use a certificate.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteServerCertificate.html
+    """
+    certain, doubtful = find_load_balancers(ctx)
+    ours = {balancer.arn or balancer.name for balancer in (*certain, *doubtful)}
+    for item in pages(ctx.aws.elb, "describe_load_balancers", "LoadBalancerDescriptions"):
+        name = str(item["LoadBalancerName"])
+        listeners = [it["Listener"] for it in item["ListenerDescriptions"]]
+        used = [it["LoadBalancerPort"] for it in listeners if it.get("SSLCertificateId") == arn]
+        if used and name not in ours:
+            command = "`aws elb delete-load-balancer-listeners --load-balancer-name"
+            ports = " ".join(map(str, used))
+            command = f"{command} {name} --load-balancer-ports {ports}`"
+            yield UnownedResource("load balancer", name, f"its port {ports}", command)
+    elbv2 = ctx.aws.client("elbv2")
+    for item in pages(elbv2, "describe_load_balancers", "LoadBalancers"):
+        key, name = str(item["LoadBalancerArn"]), str(item["LoadBalancerName"])
+        if key in ours:
+            continue
+        for listener in pages(elbv2, "describe_listeners", "Listeners", LoadBalancerArn=key):
+            if arn in [it.get("CertificateArn") for it in listener.get("Certificates", [])]:
+                of = str(listener["ListenerArn"])
+                command = f"`aws elbv2 delete-listener --listener-arn {of}`"
+                yield UnownedResource("listener", of, f"of load balancer {name}", command)
