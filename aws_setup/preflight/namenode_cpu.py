@@ -18,7 +18,7 @@ from aws_setup.openwhisk.invoker_cpu import (
 )
 from aws_setup.openwhisk.invoker_memory import InvokerNode, invoker_node
 from aws_setup.openwhisk.user_values import user_values
-from aws_setup.preflight.results import Finding, refuse
+from aws_setup.preflight.results import Finding, refuse, warn
 
 
 def check(
@@ -32,25 +32,39 @@ def check(
     invoker = user_values(config).get("invoker") or {}
     if not config.num_openwhisk_invoker_vms or "options" not in invoker:
         return ()
-    tag = str(config.openwhisk_invoker_image_tag or invoker.get("imageTag") or CHART_TAG)
-    memory = config.openwhisk_action_memory
-    request = requested_millicpus(str(invoker["options"] or ""), tag, memory=memory)
+    options, memory = str(invoker["options"] or ""), config.openwhisk_action_memory
+    tag = str(config.openwhisk_invoker_image_tag or invoker.get("imageTag") or "")
+    request = requested_millicpus(options, tag, memory=memory)
+    assumed = not (tag or request)
+    if assumed:
+        request = requested_millicpus(options, CHART_TAG, memory=memory)
     if not request:
         return ()
-    return advice(lambda: cpu_findings(config, invoker_node(ctx, types()), request), lambda _: [])
+
+    def find() -> list[Finding]:
+        return cpu_findings(config, invoker_node(ctx, types()), request, assumed=assumed)
+
+    return advice(find, lambda _: [])
 
 
-def cpu_findings(config: Config, node: InvokerNode, request: int) -> list[Finding]:
-    """Return what is wrong with the millicpus that each NameNode requests."""
+def cpu_findings(
+    config: Config, node: InvokerNode, request: int, *, assumed: bool = False
+) -> list[Finding]:
+    """Return what is wrong with the millicpus that each NameNode requests.
+
+    Where they are `assumed` from the tag in λFS's chart, which another chart need not have, it is a
+    warning.
+    """
     kind, number = config.openwhisk_invoker_instance_type, config.num_namenode_deployments
     free, invokers = free_millicpus(node.vcpus), config.num_openwhisk_invoker_vms
     fitting = free // request * invokers
     if fitting >= number:
         return []
     each = -(-number // invokers)
+    find = warn if assumed else refuse
     return [
-        refuse(
-            f"{number} NameNodes of {request} millicpus do not fit on "
+        find(
+            f"no room for {count_of(number, 'NameNode')} of {request} millicpus on "
             f"{count_of(invokers, 'invoker node')}",
             f"the actions on each {kind} may use {free}: {count_of(free // request, 'NameNode')} "
             f"each, {fitting} in all; the others' pods would stay Pending",

@@ -7,7 +7,7 @@ import selectors
 import shlex
 import subprocess
 import tempfile
-from typing import IO
+from typing import IO, Any
 
 import paramiko
 
@@ -30,6 +30,9 @@ class ProxyCommand(paramiko.ProxyCommand):
         self.cmd = shlex.split(command)
         # A file: what nobody reads of a pipe stops a command that says more than 64 KiB (pipe(7)).
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as the command
+        # Without a terminal: an `ssh` in it would ask there, beside other threads of the run
+        # (https://man.openbsd.org/ssh: it reads passphrases from /dev/tty).
+        alone: dict[str, Any] = {} if os.name == "nt" else {"start_new_session": True}
         self.process = subprocess.Popen(
             self.cmd,
             env=child_environment(os.environ, aws=calls_aws(command)),
@@ -37,9 +40,7 @@ class ProxyCommand(paramiko.ProxyCommand):
             stdout=subprocess.PIPE,
             stderr=self._said,
             bufsize=0,
-            # Without a terminal: an `ssh` in it would ask there, beside other threads of the run
-            # (https://man.openbsd.org/ssh: it reads passphrases from /dev/tty).
-            start_new_session=os.name != "nt",
+            **alone,
         )
         self.timeout: float | None = None
         self._at_end = self._stopped = False

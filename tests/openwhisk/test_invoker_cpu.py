@@ -102,7 +102,7 @@ def test_namenodes_for_which_the_nodes_have_no_cpu_are_refused_with_the_arithmet
     assert not cpu_findings(configured(4, 2), node, 6_250)
     (found,) = cpu_findings(configured(5, 2), node, 6_250)
     assert found.severity is Severity.REFUSE
-    assert found.what == "5 NameNodes of 6250 millicpus do not fit on 2 invoker nodes"
+    assert found.what == "no room for 5 NameNodes of 6250 millicpus on 2 invoker nodes"
     assert "may use 15390: 2 NameNodes each, 4 in all" in found.why
     assert f"-D{SETTING}.millicpus in invoker.options of openwhisk_values to 5130" in found.hint
     (found,) = cpu_findings(configured(1, 1), InvokerNode(memory=25_000, vcpus=4), 6_250)
@@ -112,7 +112,7 @@ def test_namenodes_for_which_the_nodes_have_no_cpu_are_refused_with_the_arithmet
 def test_only_options_of_the_user_are_checked(tmp_path: Path) -> None:
     """Without them configure sets each NameNode's share of its node."""
 
-    def found(values: dict[str, Any]) -> list[str]:
+    def found(values: dict[str, Any]) -> list[tuple[str, Severity]]:
         path = tmp_path / "values.yaml"
         path.write_text(yaml.safe_dump(values))
         config = configured(20, 1).model_copy(update={"openwhisk_values": str(path)})
@@ -123,12 +123,15 @@ def test_only_options_of_the_user_are_checked(tmp_path: Path) -> None:
             }
         }
         ctx: Any = SimpleNamespace(config=config)
-        return [one.what for one in check(ctx, lambda: types)]
+        return [(one.what, one.severity) for one in check(ctx, lambda: types)]
 
     assert found({}) == []
     assert found({"invoker": {"options": f"-D{SETTING}.millicpus=500"}}) == []
-    (what,) = found({"invoker": {"options": "-Xmx1g"}})
-    assert what.startswith("20 NameNodes of 6250 millicpus")
+    what = "no room for 20 NameNodes of 6250 millicpus on 1 invoker node"
+    assert found({"invoker": {"options": "-Xmx1g"}}) == [(what, Severity.WARN)]
+    named = {"options": "-Xmx1g", "imageTag": "6.25vcpu-40gb"}
+    assert found({"invoker": named}) == [(what, Severity.REFUSE)]
+    assert found({"invoker": {"options": "-Xmx1g", "imageTag": "latest"}}) == []
 
 
 @pytest.mark.parametrize(
