@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from aws_setup.errors import SetupError
 from aws_setup.ssh.errors import ConnectionLost, ConnectStage, RemoteError, Unreachable
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
+from aws_setup.ssh.proxy_command import ProxyCommand
 from tests.support.machines import make_key, shared_key
 
 OnKey = Callable[[paramiko.Transport], int]
@@ -362,3 +364,13 @@ def test_what_a_bashrc_prints_before_sftp_is_named(tmp_path: Path) -> None:
     ):
         pytest.fail("nothing was opened")
     assert "remove what prints from the .bashrc" in caught.value.problems[0].hint
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sessions are POSIX's")
+def test_a_proxy_command_has_no_terminal_to_ask_on() -> None:
+    """An `ssh` in it would ask for a passphrase there, in a thread that Ctrl-C does not reach."""
+    command = ProxyCommand("sleep 60")
+    try:
+        assert os.getsid(command.process.pid) != os.getsid(0)
+    finally:
+        command.close()
