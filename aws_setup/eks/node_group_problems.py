@@ -107,5 +107,12 @@ def _subnets_left(ctx: Context, group: Item, again: str) -> list[Drift]:
     return [Drift("subnets", ", ".join(left), "those of the cluster", again)]
 
 
+def older_kubernetes(ctx: Context, group: Item) -> str:
+    """Return the cluster's version of Kubernetes where the nodes have another; '' otherwise."""
+    cluster = ctx.found.get("eks cluster")
+    wants = str(cluster.facts.get("version") or "") if cluster else ""
+    return wants if wants and group.get("version", wants) != wants else ""
+
+
 def _created_again(nodes: NodeGroupSpec) -> str:
     return f"delete the node group {nodes.group} in the EKS console and run configure again"

@@ -27,12 +27,14 @@ from aws_setup.eks.node_group_problems import (
     HINT_RERUN,
     conflicts,
     failure_of,
+    older_kubernetes,
     pending_hint,
     reasons_of,
     subnets_without_capacity,
 )
 from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
 from aws_setup.eks.node_subnets import subnets_for
+from aws_setup.eks.volume_zones import ZONES, zone_drift
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
 from aws_setup.errors import SetupError
@@ -131,7 +133,11 @@ class NodeGroup(Tagged, Step):
         if capacity != self.nodes.capacity:
             wants = f"{self.nodes.capacity} (its nodes are deleted, then new ones created)"
             return (Drift("capacity type", capacity, wants, key=CAPACITY_TYPE, replaces=group),)
-        return (*conflicts(ctx, self.nodes, group), *self._changes(ctx, group))
+        changes = self._changes(ctx, group)
+        fewer = int(group["scalingConfig"]["desiredSize"]) > self.nodes.count
+        replaced = fewer or any(drift.key == VERSION for drift in changes)
+        zones = zone_drift(ctx, self.nodes, group) if replaced else ()
+        return (*conflicts(ctx, self.nodes, group), *changes, *zones)
 
     def _changes(self, ctx: Context, group: Item) -> Sequence[Drift]:
         """Return the drift that is corrected in place."""
@@ -143,6 +149,9 @@ class NodeGroup(Tagged, Step):
         labels = group.get("labels") or {}
         if any(labels.get(key) != value for key, value in self.nodes.labels.items()):
             drift.append(Drift("labels", str(labels), str(self.nodes.labels), key=CONFIG))
+        if older := older_kubernetes(ctx, group):
+            wants = f"{older} (EKS replaces the nodes one by one)"
+            drift.append(Drift("Kubernetes version", group["version"], wants, key=VERSION))
         template = ctx.found.get(f"{self.name} template")
         used = str(group.get("launchTemplate", {}).get("version", ""))
         newer = template is not None and any(it.what == CONTENTS for it in template.drift)
@@ -210,11 +219,11 @@ class NodeGroup(Tagged, Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Set size and labels, then the template's version: EKS accepts one update at a time.
 
-        A node group whose creation or deletion failed, or with another capacity type, is deleted
-        and re-created.
+        A node group whose creation or deletion failed, with another capacity type, or with too few
+        nodes for the zones of its volumes, is deleted and re-created.
         """
         keys = {drift.key for drift in found.drift}
-        if keys & {DriftKey.STATUS, CAPACITY_TYPE}:
+        if keys & {DriftKey.STATUS, CAPACITY_TYPE, ZONES}:
             self.delete(ctx, found)
             return self._create(ctx, without=subnets_without_capacity(found))
         if CONFIG in keys:
@@ -260,7 +269,12 @@ class NodeGroup(Tagged, Step):
 
     def _send_version(self, ctx: Context) -> Any:
         template = ctx.of(f"{self.name} template")
+        version = older_kubernetes(ctx, self._described(ctx))
+        # Without a version the nodes get the newest AMI of the version that they have.
+        # https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupVersion.html
+        newer: Any = {"version": version} if version else {}
         return ctx.aws.eks.update_nodegroup_version(
+            **newer,
             clusterName=ctx.config.eks_cluster_name,
             nodegroupName=self.nodes.group,
             launchTemplate={"id": template.id, "version": str(template.facts["version"])},

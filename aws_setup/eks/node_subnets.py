@@ -11,7 +11,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.type_offerings import offered_in_zones
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.cleanup import PVC_NAME_TAG
+from aws_setup.infrastructure.cleanup import PVC_NAME_TAG, PVC_NAMESPACE_TAG
 from aws_setup.infrastructure.cluster_parts import volumes
 from aws_setup.infrastructure.subnet_routes import is_public, route_tables
 
@@ -43,9 +43,9 @@ def subnets_for(
     not every zone offers: EKS refuses the group at once.
     https://github.com/eksctl-io/eksctl/issues/6461
 
-    A volume stays in its zone, and so must the only node that can attach it: a single node gets one
-    subnet, that of the volumes which the cluster's programs have, else none of `without`, if there
-    is another one.
+    A volume stays in its zone, and so must a node that can attach it: fewer nodes than subnets get
+    first those of the volumes that the cluster's programs have, OpenWhisk's before others; a single
+    one without volumes none of `without`, if there is another one.
 
     Raises:
         SetupError: the cluster has no subnet for nodes.
@@ -53,7 +53,7 @@ def subnets_for(
     found = node_subnets(ctx)
     # Where EC2 does not tell it, EKS decides.
     offers = advice(lambda: offered_in_zones(ctx.aws, types), lambda _: frozenset())
-    zone_of = _zones(ctx, found) if offers else {}
+    zone_of = zones_of(ctx, found) if offers else {}
     good = [subnet for subnet in found if (zone_of.get(subnet, ""), types[0]) in offers]
     chosen = _spread(ctx, good or found, count, without=without)
     if not good:
@@ -63,24 +63,29 @@ def subnets_for(
 
 
 def _spread(ctx: Context, found: list[str], count: int, *, without: Collection[str]) -> list[str]:
-    if count > 1 or len(found) == 1:
-        return found[:count]
+    if count >= len(found):
+        return found
     in_zone = _in_zones_of_volumes(ctx, found)
+    if count > 1:
+        return [*in_zone, *(subnet for subnet in found if subnet not in in_zone)][:count]
     elsewhere = [subnet for subnet in found if subnet not in without]
     return (in_zone or elsewhere or found)[:1]
 
 
 def _in_zones_of_volumes(ctx: Context, ids: list[str]) -> list[str]:
     """Return those of some subnets that are in a zone in which the cluster's volumes are."""
-    zones = {it["AvailabilityZone"] for it in volumes(ctx) if tag_of(it, PVC_NAME_TAG)}
+    disks = [it for it in volumes(ctx) if tag_of(it, PVC_NAME_TAG)]
+    namespace = ctx.config.openwhisk_namespace
+    ours = [it for it in disks if tag_of(it, PVC_NAMESPACE_TAG) == namespace]
+    zones = {it["AvailabilityZone"] for it in ours or disks}
     if not zones:
         return []
-    return sorted(subnet for subnet, zone in _zones(ctx, ids).items() if zone in zones)
+    return sorted(subnet for subnet, zone in zones_of(ctx, ids).items() if zone in zones)
 
 
-def _zones(ctx: Context, ids: list[str]) -> dict[str, str]:
+def zones_of(ctx: Context, ids: Sequence[str]) -> dict[str, str]:
     """Return the zones of some subnets."""
-    listed = ctx.aws.ec2.describe_subnets(SubnetIds=ids)["Subnets"]
+    listed = ctx.aws.ec2.describe_subnets(SubnetIds=[*ids])["Subnets"]
     return {it["SubnetId"]: it["AvailabilityZone"] for it in listed}
 
 

@@ -37,7 +37,8 @@ from aws_setup.infrastructure.vpc_contents import delete_guardduty, refuse_unown
 from aws_setup.infrastructure.vpc_interfaces import delete_interfaces
 
 PVC_NAME_TAG = "kubernetes.io/created-for/pvc/name"
-"""Tag key of a volume that the EBS CSI driver created for a PersistentVolumeClaim."""
+PVC_NAMESPACE_TAG = "kubernetes.io/created-for/pvc/namespace"
+"""Tag keys of a volume that the EBS CSI driver created for a PersistentVolumeClaim."""
 
 
 EKS_CLUSTER = "eks cluster"

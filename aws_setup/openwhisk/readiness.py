@@ -30,6 +30,7 @@ from aws_setup.openwhisk.release_objects import (
     unready_reason,
 )
 from aws_setup.openwhisk.secrets import read_secrets
+from aws_setup.openwhisk.stranded_pods import fail_stranded
 
 ORDER = ("couchdb", "zookeeper", "kafka", "redis", "controller", "nginx", "invoker")
 """Parts of OpenWhisk: each needs those before it."""
@@ -101,6 +102,7 @@ class OpenWhiskReady(Step):
                     text,
                     f"run `configure` again to re-create the {blocker.kind}",
                 )
+            fail_stranded(ctx, f"{blocker.kind} {blocker.name}", blocker.state)
             probed = ctx.failed.get(StorageProbe.name)
             if blocker.kind == "claim" and isinstance(probed, NotBound):
                 raise SetupError(

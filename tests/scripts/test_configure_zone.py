@@ -114,3 +114,73 @@ def test_a_single_node_is_created_again_where_there_is_capacity_and_stays_with_i
     client("eks").delete_nodegroup(clusterName="zoo", nodegroupName="core-nodes")
     zoo.run("configure")
     assert subnet_of("core-nodes") == second, "the database's volume is in its zone"
+
+
+def volume_zones() -> set[str]:
+    found = client("ec2").describe_volumes()["Volumes"]
+    tag = "kubernetes.io/created-for/pvc/name"
+    claimed = [it for it in found if any(pair["Key"] == tag for pair in it.get("Tags", ()))]
+    return {str(it["AvailabilityZone"]) for it in claimed}
+
+
+def drain(zoo: Lab, zone: str) -> None:
+    """Keep pods from the core node of a zone."""
+    there = {"topology.kubernetes.io/zone": zone, "openwhisk-role": "core"}
+    for node in zoo.api.state.all("nodes"):
+        if node["metadata"]["labels"].items() >= there.items():
+            taint = {"key": "drained", "value": "", "effect": "NoSchedule"}
+            zoo.api.state.put("nodes", {**node, "spec": {**node["spec"], "taints": [taint]}})
+
+
+def test_fewer_nodes_stay_in_the_zone_of_the_volumes(zoo: Lab) -> None:
+    zoo.save(num_openwhisk_core_vms=2)
+    zoo.run("configure", "--only", "core-nodes", "--only", "invoker-nodes")
+    drain(zoo, "us-east-1a")
+    zoo.run("configure")
+    assert volume_zones() == {"us-east-1b"}
+    zoo.save(num_openwhisk_core_vms=1)
+    (group,) = [it for it in zoo.run("plan")["steps"] if it["name"] == "core-nodes"]
+    assert "beside the volumes" in str(group["drift"])
+    zoo.run("configure")
+    assert zone_of(subnet_of("core-nodes")) == "us-east-1b"
+    pods = zoo.api.state.all("pods", "openwhisk")
+    assert all(pod["status"]["phase"] != "Pending" for pod in pods)
+
+
+def test_one_node_for_volumes_in_two_zones_is_refused_before_a_write(
+    zoo: Lab, cloud: RehearsalCloud
+) -> None:
+    zoo.save(num_openwhisk_core_vms=2)
+    zoo.run("configure")
+    assert volume_zones() == {"us-east-1a", "us-east-1b"}
+    zoo.save(num_openwhisk_core_vms=1)
+    writes = len(cloud.calls.writes())
+    (problem,) = zoo.run("configure", code=2)["problems"]
+    assert "us-east-1a, us-east-1b" in problem["what"]
+    assert "num_openwhisk_core_vms: 2" in problem["hint"]
+    assert 'destroy --only "openwhisk release"' in problem["hint"]
+    assert len(cloud.calls.writes()) == writes
+    assert group_of("core-nodes")["scalingConfig"]["desiredSize"] == 2
+    zoo.run("destroy", "--only", "openwhisk release")
+    zoo.run("configure")
+    assert len(volume_zones()) == 1
+
+
+def test_a_pod_without_a_node_in_the_zone_of_its_volume_is_not_waited_for(
+    zoo: Lab, cloud: RehearsalCloud
+) -> None:
+    """As after a change of the node group by hand."""
+    zoo.run("configure")
+    state, zone = zoo.api.state, "topology.kubernetes.io/zone"
+    for volume in state.all("persistentvolumes"):
+        labels = volume["metadata"]["labels"] | {zone: "us-east-1c"}
+        state.put(
+            "persistentvolumes", {**volume, "metadata": {**volume["metadata"], "labels": labels}}
+        )
+    for pod in state.all("pods", "openwhisk"):
+        state.remove("pods", pod)
+    began = cloud.clock.now()
+    (problem,) = zoo.run("configure", code=1)["problems"]
+    assert cloud.clock.now() - began < 300
+    assert "volume node affinity conflict" in problem["why"]
+    assert "delete-nodegroup --cluster-name zoo --nodegroup-name core-nodes" in problem["hint"]

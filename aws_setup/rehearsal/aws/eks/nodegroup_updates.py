@@ -122,10 +122,14 @@ def _taints(document: Document, change: Document) -> None:
 
 
 def update_version(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """Answer UpdateNodegroupVersion: to the cluster's Kubernetes version."""
+    """Answer UpdateNodegroupVersion: to the cluster's version of Kubernetes where it is named.
+
+    Without a version the group gets the newest AMI of its own.
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupVersion.html
+    """
     cluster, group = _group(cloud, call)
-    version = call.params.get("version") or cluster.document["version"]
-    if version != cluster.document["version"]:
+    version = call.params.get("version") or group.document["version"]
+    if version not in (cluster.document["version"], group.document["version"]):
         raise responses.invalid_parameter(
             f"Nodegroup version {version} must be the cluster's {cluster.document['version']}"
         )
