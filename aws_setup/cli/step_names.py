@@ -49,11 +49,11 @@ CLUSTER = (
     "eks cluster", "node ingress", "vpc-cni add-on", "kube-proxy add-on", "node role",
     "core-nodes template", "invoker-nodes template", "core-nodes", "invoker-nodes",
     "coredns add-on", "oidc provider", "ebs csi role", "aws-ebs-csi-driver add-on",
-    "cluster access", "aws-auth", "kubeconfig", "node labels", "ebs csi service account",
-    "gp3 storage class", "storage probe", "openwhisk keys", "openwhisk address",
-    "openwhisk public address", "server certificate", "nginx secret", "openwhisk release",
-    "openwhisk ready", "openwhisk api", "hand-over file", "client configuration", "deadline role",
-    "deadline",
+    "add-on upgrades", "cluster access", "aws-auth", "kubeconfig", "node labels",
+    "ebs csi service account", "gp3 storage class", "storage probe", "openwhisk keys",
+    "openwhisk address", "openwhisk public address", "server certificate", "nginx secret",
+    "openwhisk release", "openwhisk ready", "openwhisk api", "hand-over file",
+    "client configuration", "deadline role", "deadline",
 )  # fmt: skip
 """The steps of configure_eks_cluster.py."""
 

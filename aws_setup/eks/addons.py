@@ -63,13 +63,14 @@ def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:
 
 @dataclass(frozen=True)
 class Addon(Tagged, Step):
-    """One add-on of the cluster."""
+    """One add-on of the cluster; `version` is the one that it gets, whatever is configured."""
 
     spec: AddonSpec
     needs: tuple[str, ...] = ("eks cluster",)
     follows: tuple[str, ...] = ()
     part: str = "eks"
     ends_with: str = "eks cluster"
+    version: str = ""
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -133,7 +134,7 @@ class Addon(Tagged, Step):
 
     def _version(self, ctx: Context) -> str:
         """Return the configured version; '' for EKS's default."""
-        return ctx.config.eks_addon_versions.get(self.spec.name, "")
+        return self.version or ctx.config.eks_addon_versions.get(self.spec.name, "")
 
     def create(self, ctx: Context) -> Found:
         """Create the add-on; what is installed already is overwritten, and a copy of it kept.

@@ -26,12 +26,27 @@ def role_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
 
 
 def version_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:
-    """Return the conflict of another Kubernetes version than the configured one."""
+    """Return the conflict of another Kubernetes version than the configured one.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/update-cluster.html
+    """
     version = ctx.config.kubernetes_version
     if not version or version == cluster["version"]:
         return ()
-    fix = f"set kubernetes_version: {cluster['version']}, or upgrade it in the EKS console"
-    return (Drift("Kubernetes version", cluster["version"], version, fix),)
+    has, name = str(cluster["version"]), ctx.config.eks_cluster_name
+    fix = f"set kubernetes_version: {has}"
+    if _number(version) > _number(has):
+        following = f"{has.partition('.')[0]}.{_number(has)[1] + 1}"
+        fix = (
+            f"{fix}, or run `aws eks update-cluster-version --name {name} --kubernetes-version "
+            f"{following}` (EKS upgrades to the next version only, and never back), and then "
+            "configure, which upgrades the nodes and the add-ons"
+        )
+    return (Drift("Kubernetes version", has, version, fix),)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def access_drift(ctx: Context, cluster: Item) -> Sequence[Drift]:

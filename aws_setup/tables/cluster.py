@@ -10,6 +10,7 @@ from aws_setup.config.durations import NEVER
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import ActiveCluster, SkipIfUnreachable
 from aws_setup.eks.addon_specs import ADDONS
+from aws_setup.eks.addon_upgrades import AddonUpgrades
 from aws_setup.eks.addons import addon_step
 from aws_setup.eks.aws_auth import AwsAuth
 from aws_setup.eks.kubeconfig import Kubeconfig
@@ -60,6 +61,7 @@ def cluster_steps(config: Config) -> list[Step]:
         OidcProvider(),
         *(spec.role for spec in ADDONS if spec.role),
         *(addon_step(spec, names) for spec in ADDONS if spec.role),
+        AddonUpgrades(names),
         AccessEntries(),
         *([AwsAuth()] if config.manage_aws_auth else []),
         *([Kubeconfig()] if writes_kubeconfig(config) else []),
@@ -101,7 +103,7 @@ def cluster_teardown_steps(config: Config) -> list[Step]:
     counts = {"num_openwhisk_core_vms": 1, "num_openwhisk_invoker_vms": 1}
     every = cluster_steps(config.model_copy(update={**on, **unset, **counts}))
     read_only = (LoadBalancerAddress, OpenWhiskReady, OpenWhiskApi, EbsServiceAccount, NodeLabels)
-    left_out = (*read_only, Deadline, DeadlineRole)
+    left_out = (*read_only, AddonUpgrades, Deadline, DeadlineRole)
     kept = [for_deletion(step) for step in every if not isinstance(step, left_out)]
     return restrict_needs([*kept, NameNodeRecordFile(), OrphanCleanup()])
 

@@ -78,7 +78,7 @@ def _document(cloud: CloudApi, call: Call, cluster: Cluster, addon: AddonInfo) -
         "addonName": addon.name,
         "clusterName": cluster.name,
         "status": "CREATING",
-        "addonVersion": _version(addon, params),
+        "addonVersion": _version(addon, cluster, params),
         "health": {"issues": []},
         "addonArn": eks_arn(call, f"addon/{cluster.name}/{addon.name}/{uuid.uuid4()}"),
         "createdAt": current_time(cloud),
@@ -93,9 +93,10 @@ def _document(cloud: CloudApi, call: Call, cluster: Cluster, addon: AddonInfo) -
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _version(addon: AddonInfo, params: Document) -> str:
-    version = str(params.get("addonVersion") or addon.default)
-    if version not in addon.versions:
+def _version(addon: AddonInfo, cluster: Cluster, params: Document) -> str:
+    kubernetes = str(cluster.document["version"])
+    version = str(params.get("addonVersion") or addon.default(kubernetes))
+    if version not in addon.offered(kubernetes):
         raise responses.invalid_parameter(
             "Addon version specified is not supported", addonName=addon.name
         )
@@ -219,7 +220,7 @@ def update_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
             clusterName=cluster.name,
             addonName=document["addonName"],
         )
-    changes = _changes(cloud, call, find_addon_info(document["addonName"]))
+    changes = _changes(cloud, call, cluster, find_addon_info(document["addonName"]))
     update_params = {"ResolveConflicts": call.params.get("resolveConflicts", "NONE")}
     update = updates.begin_update(
         cloud, cluster, "AddonUpdate", update_params, addon=document["addonName"]
@@ -241,11 +242,11 @@ def update_addon(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return answer
 
 
-def _changes(cloud: CloudApi, call: Call, addon: AddonInfo) -> Document:
+def _changes(cloud: CloudApi, call: Call, cluster: Cluster, addon: AddonInfo) -> Document:
     params = call.params
     changes: Document = {}
     if params.get("addonVersion"):
-        changes["addonVersion"] = _version(addon, params)
+        changes["addonVersion"] = _version(addon, cluster, params)
     if params.get("serviceAccountRoleArn"):
         validation.check_role_arn(params["serviceAccountRoleArn"], call.account)
         iam.check_pass_role(cloud, call, params["serviceAccountRoleArn"])

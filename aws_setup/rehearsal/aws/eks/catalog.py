@@ -117,7 +117,11 @@ POD_IDENTITY_AGENT = "eks-pod-identity-agent"
 
 @dataclass(frozen=True)
 class AddonInfo:
-    """One add-on; `versions` newest first, the second is the default."""
+    """One add-on; `versions` newest first, the second is the default.
+
+    Those of kube-proxy are of one version of Kubernetes each: {} in them. EKS offers those of
+    earlier versions, too. https://docs.aws.amazon.com/eks/latest/userguide/managing-kube-proxy.html
+    """
 
     name: str
     kind: str
@@ -127,20 +131,25 @@ class AddonInfo:
     service_account: str = ""
     policy: str = ""
 
-    @property
-    def default(self) -> str:
-        """The version of CreateAddon without a version."""
-        return self.versions[1]
+    def default(self, kubernetes: str) -> str:
+        """Return the version of CreateAddon without a version."""
+        return self.versions[1].format(kubernetes)
+
+    def offered(self, kubernetes: str) -> list[str]:
+        """Return the versions that a cluster of a version of Kubernetes takes, newest first."""
+        minors = [kubernetes, *_older(kubernetes)]
+        return list(dict.fromkeys(it.format(minor) for minor in minors for it in self.versions))
 
     def described(self, kubernetes: list[str]) -> dict[str, Any]:
         """Return the add-on as DescribeAddonVersions answers it."""
+        every = dict.fromkeys(it for minor in kubernetes for it in self.offered(minor))
         return {
             "addonName": self.name,
             "type": self.kind,
             "publisher": "eks",
             "owner": "aws",
             "defaultNamespace": "kube-system",
-            "addonVersions": [self._version(version, kubernetes) for version in self.versions],
+            "addonVersions": [self._version(version, kubernetes) for version in every],
         }
 
     def _version(self, version: str, kubernetes: list[str]) -> dict[str, Any]:
@@ -148,9 +157,10 @@ class AddonInfo:
             {
                 "clusterVersion": item,
                 "platformVersions": ["*"],
-                "defaultVersion": version == self.default,
+                "defaultVersion": version == self.default(item),
             }
             for item in kubernetes
+            if version in self.offered(item)
         ]
         return {
             "addonVersion": version,
@@ -160,6 +170,12 @@ class AddonInfo:
             "requiresConfiguration": False,
             "requiresIamPermissions": bool(self.policy),
         }
+
+
+def _older(kubernetes: str) -> list[str]:
+    """Return the three minor versions before one, the newest first."""
+    major, minor = kubernetes.split(".")
+    return [f"{major}.{int(minor) - back}" for back in (1, 2, 3)]
 
 
 ADDON_CATALOG = {
@@ -180,7 +196,7 @@ ADDON_CATALOG = {
             needs_nodes=False,
         ),
         AddonInfo("coredns", "networking", ("v1.13.1-eksbuild.1", "v1.12.4-eksbuild.1"), True),
-        AddonInfo("kube-proxy", "networking", ("v1.35.1-eksbuild.2", "v1.35.0-eksbuild.2"), False),
+        AddonInfo("kube-proxy", "networking", ("v{}.1-eksbuild.2", "v{}.0-eksbuild.2"), False),
         AddonInfo(
             "vpc-cni",
             "networking",
@@ -223,7 +239,12 @@ def describe_addon_configuration(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeAddonConfiguration; the schema accepts any object."""
     addon = ADDON_CATALOG.get(call.params["addonName"])
     version = call.params["addonVersion"]
-    if addon is None or version not in addon.versions:
+    known = [
+        it
+        for each in supported_versions(current_date(cloud))
+        for it in (addon.offered(each) if addon else ())
+    ]
+    if addon is None or version not in known:
         raise responses.not_found(f"Addon version {version} is not found")
     accounts = [
         {"serviceAccount": addon.service_account, "recommendedManagedPolicies": [addon.policy]}
