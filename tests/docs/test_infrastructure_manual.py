@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "infrastructure.md").read_text(encoding="utf-8")
 CREATE, DESTROY = TEXT.split("\n## Create\n")[1].split("\n## Destroy\n")
 CONFIG = Config(ssh_keypair_name="my-key", ssh_key_path="my-key.pem")
+RENAMED = {("eks", "update-nodegroup-version"): {"version": "kubernetes-version"}}
+"""Options that the aws program calls otherwise, as --version is its own.
+
+https://github.com/aws/aws-cli/blob/develop/awscli/customizations/argrename.py
+"""
+
 CLI_FLAGS = {"query", "output", "count", "region"}
 """Options of the AWS CLI itself, not of AWS's API."""
 CLI_COMMANDS = {("eks", "update-kubeconfig")}
@@ -126,6 +132,8 @@ def check_commands(text: str) -> int:
         assert command in operations, f"aws {service} {command}"
         shape = model.operation_model(operations[command]).input_shape
         members = {xform_name(name, "-") for name in shape.members} if shape else set()
+        renamed = RENAMED.get((service, command), {})
+        members = {renamed.get(name, name) for name in members}
         for flag in set(re.findall(r"(?<!\S)--([a-z-]+)", rest)) - CLI_FLAGS:
             assert flag in members, f"aws {service} {command} --{flag}"
         seen += 1

@@ -40,6 +40,11 @@ def versions(*, of: str = "addon") -> dict[str, str]:
     return {it["addonName"]: it["addonVersion"] for it in addons}
 
 
+def nodes(zoo: Lab) -> set[str]:
+    """Return the names of the nodes in Kubernetes."""
+    return {node["metadata"]["name"] for node in zoo.api.state.all("nodes")}
+
+
 def upgraded(zoo: Lab) -> str:
     """Upgrade the control plane as a user does; return its version."""
     api = client("eks")
@@ -51,7 +56,7 @@ def upgraded(zoo: Lab) -> str:
 
 
 def test_nodes_and_then_add_ons_follow_the_control_plane(zoo: Lab, cloud: RehearsalCloud) -> None:
-    version = upgraded(zoo)
+    version, former = upgraded(zoo), nodes(zoo)
     rows = steps_of(zoo.run("plan", *LAST))
     assert {rows[name]["action"] for name in (*GROUPS, "add-on upgrades")} == {"update"}
     assert f"v{version}.0" in str(rows["add-on upgrades"]["drift"])
@@ -59,9 +64,11 @@ def test_nodes_and_then_add_ons_follow_the_control_plane(zoo: Lab, cloud: Rehear
     zoo.run("configure", *LAST)
     assert set(versions(of="nodegroup").values()) == {version}
     assert versions()["kube-proxy"].startswith(f"v{version}.")
+    assert len(nodes(zoo)) == len(former)
+    assert not nodes(zoo) & former, "EKS replaces nodes, and upgrades none"
     order = [call.action for call in cloud.calls.writes()[sent:]]
-    nodes, addon = "UpdateNodegroupVersion", "UpdateAddon"
-    assert order.index(addon) > max(at for at, it in enumerate(order) if it == nodes)
+    groups, addon = "UpdateNodegroupVersion", "UpdateAddon"
+    assert order.index(addon) > max(at for at, it in enumerate(order) if it == groups)
     again: Any = steps_of(zoo.run("configure", *LAST))
     assert {row["action"] for row in again.values()} == {"exists"}
 

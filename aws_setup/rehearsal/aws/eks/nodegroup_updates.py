@@ -134,7 +134,7 @@ def update_version(cloud: CloudApi, call: Call) -> dict[str, Any]:
             f"Nodegroup version {version} must be the cluster's {cluster.document['version']}"
         )
     released = f"{version}.4-{nodegroups.RELEASE_DATE}"
-    template = _next_template(cloud, call, group)
+    template = _next_template(cloud, call, group, upgraded=version != group.document["version"])
     if template:
         nodes.replace_nodes(cloud, call, cluster, group, template["LaunchTemplateData"])
 
@@ -149,8 +149,11 @@ def update_version(cloud: CloudApi, call: Call) -> dict[str, Any]:
     )
 
 
-def _next_template(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
-    """Return the new version of the group's launch template; empty for none."""
+def _next_template(cloud: CloudApi, call: Call, group: Nodegroup, *, upgraded: bool) -> Document:
+    """Return the launch template of new nodes: another version of it, or for another AMI.
+
+    It is empty where the nodes stay.
+    """
     found = check_launch_template(cloud, call)
     current = group.document.get("launchTemplate", {})
     if found and found["LaunchTemplateId"] != current.get("id"):
@@ -158,7 +161,7 @@ def _next_template(cloud: CloudApi, call: Call, group: Nodegroup) -> Document:
             "You cannot change the launch template of a nodegroup, only its version"
         )
     same = found and str(found["VersionNumber"]) == current.get("version")
-    return {} if same else found
+    return {} if same and not upgraded else found
 
 
 ANSWERS = {
