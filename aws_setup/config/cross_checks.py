@@ -43,7 +43,21 @@ def conflicts(config: Config) -> list[Conflict]:
 
 def discouraged_settings(config: Config) -> list[Conflict]:
     """Return settings that work but are not recommended, or need something else as well."""
-    return [*_even_ensemble(config), *_other_login(config)]
+    return [*_even_ensemble(config), *_other_login(config), *_own_certificate(config)]
+
+
+def _own_certificate(config: Config) -> list[Conflict]:
+    """The settings of the self-signed certificate say nothing about the user's."""
+    fields = type(config).model_fields
+    keys = tuple(
+        key
+        for key in ("openwhisk_tls_name", "openwhisk_tls_days")
+        if getattr(config, key) != fields[key].default
+    )
+    if not (keys and config.openwhisk_tls_cert):
+        return []
+    why = "it is for a self-signed certificate, and openwhisk_tls_cert is used instead of one"
+    return [Conflict(keys, why, f"remove {' and '.join(keys)}, or openwhisk_tls_cert")]
 
 
 def _other_login(config: Config) -> list[Conflict]:

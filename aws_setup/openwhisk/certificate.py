@@ -42,6 +42,9 @@ RENEW = timedelta(days=30)
 """Time before its expiry at which a certificate is renewed."""
 
 
+BEFORE = timedelta(hours=1)
+"""How long before its creation a self-signed certificate begins, for clocks that differ."""
+
 HINT_ORDER = "put the server's certificate first, then its issuer, then the issuer's issuer"
 
 
@@ -97,8 +100,7 @@ def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -
             load balancers are longer.
         others: further host names or addresses, for the subject alternative name; of any length.
         days: its lifetime in days.
-        now: the time in UTC; the certificate is valid from an hour earlier, for clocks that
-            differ.
+        now: the time in UTC; the certificate is valid from `BEFORE` that.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, name)])
@@ -109,7 +111,7 @@ def self_signed(name: str, others: Sequence[str], *, days: int, now: datetime) -
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_before(now - BEFORE)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -137,6 +139,16 @@ def names_of(pem: str) -> set[str]:
     return {*names.get_values_for_type(x509.DNSName)} | {
         str(address) for address in names.get_values_for_type(x509.IPAddress)
     }
+
+
+def requested(pem: str) -> tuple[str, int] | None:
+    """Return the common name and the days of a self-signed certificate; None for any other."""
+    leaf = x509.load_pem_x509_certificates(pem.encode())[0]
+    names = leaf.subject.get_attributes_for_oid(oid.NameOID.COMMON_NAME)
+    if leaf.issuer != leaf.subject or not names:
+        return None
+    lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc - BEFORE
+    return str(names[0].value), lifetime.days
 
 
 def fingerprint(pem: str) -> str:

@@ -215,6 +215,19 @@ def renewal_reasons(ctx: Context, pair: KeyPair, hosts: Sequence[str]) -> list[D
     missing = set(desired_names(ctx.config, hosts)) - certificate.names_of(pair.certificate)
     if missing:
         found.append(Drift("certificate's names", "incomplete", ", ".join(sorted(missing))))
+    return [*found, *_other_settings(ctx.config, pair)]
+
+
+def _other_settings(config: Config, pair: KeyPair) -> list[Drift]:
+    """Return how a self-signed certificate differs from the settings that it is made with."""
+    made = certificate.requested(pair.certificate)
+    if made is None:
+        return []
+    (name, days), wanted = made, (config.openwhisk_tls_name, config.openwhisk_tls_days)
+    found = [Drift("certificate's common name", name, wanted[0])] if name != wanted[0] else []
+    if days != wanted[1]:
+        has, wants = count_of(days, "day"), count_of(wanted[1], "day")
+        found.append(Drift("certificate's validity", has, wants))
     return found
 
 

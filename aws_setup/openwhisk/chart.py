@@ -80,10 +80,9 @@ def chart_of(config: Config, *, pinned: str = "", shown: str = "") -> Chart:
 
 def pinned_commit(config: Config, pinned: str) -> str:
     """Return the commit at which the release stays, '' when it is to use the ref's newest."""
-    source = f"{_source(config)} "
-    if config.update_openwhisk_chart or not pinned.startswith(source):
-        return ""
-    return pinned.removeprefix(source)
+    source, _, commit = pinned.rpartition(" ")
+    same = _without_folder(source) == f"{config.openwhisk_chart} {config.openwhisk_chart_ref}"
+    return commit if same and not config.update_openwhisk_chart else ""
 
 
 def newer(config: Config, pinned: str) -> str:
@@ -102,7 +101,19 @@ def newer(config: Config, pinned: str) -> str:
 
 
 def _source(config: Config) -> str:
-    return f"{config.openwhisk_chart} {config.openwhisk_chart_ref}"
+    """Return repository, folder and ref; pins of earlier versions name no folder.
+
+    A URL of a repository has no fragment, which the folder is here.
+    """
+    folder = config.openwhisk_chart_folder
+    usual = type(config).model_fields["openwhisk_chart_folder"].default
+    within = "" if folder == usual else f"#{folder}"
+    return f"{config.openwhisk_chart}{within} {config.openwhisk_chart_ref}"
+
+
+def _without_folder(source: str) -> str:
+    url, _, ref = source.rpartition(" ")
+    return f"{url.partition('#')[0]} {ref}"
 
 
 def cache() -> Path:

@@ -93,3 +93,12 @@ def test_an_even_number_of_zookeeper_nodes_is_a_warning() -> None:
     ]
     assert discouraged_settings(config.model_copy(update={"num_lambda_fs_zk_vms": 5})) == []
     assert discouraged_settings(config.model_copy(update={"create_zookeeper_vms": False})) == []
+
+
+def test_settings_of_the_self_signed_certificate_beside_the_users_are_a_warning() -> None:
+    config = Config(ssh_keypair_name="k", ssh_key_path="k", openwhisk_tls_days=90)
+    assert discouraged_settings(config) == []
+    own = config.model_copy(update={"openwhisk_tls_cert": "c.pem", "openwhisk_tls_key": "k.pem"})
+    (found,) = discouraged_settings(own)
+    assert found.keys == ("openwhisk_tls_days",)
+    assert "openwhisk_tls_cert" in found.hint

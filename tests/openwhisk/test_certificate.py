@@ -85,7 +85,9 @@ def test_a_certificate_is_renewed_30_days_before_its_end_and_for_a_missing_name(
     days: int, host: str, reasons: list[str]
 ) -> None:
     config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
-    pair = self_signed("openwhisk", desired_names(config, []), days=days, now=NOW)
+    made = NOW - timedelta(days=config.openwhisk_tls_days - days)
+    names = desired_names(config, [])
+    pair = self_signed("openwhisk", names, days=config.openwhisk_tls_days, now=made)
     hosts = [host] if host else []
     clock = SimpleNamespace(today=lambda: NOW)
     ctx = cast(Context, SimpleNamespace(config=config, clock=clock))
@@ -93,6 +95,25 @@ def test_a_certificate_is_renewed_30_days_before_its_end_and_for_a_missing_name(
     users = config.model_copy(update={"openwhisk_tls_cert": "c.pem"})
     ctx = cast(Context, SimpleNamespace(config=users, clock=clock))
     assert renewal_reasons(ctx, pair, hosts) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "reasons"),
+    [
+        ({"openwhisk_tls_name": "whisk.lab"}, ["certificate's common name"]),
+        ({"openwhisk_tls_days": 90}, ["certificate's validity"]),
+        ({}, []),
+    ],
+)
+def test_a_certificate_is_renewed_for_another_name_or_validity(
+    settings: dict[str, Any], reasons: list[str]
+) -> None:
+    config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
+    pair = self_signed("openwhisk", desired_names(config, []), days=365, now=NOW)
+    clock = SimpleNamespace(today=lambda: NOW)
+    changed = config.model_copy(update=settings)
+    ctx = cast(Context, SimpleNamespace(config=changed, clock=clock))
+    assert [drift.what for drift in renewal_reasons(ctx, pair, [])] == reasons
 
 
 def test_the_key_is_not_in_the_representation() -> None:

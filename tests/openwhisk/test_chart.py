@@ -197,6 +197,23 @@ def test_a_repository_without_the_charts_folder_is_named(repository: Repository)
     assert "1.0.0" in text_of(found)
 
 
+def test_another_folder_of_the_repository_is_another_chart_at_the_same_commit(
+    repository: Repository,
+) -> None:
+    repository.commit("1.0.0")
+    commit = repository.commit("2.0.0", folder="other charts/openwhisk")
+    first = chart_of(repository.config())
+    repository.commit("3.0.0", folder="other charts/openwhisk")
+    moved = repository.config(openwhisk_chart_folder="other charts/openwhisk")
+    second = chart_of(moved, pinned=first.pin)
+    assert "2.0.0" in text_of(second)
+    assert second.pin != first.pin
+    assert second.pin.endswith(f" {commit}")
+    assert chart_of(moved, pinned=second.pin) == second
+    assert chart_of(repository.config(), pinned=second.pin) == first
+    assert newer(moved, second.pin)
+
+
 def test_without_git_a_repository_is_refused_and_a_folder_is_usable(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

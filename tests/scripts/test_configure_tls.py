@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import configure_eks_cluster
@@ -90,6 +91,25 @@ def imported(region: str, **more: Any) -> str:
     certificate = issued("acm.example.com", LEAF, **more)
     request = {"Certificate": certificate.encode(), "PrivateKey": pem(LEAF).encode()}
     return str(client("acm", region).import_certificate(**request)["CertificateArn"])
+
+
+def test_another_name_or_validity_is_a_new_certificate_everywhere(zoo: Lab) -> None:
+    zoo.run("configure")
+    (first,) = in_iam()
+    zoo.save(openwhisk_tls_name="whisk.lab", openwhisk_tls_days=90)
+    rows = steps_of(zoo.run("plan"))
+    drift = str(rows["server certificate"]["drift"])
+    assert "whisk.lab" in drift
+    assert "90 days" in drift
+    zoo.run("configure")
+    (uploaded,) = in_iam()
+    assert uploaded["Arn"] != first["Arn"]
+    assert balancer_certificates() == {uploaded["Arn"]}
+    made = x509.load_pem_x509_certificate(in_cluster(zoo)["tls.crt"].encode())
+    assert made.subject.rfc4514_string() == "CN=whisk.lab"
+    assert (made.not_valid_after_utc - made.not_valid_before_utc).days == 90
+    again = steps_of(zoo.run("configure"))
+    assert {row["action"] for row in again.values()} == {"exists"}
 
 
 def test_a_certificate_in_acm_is_used_and_never_changed(
