@@ -12,10 +12,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import ENDED_STATES, Item, tag_of
 from aws_setup.aws.session import pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG
+from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
 from aws_setup.engine.plan import shorten
 from aws_setup.engine.step import Drift
 from aws_setup.engine.wording import count_of
@@ -76,20 +77,31 @@ def _elsewhere(ctx: Context, vpc_id: str) -> Mapping[str, Sequence[str]]:
     for vpc, machines in _machines(ctx).items():
         ids, count = shorten(machines, most=3), count_of(len(machines), "machine")
         there[vpc].append(f"{count} ({ids})")
-    for cluster in ctx.inventory.all("eks cluster"):
+    for cluster in _listed(ctx, "eks cluster"):
         if tag_of(cluster, DEPLOYMENT_TAG) == ctx.config.deployment_name:
             there[cluster["resourcesVpcConfig"]["vpcId"]].append(f"EKS cluster {cluster['name']}")
-    for group in ctx.inventory.of_step("security groups", "security group"):
+    for group in _listed(ctx, "security groups"):
+        if tag_of(group, STEP_TAG) != "security group":
+            continue
         there[group["VpcId"]].append(f"security group {group['GroupId']}")
     known = {vpc_id, *(own if ctx.config.create_vpc else ())}
     return {vpc: what for vpc, what in there.items() if vpc not in known}
 
 
+def _listed(ctx: Context, kind: str) -> Sequence[Item]:
+    """Return what the deployment has of a kind; nothing where the caller may not list it.
+
+    A deployment without auto-scaling groups or a cluster needs no permission for them.
+    """
+    return advice(lambda: ctx.inventory.all(kind), lambda _: [])
+
+
 def _machines(ctx: Context) -> Mapping[str, Sequence[str]]:
     """Return the ids of the deployment's machines in each VPC, without the nodes of EKS."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for item in ctx.inventory.all("instances"):
-        if item["State"]["Name"] not in ENDED_STATES and not tag_of(item, NODES_TAG):
+    for item in _listed(ctx, "instances"):
+        ended = item["State"]["Name"] in ENDED_STATES
+        if item.get("VpcId") and not ended and not tag_of(item, NODES_TAG):
             found[item["VpcId"]].append(item["InstanceId"])
     return found
 
@@ -170,13 +182,15 @@ def in_use_first(ctx: Context, subnets: Sequence[Item]) -> list[Item]:
 
     Without subnet_ids a subnet that its owner adds to the VPC must not be chosen instead of them.
     """
-    machines = {item.get("SubnetId") for item in ctx.inventory.all("instances")}
+    # Machines of scaling groups, and nodes, are in both subnets of their kind; VMs are in one.
+    single = [it for it in _listed(ctx, "instances") if not tag_of(it, GROUP_TAG)]
+    machines = {item.get("SubnetId") for item in single}
     used = {
         subnet
-        for group in ctx.inventory.all("auto-scaling groups")
+        for group in _listed(ctx, "auto-scaling groups")
         for subnet in str(group.get("VPCZoneIdentifier") or "").split(",")
     }
-    for cluster in ctx.inventory.all("eks cluster"):
+    for cluster in _listed(ctx, "eks cluster"):
         used.update(cluster["resourcesVpcConfig"].get("subnetIds") or ())
 
     def rank(subnet: Item) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
+from aws_setup.rehearsal.core.settings import DeniedPermission
 from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.scripts import Ended, prepare, run, write_config
@@ -170,3 +171,14 @@ def test_a_new_subnet_of_the_vpc_is_not_chosen_instead(
         made = ec2.create_subnet(VpcId=users.id, CidrBlock=cidr, AvailabilityZone="us-east-1a")
         ec2.associate_route_table(RouteTableId=table, SubnetId=made["Subnet"]["SubnetId"])
     assert actions(run(SCRIPT, tmp_path, "plan", "--json")) == {}
+
+
+def test_who_may_not_list_what_a_deployment_has_not_can_adopt_a_network(
+    cloud: RehearsalCloud, tmp_path: Path
+) -> None:
+    users = make_users_vpc()
+    denied = ("autoscaling:DescribeAutoScalingGroups", "eks:DescribeCluster")
+    cloud.settings.deny = [DeniedPermission(action=action) for action in denied]
+    prepare(tmp_path, **CLIENT, create_vpc=False, vpc_id=users.id)
+    shown = run(SCRIPT, tmp_path, "plan", "--json", "--only", "private subnet 2")
+    assert shown.exit_code == 0, shown.document["problems"]
