@@ -34,7 +34,8 @@ class Eks(Section):
     """Name of the cluster's IAM role."""
 
     kubernetes_version: Version | None = Field(default=None, examples=["1.36"])
-    """Kubernetes version; if omitted, the newest in standard support that was checked with λFS."""
+    """Kubernetes version of a new cluster; if omitted, the newest in standard support that was
+    checked with λFS. Once you have upgraded the cluster, configure upgrades nodes and add-ons."""
 
     eks_addon_versions: Mapping[AddonName, AddonVersion] = Field(
         default={}, examples=[{"vpc-cni": "v1.20.4-eksbuild.2"}]

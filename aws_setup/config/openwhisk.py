@@ -61,7 +61,8 @@ class OpenWhisk(Section):
     """Launch the nodes in the public subnets instead of the private ones."""
 
     cluster_admins: tuple[PrincipalArn, ...] = ()
-    """ARNs of the IAM users and roles that administer the cluster; if omitted, only you."""
+    """ARNs of the IAM users and roles that administer the cluster; if omitted, only you. Whom you
+    remove loses access."""
 
     manage_aws_auth: bool = True
     """Also add the administrators to the aws-auth ConfigMap, if the cluster uses it."""
@@ -141,7 +142,8 @@ class OpenWhisk(Section):
     """ARN of an existing certificate in ACM or IAM for the load balancer."""
 
     openwhisk_tls_days: Annotated[int, Field(ge=31, le=3650)] = 365
-    """Validity of the self-signed certificate, in days; it is renewed 30 days before it expires."""
+    """Validity of the self-signed certificate, in days; it is renewed 30 days before it expires,
+    and when you change this or openwhisk_tls_name."""
 
     openwhisk_tls_name: CommonName = "openwhisk"
     """Common name of the self-signed certificate, which is one of its host names, too: at most 64
