@@ -15,7 +15,7 @@ from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.temporary_files import HIDDEN, delete_abandoned
 from aws_setup.errors import Refused, SetupError
-from aws_setup.openwhisk.secrets import require_secrets
+from aws_setup.openwhisk.secrets import read_secrets, require_secrets
 
 FINGERPRINT = "CERTIFICATE_SHA256"
 """Key of this project in the file; `wsk` ignores keys that it does not know."""
@@ -73,7 +73,8 @@ class CredentialsFile(Step):
         path = str(credentials_path(ctx.config))
         if ctx.owned_only or "openwhisk api" not in ctx.found:
             return Found(path, "written")
-        if current != self._credentials(ctx):
+        # Lost keys are drift of the step that has them, and then this file is compared after it.
+        if read_secrets(ctx) is None or current != self._credentials(ctx):
             drift = (Drift("API host, key or certificate", "outdated", "current"),)
             return Found(path, "written", {}, drift)
         return Found(path, "written", {}, self._home_drift(ctx))

@@ -26,7 +26,7 @@ from aws_setup.openwhisk.addresses import (
     scheme_of,
 )
 from aws_setup.openwhisk.certificate_steps import ServerCertificate
-from aws_setup.openwhisk.secrets import SecretsStep
+from aws_setup.openwhisk.secrets_step import SecretsStep
 from aws_setup.openwhisk.uninstall import delete_service
 from aws_setup.openwhisk.user_values import user_values
 from aws_setup.openwhisk.values import ELB

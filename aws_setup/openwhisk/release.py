@@ -15,6 +15,7 @@ from aws_setup.errors import SetupError
 from aws_setup.kube.objects import Json
 from aws_setup.openwhisk import (
     certificate_steps,
+    kept_keys,
     one_time_jobs,
     release_checks,
     uninstall,
@@ -118,7 +119,9 @@ class HelmRelease(Step):
         desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.description != desired.description:
             current = release.values
-            return (*_changes(ctx, keys, desired, current=current, by_hand=by_hand), *missing)
+            replaced = kept_keys.replaced_keys(ctx, current, desired.values)
+            changes = _changes(ctx, keys, desired, current=current, by_hand=by_hand)
+            return (*(replaced or changes), *missing)
         return missing
 
     def create(self, ctx: Context) -> Found:

@@ -30,7 +30,8 @@ from aws_setup.openwhisk.certificate_steps import ServerCertificate
 from aws_setup.openwhisk.manifest_checks import docker_problems
 from aws_setup.openwhisk.public_address import NO_ADDRESS, PublicAddress, audience, ranges
 from aws_setup.openwhisk.release import HelmRelease
-from aws_setup.openwhisk.secrets import SecretsStep, read_secrets
+from aws_setup.openwhisk.secrets import read_secrets
+from aws_setup.openwhisk.secrets_step import SecretsStep
 from aws_setup.openwhisk.user_values import user_values
 from aws_setup.preflight import (
     architectures,

@@ -35,7 +35,7 @@ from aws_setup.openwhisk.load_balancer import LoadBalancerAddress
 from aws_setup.openwhisk.public_address import PublicAddress, for_deletion
 from aws_setup.openwhisk.readiness import OpenWhiskReady
 from aws_setup.openwhisk.release import HelmRelease
-from aws_setup.openwhisk.secrets import SecretsStep
+from aws_setup.openwhisk.secrets_step import SecretsStep
 from aws_setup.pause.deadline import Deadline
 from aws_setup.pause.deadline_steps import deadline_steps
 from aws_setup.pause.ended_deadline import EndedDeadline, EndedDeadlineRole

@@ -1,7 +1,8 @@
 """Serves OpenWhisk behind the load balancer of its chart, on one port of loopback.
 
 It answers while the release in an emulated cluster is ready, with the certificate of the load
-balancer's listener, and authenticates with the key of the release's Secret.
+balancer's listener, and authenticates with the keys that the release's Secret had when the job
+init-couchdb ran: that job alone writes them to the database.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from aws_setup.rehearsal.core.loopback import LOOPBACK, PacketDropped
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers import database
-from aws_setup.rehearsal.kubernetes.controllers.context import is_internal, load_balancer_name
+from aws_setup.rehearsal.kubernetes.controllers.context import (
+    is_internal,
+    load_balancer_name,
+    part_of,
+)
 from aws_setup.rehearsal.kubernetes.controllers.scheduling import ZONE
 from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from aws_setup.rehearsal.openwhisk.faults import OpenWhiskFaults
@@ -92,6 +97,25 @@ class Release:
         return str(self.service["metadata"]["namespace"])
 
 
+def _release_of(pod: KubeObject) -> tuple[str, str]:
+    return str(pod["metadata"]["namespace"]), part_of(pod)[0]
+
+
+def subjects_of(hooks: EksApiServers, pod: KubeObject) -> dict[str, str]:
+    """Return the keys that the job init-couchdb of a pod writes to the database; {} for none.
+
+    Those are the release's at that moment: what its Secret has later the database does not know.
+    """
+    namespace, name = _release_of(pod)
+    for api in hooks.apis.values():
+        held = api.state.read("secrets", f"{name}-whisk.auth", namespace)
+        same = api.state.read("pods", pod["metadata"]["name"], namespace)
+        if held and same and same["metadata"]["uid"] == pod["metadata"]["uid"]:
+            keys = held["data"].items()
+            return {key: base64.b64decode(value).decode() for key, value in keys}
+    return {}
+
+
 class OpenWhiskFrontend:
     """The OpenWhisk of a cloud's clusters: the first release with a load balancer answers."""
 
@@ -101,6 +125,8 @@ class OpenWhiskFrontend:
         self.port = self.vm_port = 0
         self._cloud, self._hooks = cloud, hooks
         self._database = ""
+        self._subjects: dict[tuple[str, str], dict[str, str]] = {}
+        """The keys that the database of a namespace and release knows."""
         self._connections = 0
         hooks.job_effects.append(self._run_job)
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -119,6 +145,8 @@ class OpenWhiskFrontend:
         """Do what the program of a Job's pod does: the one of the database wipes it."""
         if database.wipes(pod):
             self.whisk.wipe()
+            key = _release_of(pod)
+            self._subjects[key] = subjects_of(self._hooks, pod) or self._subjects.get(key, {})
 
     def vm_tls_context(self) -> ssl.SSLContext | None:
         """Return the TLS context for a VM's connection, which `connect_from_vm` has checked."""
@@ -155,8 +183,9 @@ class OpenWhiskFrontend:
             if release.database != self._database:
                 self._database = release.database
                 self.whisk.replace_database()
-            self.whisk.auth = release.secret("whisk.auth", "guest")
-            self.whisk.system_auth = release.secret("whisk.auth", "system")
+            known = self._subjects.get((release.namespace, release.name), {})
+            self.whisk.auth = known.get("guest") or release.secret("whisk.auth", "guest")
+            self.whisk.system_auth = known.get("system") or release.secret("whisk.auth", "system")
             self.whisk.healthy = release.ready("invoker")
             return self._context(balancer)
 
