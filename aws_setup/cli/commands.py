@@ -251,6 +251,7 @@ def status(run: ScriptRun) -> None:
     run.warn_found()
     report_deadline(run, run.ctx)
     report_cost(run)
+    run.warn_found()
     report_lock(run)
     if run.result.problems:
         run.result.result = "failed"

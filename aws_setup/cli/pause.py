@@ -99,6 +99,7 @@ def _price_lines(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
     deep = run.deep and DeletedNat.name in stopped
     running = running_charges(run.ctx, stopped)
     prices = price(run.ctx.aws, [*remaining_charges(run.ctx, deep=deep), *running])
+    run.warn_found()
     note_prices(run, prices)
     total = (
         f"Cost while paused: {prices.least}${prices.hourly:.3f} per hour, "

@@ -34,6 +34,7 @@ from aws_setup.infrastructure.control_plane_logs import enabled_logs, log_drift,
 from aws_setup.infrastructure.eks_deletions import EksDeletion
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update, wait_updated
 from aws_setup.infrastructure.kept_data import warn_of_kept_data
+from aws_setup.infrastructure.kubernetes_support import warn_of_known_end
 from aws_setup.infrastructure.moved_network import CLUSTER_SUBNETS, cluster_change, cluster_drift
 from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 from aws_setup.infrastructure.vpc_interfaces import delete_cni_interfaces
@@ -74,6 +75,7 @@ class EksCluster(Tagged, Step):
 
     def _found(self, ctx: Context, cluster: Item) -> Found:
         warn_of_issues(ctx, cluster)
+        warn_of_known_end(ctx, cluster)
         network = cluster["resourcesVpcConfig"]
         facts = {
             "endpoint": cluster.get("endpoint"),

@@ -66,9 +66,21 @@ class Bill:
         return not (self.prices.unknown or self.usages.notes)
 
     def until(self, moment: datetime) -> float:
-        """Return US dollars from the creation until a later time, if nothing changes."""
-        hours = (moment - self.usages.now).total_seconds() / 3600
-        return self.so_far + self.hourly * max(0.0, hours)
+        """Return US dollars from the creation until a later time, if nothing changes.
+
+        What begins to cost before that time, as extended support, counts from its beginning.
+        """
+        coming = [
+            (begins, item.count * self.prices.each.get(item.key, 0.0))
+            for begins, item in self.usages.coming
+        ]
+        rates = [(self.usages.now, self.hourly), *coming]
+        spans = [(max(0.0, (moment - begins).total_seconds()), rate) for begins, rate in rates]
+        return self.so_far + sum(seconds / 3600 * rate for seconds, rate in spans)
+
+    def ahead(self, hours: float) -> float:
+        """Return US dollars of the next hours, if nothing changes."""
+        return self.until(self.usages.now + timedelta(hours=hours)) - self.so_far
 
     def _usd(self, item: Usage) -> float:
         return item.hours * self.prices.each.get(item.key, 0.0)
@@ -83,8 +95,8 @@ class Bill:
         return {
             "usd_so_far": round(self.so_far, 2),
             "hourly_usd": round(self.hourly, 4),
-            "daily_usd": round(24 * self.hourly, 2),
-            "weekend_usd": round(WEEKEND_HOURS * self.hourly, 2),
+            "daily_usd": round(self.ahead(24), 2),
+            "weekend_usd": round(self.ahead(WEEKEND_HOURS), 2),
             "since": _time(self.since),
             "as_of": format_time(self.usages.now),
             "deadline": _time(self.deadline),
@@ -124,7 +136,7 @@ class Bill:
             usd, when = self.until(self.deadline), display_time(self.deadline)
             least = "" if self.complete else "at least "
             return f"Until the deadline, {when}: {least}${usd:.2f} in all if nothing changes."
-        day, weekend = 24 * self.hourly, WEEKEND_HOURS * self.hourly
+        day, weekend = self.ahead(24), self.ahead(WEEKEND_HOURS)
         text = f"${day:.2f} a day, ${weekend:.2f} over a weekend (72 hours)."
         return f"If nothing changes: {self.prices.least}{text}"
 
@@ -135,6 +147,7 @@ def bill_of(aws: Aws, found: Usages, remembered: Sequence[Usage] = ()) -> Bill:
     gone = [item for item in remembered if _identity(item) not in live]
     ended = tuple(replace(item, count=0.0) for item in gone)
     charges = [CostItem(item.part, item.key, item.count) for item in (*found.items, *ended)]
+    charges += [replace(item, count=0.0) for _, item in found.coming]
     return Bill(found, price(aws, charges), ended)
 
 

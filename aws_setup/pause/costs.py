@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
@@ -15,6 +14,7 @@ from aws_setup.engine.step import CostItem
 from aws_setup.infrastructure.ami_copies import copied_snapshots
 from aws_setup.infrastructure.cluster_parts import volumes
 from aws_setup.infrastructure.disk_prices import disk_units
+from aws_setup.infrastructure.kubernetes_support import end_of_standard_support
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.leftovers import nodes_of_others
 from aws_setup.infrastructure.load_balancers import LoadBalancer, owned_load_balancers
@@ -104,19 +104,6 @@ def balancer_owner(balancer: LoadBalancer) -> tuple[str, str]:
     if tag_of(balancer.tags, DEPLOYMENT_TAG):
         return "openwhisk", "openwhisk release"
     return "load balancers", "eks cluster"
-
-
-def end_of_standard_support(ctx: Context, cluster: Item) -> datetime | None:
-    """Return when the cluster's Kubernetes version begins to cost more; None if EKS does not say.
-
-    https://docs.aws.amazon.com/eks/latest/APIReference/API_ClusterVersionInformation.html
-    """
-
-    def read() -> datetime | None:
-        answer = ctx.aws.eks.describe_cluster_versions(clusterVersions=[cluster["version"]])
-        return next((item["endOfStandardSupportDate"] for item in answer["clusterVersions"]), None)
-
-    return advice(read, lambda _: None)
 
 
 def _network(ctx: Context, *, deep: bool) -> Iterator[CostItem]:

@@ -22,18 +22,16 @@ from aws_setup.aws.paused import (
 )
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
+from aws_setup.engine.step import CostItem
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ami_copies import copied_snapshots
 from aws_setup.infrastructure.disk_prices import disk_units
+from aws_setup.infrastructure.kubernetes_support import end_of_standard_support
 from aws_setup.infrastructure.launch_templates import auto_scaling_specs
 from aws_setup.infrastructure.load_balancers import owned_load_balancers
 from aws_setup.infrastructure.nat_gateway import LIVE_NAT
 from aws_setup.infrastructure.run_instances import TERMINATED_STATES, disk_charges
-from aws_setup.pause.costs import (
-    balancer_owner,
-    end_of_standard_support,
-    kept_volumes,
-)
+from aws_setup.pause.costs import balancer_owner, kept_volumes
 from aws_setup.pause.deadline import read_schedules
 from aws_setup.pause.machine_hours import hours_by_type, instance_key, machine_hours
 from aws_setup.pause.nat import ended_nat
@@ -73,6 +71,7 @@ class Usages:
     """The usage of a deployment; `notes` say what AWS does not tell.
 
     `paused` has the steps that are paused, and since when; `deadline` is when AWS pauses them.
+    `coming` are charges that begin later, and when.
     """
 
     now: datetime
@@ -80,6 +79,7 @@ class Usages:
     notes: list[str] = field(default_factory=list)
     paused: dict[str, datetime] = field(default_factory=dict)
     deadline: datetime | None = None
+    coming: list[tuple[datetime, CostItem]] = field(default_factory=list)
 
     def note_state(self, step: str, item: Item) -> None:
         """Note whether a resource is paused."""
@@ -212,6 +212,8 @@ def _cluster(ctx: Context, found: Usages) -> Iterator[Usage]:
         hours, extended = _hours(since, found.now), _hours(ends, found.now) if ends else 0.0
         extended = min(hours, extended)
         yield Usage(name, "eks", "eks", 1.0, hours, "eks cluster", since)
+        if ends and ends > found.now:
+            found.coming.append((ends, CostItem("eks", "eks-extended")))
         if extended:
             yield Usage(name, "eks", "eks-extended", 1.0, extended, "eks cluster", since)
 

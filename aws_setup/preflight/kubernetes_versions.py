@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.pricing import EXTENDED_SUPPORT, TABLE
 from aws_setup.aws.session import pages
+from aws_setup.infrastructure.kubernetes_support import (
+    END_OF_STANDARD,
+    is_upgraded_by_eks,
+    support_problem,
+)
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
 CHECKED_VERSIONS = ("1.36", "1.35", "1.34", "1.33")
 """Versions against whose API the OpenWhisk chart of λFS was checked, the newest first."""
-
-END_OF_STANDARD = {
-    "1.36": date(2027, 8, 2),
-    "1.35": date(2027, 3, 27),
-    "1.34": date(2026, 12, 2),
-    "1.33": date(2026, 7, 29),
-}
-"""Ends of standard support, as of November 2026, used when EKS does not answer.
-https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html"""
 
 STANDARD, EXTENDED = "STANDARD_SUPPORT", "EXTENDED_SUPPORT"
 
@@ -33,7 +28,7 @@ def choose(planned: PlannedResources) -> CheckResult:
     Of a cluster that exists, it finds out whether its version costs more.
     """
     if "eks cluster" not in planned.to_create:
-        return CheckResult(extended=advice(lambda: _is_extended(planned), lambda _: False))
+        return advice(lambda: _existing(planned), lambda _: CheckResult())
     configured = planned.config.kubernetes_version or ""
     return advice(
         lambda: _choose(configured, _offered(planned)),
@@ -41,11 +36,18 @@ def choose(planned: PlannedResources) -> CheckResult:
     )
 
 
-def _is_extended(planned: PlannedResources) -> bool:
-    """Return whether the cluster has a version in extended support."""
-    cluster = planned.ctx.found.get("eks cluster")
-    version = str(cluster.facts.get("version") or "") if cluster else ""
-    return bool(version) and _status(_offered(planned).get(version, {})) == EXTENDED
+def _existing(planned: PlannedResources) -> CheckResult:
+    """Return whether the cluster's version is in extended support, and since or from when."""
+    for cluster in planned.ctx.inventory.all("eks cluster"):
+        if is_upgraded_by_eks(cluster):
+            continue
+        name, version = str(cluster["name"]), str(cluster.get("version"))
+        offered = _offered(planned).get(version, {})
+        ends, now = offered.get("endOfStandardSupportDate"), planned.ctx.clock.today()
+        problem = support_problem(name, version, ends, now) if ends else None
+        findings = (warn(problem.what, problem.why, problem.hint),) if problem else ()
+        return CheckResult(findings, extended=_status(offered) == EXTENDED)
+    return CheckResult()
 
 
 def _choose(configured: str, offered: Mapping[str, Any]) -> CheckResult:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aws_setup.aws import paused
+from aws_setup.rehearsal.aws.eks import catalog
 from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.aws.scheduler import ScheduleStore
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -141,6 +144,57 @@ def test_plan_and_pause_name_the_price_of_a_version_in_extended_support(
     support = act(folder, "status")["cost"]
     assert support["parts"]["eks"]["hourly_usd"] == pytest.approx(0.60)
     assert support["source"].startswith("AWS's price list"), "which has the surcharge alone"
+
+
+def a_cluster_of(cloud: RehearsalCloud, version: str, **document: Any) -> None:
+    cluster = cloud.store_of(EksStore).regions["us-east-1"].clusters[CLUSTER]
+    cluster.document.update({"version": version, **document})
+
+
+def support(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a run says of the support of the cluster's version."""
+    said: list[dict[str, Any]] = document["warnings"]
+    return [one for one in said if " support" in one["what"] and "Kubernetes" in one["what"]]
+
+
+@pytest.mark.parametrize("words", [("status",), ("plan",), ("create",), ("pause",)])
+def test_a_cluster_in_extended_support_says_since_when_and_what_helps(
+    deployed: RehearsalCloud, folder: Path, words: tuple[str, ...]
+) -> None:
+    a_cluster_of(deployed, "1.33")
+    before = len(deployed.calls.named("DescribeClusterVersions"))
+    (said,) = support(act(folder, *words))
+    assert said["what"] == f"Kubernetes 1.33 of {CLUSTER} is in extended support"
+    assert "since 2026-07-29 the cluster costs $0.60 an hour instead of $0.10" in said["why"]
+    assert f"--name {CLUSTER} --kubernetes-version 1.34`" in said["hint"]
+    asked = len(deployed.calls.named("DescribeClusterVersions")) - before
+    assert asked == (1 if words[0] in ("status", "pause") else 0)
+
+
+def test_the_end_of_standard_support_is_said_before_it_comes_and_is_in_the_forecast(
+    deployed: RehearsalCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    ends = today + timedelta(days=1)
+    versions = [
+        replace(one, end_of_standard=ends.date()) if one.name == "1.35" else one
+        for one in catalog.KUBERNETES_VERSIONS
+    ]
+    before = act(folder, "status")["cost"]
+    monkeypatch.setattr(catalog, "KUBERNETES_VERSIONS", tuple(versions))
+    a_cluster_of(deployed, "1.35")
+    status = act(folder, "status")
+    (said,) = support(status)
+    assert f"of {CLUSTER} ends on {ends:%Y-%m-%d}" in said["what"]
+    assert "in 1 day; from then on the cluster costs $0.60" in said["why"]
+    deadline = datetime.fromisoformat(status["cost"]["deadline"])
+    extended = max(0.0, (deadline - ends).total_seconds() / 3600)
+    more = status["cost"]["usd_at_deadline"] - before["usd_at_deadline"]
+    assert more == pytest.approx(0.50 * extended, abs=0.2)
+    weekend = status["cost"]["weekend_usd"] - before["weekend_usd"]
+    assert 0.50 * 47 < weekend < 0.50 * 73
+    a_cluster_of(deployed, "1.35", upgradePolicy={"supportType": "STANDARD"})
+    assert support(act(folder, "status")) == [], "EKS upgrades it, and it costs the same"
 
 
 def test_a_computer_whose_clock_is_slow_sees_what_the_deadline_has_stopped(
