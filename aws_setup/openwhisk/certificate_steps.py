@@ -27,7 +27,7 @@ from aws_setup.kube.objects import SECRET, Json, decode_secret, encode_secret
 from aws_setup.openwhisk import certificate, server_certificates
 from aws_setup.openwhisk.addresses import chart_service, known_hosts
 from aws_setup.openwhisk.certificate import KeyPair
-from aws_setup.openwhisk.existing_certificate import find_existing_certificate
+from aws_setup.openwhisk.existing_certificate import find_existing_certificate, warn_of_end
 from aws_setup.openwhisk.secrets import is_owned
 
 TLS = "kubernetes.io/tls"
@@ -241,6 +241,7 @@ def _existing(ctx: Context) -> Found:
         ends = None
     if ends is None:
         return Found(arn, "existing")
+    warn_of_end(ctx, ends)
     days = (ends - ctx.clock.today()).days
     return Found(arn, f"existing, {count_of(days, 'day')} left", {"days_left": days})
 
@@ -287,6 +288,7 @@ def upload(ctx: Context, pair: KeyPair) -> Found:
 
 def _uploaded_pair(ctx: Context, pair: KeyPair, arn: str) -> Found:
     ends = certificate.expires(pair.certificate)
+    warn_of_end(ctx, ends)
     days = (ends - ctx.clock.today()).days
     facts = {"expires": ends.date().isoformat(), "days_left": days, "sha256": pair.fingerprint}
     drift = renewal_reasons(ctx, pair, known_hosts(ctx))

@@ -10,7 +10,10 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.session import error_code
-from aws_setup.errors import Refused
+from aws_setup.config import Config
+from aws_setup.engine.wording import count_of
+from aws_setup.errors import Problem, Refused
+from aws_setup.openwhisk.certificate import RENEW
 
 ABSENT = ("ResourceNotFoundException", "NoSuchEntity")
 
@@ -66,6 +69,42 @@ def check_existing_certificate(ctx: Context) -> None:
     if found.status != "ISSUED":
         why = f"its status in ACM is {found.status}"
         raise _invalid(why, "complete its validation in ACM, or name another certificate")
+
+
+def how_to_replace(config: Config) -> str:
+    """Return how to replace a certificate of the user's; '' for one that configure renews.
+
+    An import under the same ARN is used by its load balancers at once. ACM renews only what it has
+    issued itself, and that while its DNS record exists.
+    https://docs.aws.amazon.com/acm/latest/userguide/import-reimport.html
+    https://docs.aws.amazon.com/acm/latest/userguide/managed-renewal.html
+    """
+    if config.openwhisk_tls_cert:
+        files = "the files of openwhisk_tls_cert and openwhisk_tls_key"
+        return f"replace {files}, then run python configure_eks_cluster.py"
+    if not config.openwhisk_tls_arn:
+        return ""
+    if ":acm:" in config.openwhisk_tls_arn:
+        arn = config.openwhisk_tls_arn
+        return (
+            f"import a new one under its ARN (`aws acm import-certificate --certificate-arn {arn} "
+            "…`); for one that ACM has issued, see its renewal status and DNS record in ACM"
+        )
+    return (
+        "upload a new one (`aws iam upload-server-certificate`), set openwhisk_tls_arn to its ARN, "
+        "then run python configure_eks_cluster.py"
+    )
+
+
+def warn_of_end(ctx: Context, ends: datetime) -> None:
+    """Warn of a certificate of the user's that ends soon: configure renews only its own ones."""
+    left, fix = ends - ctx.clock.today(), how_to_replace(ctx.config)
+    if not fix or left > RENEW or ctx.owned_only:
+        return
+    key = "openwhisk_tls_cert" if ctx.config.openwhisk_tls_cert else "openwhisk_tls_arn"
+    days = count_of(max(0, left.days), "day")
+    why = f"it ends on {ends:%Y-%m-%d}, and configure does not renew a certificate of your own"
+    ctx.warn(Problem(f"the certificate of {key} has {days} left", why, fix))
 
 
 def _of_acm(ctx: Context, arn: str) -> ExistingCertificate:

@@ -21,6 +21,7 @@ from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import TransientError
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.openwhisk import certificate
+from aws_setup.openwhisk.existing_certificate import how_to_replace
 from aws_setup.openwhisk.readiness import describe, find_blocker
 from aws_setup.openwhisk.release_objects import unready_reason
 from aws_setup.openwhisk.user_values import own_invokers
@@ -149,7 +150,8 @@ def check_certificate(chain: Chain) -> str:
     with via_ssh(chain.client, Endpoint(url, ":", insecure=True)) as reached:
         parts = urlsplit(reached.url)
         pem = presented(parts.hostname or "", parts.port or 443)
-    return judge_certificate(certificate.expires(pem), chain.ctx.clock.today())
+    replaced = how_to_replace(chain.ctx.config)
+    return judge_certificate(certificate.expires(pem), chain.ctx.clock.today(), replaced=replaced)
 
 
 def presented(host: str, port: int) -> str:
@@ -173,17 +175,24 @@ def presented(host: str, port: int) -> str:
     return ssl.DER_cert_to_PEM_cert(data)
 
 
-def judge_certificate(ends: datetime, now: datetime) -> str:
-    """Return how long a certificate is valid; raises Broken when that is less than a week."""
-    left = ends - now
+def judge_certificate(ends: datetime, now: datetime, *, replaced: str = "") -> str:
+    """Return how long a certificate is valid.
+
+    Args:
+        ends: the end of its validity.
+        now: the present time.
+        replaced: how the user replaces it; '' for one that configure renews.
+
+    Raises:
+        Broken: it is valid for less than a week.
+    """
+    left, fix = ends - now, replaced or f"{CONFIGURE}, which renews it"
     if left <= timedelta(0):
-        raise Broken(f"the certificate ended on {ends.date()}", f"{CONFIGURE}, which renews it")
+        raise Broken(f"the certificate ended on {ends.date()}", fix)
     if left < LEAST_LEFT:
-        raise Broken(
-            f"the certificate has {count_of(left.days, 'day')} left",
-            f"{CONFIGURE}, which renews it",
-        )
-    due = "; configure renews it now" if left <= certificate.RENEW else ""
+        raise Broken(f"the certificate has {count_of(left.days, 'day')} left", fix)
+    soon = f"; {replaced}" if replaced else "; configure renews it now"
+    due = soon if left <= certificate.RENEW else ""
     return f"{count_of(left.days, 'day')} left, until {ends.date()}{due}"
 
 

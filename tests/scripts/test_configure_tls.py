@@ -132,6 +132,16 @@ def test_a_certificate_in_acm_is_used_and_never_changed(
         assert client("acm").describe_certificate(CertificateArn=arn)["Certificate"]["Status"]
 
 
+def test_a_certificate_of_the_users_that_ends_soon_is_a_warning(zoo: Lab) -> None:
+    soon = issued("whisk.example.com", LEAF, begins=NOW - timedelta(days=80), days=100)
+    cert, key = write(zoo.folder, soon, pem(LEAF))
+    zoo.save(openwhisk_tls_cert=str(cert), openwhisk_tls_key=str(key))
+    zoo.run("configure")
+    said = {one["what"]: one for one in zoo.run("plan")["warnings"]}
+    (what,) = [one for one in said if one.startswith("the certificate of openwhisk_tls_cert has")]
+    assert "replace the files of openwhisk_tls_cert" in said[what]["hint"]
+
+
 def test_a_certificate_in_aws_that_cannot_be_used_is_refused(zoo: Lab) -> None:
     body = {"ServerCertificateName": "mine", "CertificateBody": SERVER, "PrivateKey": pem(LEAF)}
     mine = client("iam").upload_server_certificate(**body)["ServerCertificateMetadata"]["Arn"]

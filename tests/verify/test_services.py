@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from aws_setup.config import Config
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.errors import SetupError
 from aws_setup.namenodes.action import CurrentAction
+from aws_setup.openwhisk import existing_certificate
 from aws_setup.rehearsal.environment import write_scripts
 from aws_setup.software.ndb.ndb_mgm import parse_show
 from aws_setup.software.zookeeper.config import parse_role
@@ -272,6 +274,32 @@ def test_the_days_that_a_certificate_has_left_are_said(days: int, text: str) -> 
             cluster_checks.judge_certificate(ends, now)
     else:
         assert text in cluster_checks.judge_certificate(ends, now)
+
+
+@pytest.mark.parametrize(
+    ("keys", "fix"),
+    [
+        ({"openwhisk_tls_cert": "c.pem"}, "replace the files of openwhisk_tls_cert and"),
+        ({"openwhisk_tls_arn": "arn:aws:acm:us-east-1:1:certificate/2"}, "import-certificate"),
+        ({"openwhisk_tls_arn": "arn:aws:iam::1:server-certificate/2"}, "upload-server-certificate"),
+    ],
+)
+def test_a_certificate_of_the_users_is_not_said_to_be_renewed_by_configure(
+    keys: dict[str, str], fix: str
+) -> None:
+    now = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    files = {"openwhisk_tls_key": "k.pem"} if "openwhisk_tls_cert" in keys else {}
+    config = Config(ssh_keypair_name="k", ssh_key_path="/k").model_copy(update=keys | files)
+    replaced = existing_certificate.how_to_replace(config)
+    for days in (-1, 3):
+        with pytest.raises(Broken) as caught:
+            ends = now + timedelta(days=days)
+            cluster_checks.judge_certificate(ends, now, replaced=replaced)
+        assert fix in caught.value.fix
+        assert "renews it" not in caught.value.fix
+    said = cluster_checks.judge_certificate(now + timedelta(days=20), now, replaced=replaced)
+    assert fix in said
+    assert "renews it now" not in said
 
 
 def action(name: str, **change: Any) -> CurrentAction:
