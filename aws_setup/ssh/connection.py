@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_setup.errors import Place, address_hint
 from aws_setup.ssh.authentication import authenticate
-from aws_setup.ssh.errors import ConnectStage, HostKeyError, Unreachable, why_ended
+from aws_setup.ssh.errors import (
+    ConnectStage,
+    HostKeyError,
+    UnconfirmedHostKey,
+    Unreachable,
+    why_ended,
+)
 from aws_setup.ssh.jump_host import (
     JumpSocket,
     ended_with_jump_host,
@@ -332,14 +338,10 @@ def _verify_host_key(
             if context.require_host_keys
             else ("your OpenSSH configuration has StrictHostKeyChecking", "it to accept-new")
         )
-        owner = "its console output" if names.in_ec2 else "what its administrator says"
-        raise Unreachable(
-            route.address,
-            ConnectStage.HOST_KEY,
-            f"nothing confirms its host key {key}, and {setting} set",
-            f"compare it with {owner}, then add `{names.alias} {key.line}` to "
-            f"{context.known_hosts.path}, or set {off}",
-        )
+        why = f"nothing confirms its host key {key}, and {setting} set"
+        line, file = f"{names.alias} {key.line}", str(context.known_hosts.path)
+        text = {"line": line, "file": file, "off": off}
+        raise UnconfirmedHostKey(route.address, why, **text, in_ec2=names.in_ec2)
     if not names.known:
         context.known_hosts.add(names.alias, expected or [key])
     if not expected:

@@ -60,13 +60,35 @@ class HostKeyError(Unreachable):
             ConnectStage.HOST_KEY,
             f"it sent host key {shown}, but {known} is known for it: the machine was re-created, "
             "or another server answers in its place",
-            f"compare with the host keys in `aws ec2 get-console-output --instance-id {alias}`; "
-            f"if the new key is among them, remove the lines of {alias} from {file}"
+            f"compare with the host keys in `aws ec2 get-console-output --instance-id {alias}`, "
+            "which has them until the machine is first stopped, or with those of another computer "
+            f"of yours; if the new key is right, remove the lines of {alias} from {file}"
             if in_ec2
             else "ask the administrator of that host for its present key; if it is the new one, "
             f"remove the lines of {alias} from {file} and from your own known_hosts",
             transient=False,
         )
+
+
+class UnconfirmedHostKey(Unreachable):
+    """Nothing says whether the host key that a machine sends is its own, and something has to.
+
+    The console output of an instance has its host keys until it is first stopped: they are printed
+    at the first boot alone.
+    """
+
+    def __init__(
+        self, machine: str, why: str, *, line: str, file: str, off: str, in_ec2: bool
+    ) -> None:
+        added = f"then add `{line}` to {file}, or set {off}"
+        fix = (
+            f"copy {file} from the computer that created the deployment: the console shows a "
+            "machine's host keys only until it is first stopped; or compare the key with "
+            f"/etc/ssh/ssh_host_*.pub there, as in EC2's serial console, {added}"
+            if in_ec2
+            else f"compare it with what its administrator says, {added}"
+        )
+        super().__init__(machine, ConnectStage.HOST_KEY, why, fix, transient=False)
 
 
 class ConnectionLost(SetupError):

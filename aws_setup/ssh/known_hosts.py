@@ -112,10 +112,12 @@ def is_being_printed(output: str) -> bool:
 
 
 def keys_in_console(output: str) -> list[HostKey]:
-    """Return the host keys that cloud-init printed on the console at the last boot.
+    """Return the host keys that cloud-init printed on the console at the first boot.
 
     cloud-init writes the public keys between BEGIN and END SSH HOST KEY KEYS
-    (https://docs.cloud-init.io, module "SSH", ssh.emit_keys_to_console).
+    (https://docs.cloud-init.io, module "SSH", ssh.emit_keys_to_console), once for each instance
+    (canonical/cloud-init, cloudinit/config/cc_keys_to_console.py: PER_INSTANCE). A machine that was
+    stopped and started has none on its console.
     """
     blocks = _BLOCK.findall(output)
     if not blocks:

@@ -41,7 +41,7 @@ KEY = HostKey("ssh-ed25519", base64.b64decode(BLOB))
 @pytest.mark.parametrize(
     ("alias", "hint", "owner"),
     [
-        ("i-0a1b2c", "get-console-output --instance-id i-0a1b2c", "its console output"),
+        ("i-0a1b2c", "get-console-output --instance-id i-0a1b2c", "/etc/ssh/ssh_host_*.pub"),
         ("203.0.113.9", "ask the administrator of that host", "what its administrator says"),
         ("i-mac.example", "ask the administrator of that host", "what its administrator says"),
         ("[bastion]:22", "ask the administrator of that host", "what its administrator says"),
@@ -67,7 +67,10 @@ def test_only_an_instance_has_a_console_with_host_keys(
     assert hint in changed.value.problems[0].hint
     with pytest.raises(Unreachable) as unconfirmed:
         _verify_host_key(context, transport, route, _HostKeyNames(alias, []))
-    assert f"compare it with {owner}, then" in unconfirmed.value.problems[0].hint
+    hint = unconfirmed.value.problems[0].hint
+    assert owner in hint
+    assert f"then add `{alias} {KEY.line}` to {tmp_path / 'known'}" in hint
+    assert ("copy " in hint) == alias.startswith("i-0"), "a console has no keys after a stop"
 
 
 def test_nothing_with_cbc_md5_or_sha_1_is_offered() -> None:

@@ -116,7 +116,7 @@ class Disk:
         return self.read("/etc/ssh/ssh_host_ed25519_key.pub")
 
     def console(self) -> str:
-        """Return the console output of cloud-init at the end of a boot, with the host key."""
+        """Return the console output at the end of the first boot, with the host key."""
         return (
             "[    9.41] cloud-init[812]: Cloud-init finished\n"
             "-----BEGIN SSH HOST KEY KEYS-----\n"

@@ -66,6 +66,10 @@ def _public_key(ec2: Any, name: str | None) -> str:
     return material.decode() if isinstance(material, bytes) else str(material)
 
 
+LATER_BOOT = "[    9.41] cloud-init[812]: Cloud-init finished\n"
+"""Console output of a VM that was stopped and started."""
+
+
 class Ec2Sync:
     """Synchronises the VMs of a pool with the instances of a cloud."""
 
@@ -78,6 +82,7 @@ class Ec2Sync:
     ) -> None:
         self.cloud, self.pool, self.amis = cloud, pool, amis
         self._on: dict[str, bool] = {}
+        self._started_again: set[str] = set()
         self._faults: dict[str, VmFaults] = {}
         self._network = Network()
         self._filters: dict[str, tuple[InboundFilter, ...]] = {}
@@ -126,6 +131,7 @@ class Ec2Sync:
             return lambda: self._launch(instance)
         if instance.state == "running" and not on:
             self._on[instance_id] = True
+            self._started_again.add(instance_id)
             return lambda: self.pool.power_on(instance_id, public_ip=instance.public_ip)
         if instance.state in ("stopping", "stopped") and on:
             self._on[instance_id] = False
@@ -158,7 +164,15 @@ class Ec2Sync:
         return self._faults[instance.id]
 
     def _console(self, instance_id: str) -> str:
-        return self.pool.console(instance_id) if self._on.get(instance_id) else ""
+        """Return what the last boot printed: host keys are printed at an instance's first boot.
+
+        The module's frequency is PER_INSTANCE (canonical/cloud-init,
+        cloudinit/config/cc_keys_to_console.py), and EC2 has the output since the last start
+        (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-console.html).
+        """
+        if not self._on.get(instance_id):
+            return ""
+        return LATER_BOOT if instance_id in self._started_again else self.pool.console(instance_id)
 
 
 def blocked_from_operator(network: Network) -> frozenset[str]:

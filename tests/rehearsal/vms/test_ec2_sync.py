@@ -66,6 +66,27 @@ def test_a_vm_that_does_not_boot_is_re_created(
         assert vms.console(instance_id).count("ssh-ed25519") == 1
 
 
+def test_the_console_has_host_keys_until_a_machine_is_first_stopped(
+    cloud: RehearsalCloud, tmp_path: Path, public_key: str
+) -> None:
+    """cloud-init prints them once for each instance: cc_keys_to_console is PER_INSTANCE."""
+    ec2 = client("ec2")
+    ec2.import_key_pair(KeyName="key", PublicKeyMaterial=public_key.encode())
+    instance_id = str(run(ec2, network(ec2), KeyName="key")["InstanceId"])
+    with NamespaceVmPool(tmp_path / "vms") as vms:
+        sync = Ec2Sync(cloud, vms, amis={IMAGE: ()})
+        printed = []
+        for change in (None, ec2.stop_instances, ec2.start_instances):
+            if change:
+                change(InstanceIds=[instance_id])
+            ec2.describe_instances()
+            sync.sync()
+            printed.append(ec2.get_console_output(InstanceId=instance_id).get("Output", ""))
+    assert "BEGIN SSH HOST KEY KEYS" in printed[0]
+    assert "Cloud-init finished" in printed[2]
+    assert "SSH HOST KEY" not in printed[2]
+
+
 @pytest.mark.skipif(shutil.which("mariadb-install-db") is None, reason="MariaDB is missing")
 def test_a_new_database_uses_its_own_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
