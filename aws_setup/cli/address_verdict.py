@@ -88,7 +88,7 @@ def _allowed(ctx: Context, place: Place, present: str) -> Allowed:
     from aws_setup.infrastructure.operators import covers
     from aws_setup.infrastructure.security_group import owned_group, ssh_ranges
     from aws_setup.openwhisk.addresses import public_service, read_service
-    from aws_setup.openwhisk.public_address import EVERYWHERE, RANGES
+    from aws_setup.openwhisk.listener_access import access_of
 
     if place is Place.SSH:
         group = owned_group(ctx, fresh=True)
@@ -105,4 +105,4 @@ def _allowed(ctx: Context, place: Place, present: str) -> Allowed:
         # Its answer would be the next time-out: the Service is read through the endpoint.
         return None
     service = read_service(ctx, public_service(ctx.config))
-    return None if service is None else sorted(service["spec"].get(RANGES) or [EVERYWHERE])
+    return None if service is None else access_of(ctx, service).ranges

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -16,7 +17,8 @@ from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.operators import LONGEST_TAG, allowed_cidrs
 from aws_setup.infrastructure.security_group import owned_group
 from aws_setup.openwhisk.allow_my_ip import allow_steps, ranges_to_keep, unlisted
-from aws_setup.preflight import public_ip
+from aws_setup.preflight import access_ranges, public_ip
+from aws_setup.preflight.results import Severity
 
 
 def allow_my_ip(run: ScriptRun) -> None:
@@ -39,6 +41,7 @@ def allow_my_ip(run: ScriptRun) -> None:
         raise _nothing(run, rows)
     run.warn([Problem(*item) for item in unlisted(ctx)])
     todo = changes(rows)
+    _check_room(run, todo)
     if todo:
         run.report.plan(rows)
         confirm_writes(
@@ -80,6 +83,15 @@ def _check_addresses(run: ScriptRun) -> None:
         what = f"AWS sees you at {seen}, which is not let in"
         why = f"user_public_ip names {', '.join(public_ip.own_cidrs(config))}"
         run.warn([Problem(what, why, "set user_public_ip to DEFAULT_VALUE, unless you use a VPN")])
+
+
+def _check_room(run: ScriptRun, todo: Sequence[Row]) -> None:
+    """Refuse, or warn of, more ranges than a place takes."""
+    found = access_ranges.findings(run.ctx, {row.step.name for row in todo})
+    refused = [item.problem for item in found if item.severity is Severity.REFUSE]
+    if refused:
+        raise Refused.all(refused)
+    run.warn([item.problem for item in found])
 
 
 def _kept(run: ScriptRun) -> tuple[str, ...]:

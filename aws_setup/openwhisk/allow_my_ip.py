@@ -29,7 +29,14 @@ from aws_setup.infrastructure.security_group import (
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import SERVICE
 from aws_setup.openwhisk.addresses import public_service, read_service
-from aws_setup.openwhisk.public_address import EVERYWHERE, RANGES, described, is_owned, ranges
+from aws_setup.openwhisk.listener_access import (
+    EVERYWHERE,
+    RANGES,
+    access_of,
+    described,
+    pending,
+)
+from aws_setup.openwhisk.public_address import is_owned, ranges
 
 ENDPOINT = "eks cluster"
 NO_CLUSTER = "no EKS cluster of this deployment exists"
@@ -141,13 +148,13 @@ class OpenWhiskRanges(Step):
         if not wants:
             why = "a Classic Load Balancer takes IPv4 only, and no IPv4 address is known"
             return Found("", skipped=why)
-        has = sorted(service["spec"].get(RANGES) or [EVERYWHERE])
+        has = list(access_of(ctx, service).ranges)
         drift = (Drift("reachable from", described(has), described(wants)),) if has != wants else ()
         state = f"reachable from {described(has)}"
         return Found(public_service(ctx.config), state, drift=drift)
 
     def create(self, ctx: Context) -> Found:
-        """Patch the Service; Kubernetes changes the load balancer's security group."""
+        """Patch the Service, and return when the load balancer's security group lets them in."""
         found = ctx.wait_until(
             "the API server lets you in",
             lambda: self._found(ctx) if cluster_of(ctx, fresh=True) else Pending("no cluster"),
@@ -158,7 +165,19 @@ class OpenWhiskRanges(Step):
             return found
         patch = {"spec": {RANGES: ranges(ctx)}}
         kube_client(ctx).patch(SERVICE, found.id, patch, ctx.config.openwhisk_namespace)
-        return Found(found.id, f"reachable from {described(ranges(ctx))}")
+
+        def applied() -> Found | Pending:
+            service = read_service(ctx, found.id)
+            there = self._found(ctx)
+            return pending(ctx, service) if service and there.drift else there
+
+        return ctx.wait_until(
+            "the load balancer lets them in",
+            applied,
+            deadline=300,
+            pause=5,
+            hint="see the events of the Service; docs/configure.md lists the causes",
+        )
 
 
 def _is_owned(ctx: Context, cluster: Item) -> bool:

@@ -26,19 +26,19 @@ from aws_setup.openwhisk.addresses import (
     scheme_of,
 )
 from aws_setup.openwhisk.certificate_steps import ServerCertificate
+from aws_setup.openwhisk.listener_access import (
+    EVERYWHERE,
+    RANGES,
+    access_of,
+    described,
+    pending,
+)
 from aws_setup.openwhisk.secrets_step import SecretsStep
 from aws_setup.openwhisk.uninstall import delete_service
 from aws_setup.openwhisk.user_values import user_values
 from aws_setup.openwhisk.values import ELB
 
 NAME = "openwhisk public address"
-RANGES = "loadBalancerSourceRanges"
-"""Field of a Service; empty means 0.0.0.0/0.
-
-https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/
-"""
-
-EVERYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,9 @@ class PublicAddress(Step):
             drift = (owner,)
         elif chart := read_service(ctx, chart_service(config)):
             drift = tuple(differences(service, desired_service(config, chart, ranges(ctx))))
-        state = f"reachable from {described(service['spec'].get(RANGES) or [EVERYWHERE])}"
-        return Found(host or _id(config), state, {"host": host}, drift, ready=bool(host))
+        access = access_of(ctx, service)
+        state, ready = f"reachable from {described(access.ranges)}", bool(host) and access.applied
+        return Found(host or _id(config), state, {"host": host}, drift, ready=ready)
 
     def create(self, ctx: Context) -> Found:
         """Create the Service; AWS creates its load balancer."""
@@ -97,19 +98,20 @@ class PublicAddress(Step):
         return Found(found.id, found.state, ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the load balancer has a host name."""
+        """Return when the load balancer has a host name, and AWS lets in whom the Service names."""
         name, space = public_service(ctx.config), ctx.config.openwhisk_namespace
 
         def probe() -> Found | Pending:
             service = read_service(ctx, name)
             if service and host_of(service):
-                return self._found(ctx, service, owned=True)
+                there = self._found(ctx, service, owned=True)
+                return there if there.ready else pending(ctx, service)
             uid = str(service["metadata"]["uid"]) if service else ""
             event = last_event(ctx, name, space, uid=uid)
             return Pending(f"AWS is creating the load balancer {event}".strip())
 
         return ctx.wait_until(
-            "the public load balancer gets a host name",
+            "the public load balancer has a host name and lets in whom the Service names",
             probe,
             deadline=900,
             pause=8,
@@ -148,11 +150,6 @@ def ranges(ctx: Context) -> list[str]:
     own = [cidr for cidr in allowed_cidrs(ctx) if ":" not in cidr]
     found = {*ctx.config.openwhisk_access_cidrs, *own}
     return [EVERYWHERE] if EVERYWHERE in found else sorted(found)
-
-
-def described(listed: Sequence[str]) -> str:
-    """Return ranges as text."""
-    return "everywhere" if EVERYWHERE in listed else ", ".join(listed)
 
 
 def audience(ctx: Context) -> str:

@@ -21,6 +21,7 @@ from aws_setup.engine.reads import Reads
 from aws_setup.engine.step import CostItem
 from aws_setup.errors import Problem
 from aws_setup.preflight import (
+    access_ranges,
     addresses,
     administrators,
     adopted_network,
@@ -71,6 +72,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the roles of nodes and drivers": roles.check,
         "the cluster's administrators": administrators.check,
         "your address": public_ip.check,
+        "who is let in": access_ranges.check,
         "the Kubernetes version": kubernetes_versions.choose,
         "the NameNodes' memory": _namenodes,
         "the deployment to repeat": repeat.check,

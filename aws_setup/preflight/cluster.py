@@ -34,6 +34,7 @@ from aws_setup.openwhisk.secrets import read_secrets
 from aws_setup.openwhisk.secrets_step import SecretsStep
 from aws_setup.openwhisk.user_values import user_values
 from aws_setup.preflight import (
+    access_ranges,
     architectures,
     key_pair,
     local_files,
@@ -101,9 +102,12 @@ def _invokers(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
 
 
 def _access(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
-    """Refuse a public load balancer that nobody could reach; warn of a private address."""
-    if not any(row.step.name == PublicAddress.name and row.action is Action.CREATE for row in rows):
-        return ()
+    """Refuse a public load balancer that nobody or too many could reach; warn of private ones."""
+    created = {row.step.name for row in rows if row.action is Action.CREATE}
+    changed = created | {row.step.name for row in rows if row.action is Action.UPDATE}
+    too_many = access_ranges.findings(ctx, changed, created=created)
+    if too_many or PublicAddress.name not in created:
+        return too_many
     if not ranges(ctx):
         return [refuse(*NO_ADDRESS)]
     return public_ip.private_addresses(ctx)

@@ -45,7 +45,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class PlannedResources:
-    """The run's context, the steps that it is going to create, and the machines to launch.
+    """The run's context, the steps that it creates and updates, and the machines to launch.
 
     `later` are the EKS nodes that configure_eks_cluster.py will launch once the cluster exists.
     `starts` are stopped machines that it starts, and those of groups that it restores: no more is
@@ -57,6 +57,7 @@ class PlannedResources:
     launches: tuple[Launch, ...] = ()
     later: tuple[Launch, ...] = ()
     starts: tuple[Launch, ...] = ()
+    to_update: frozenset[str] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -128,7 +129,7 @@ def planned_resources(ctx: Context, rows: Sequence[Row]) -> PlannedResources:
     later = _later_nodes(ctx.config) if "eks cluster" in to_create else ()
     changed = frozenset(changing)
     starts = (*_stopped_vms(ctx, changed), *_paused_groups(ctx, changed))
-    return PlannedResources(ctx, to_create, tuple(launches), later, starts)
+    return PlannedResources(ctx, to_create, tuple(launches), later, starts, to_update=changed)
 
 
 def _vm_groups(

@@ -11,9 +11,6 @@ from typing import Any
 from aws_setup.aws.advice import advice
 from aws_setup.aws.session import Aws, pages
 from aws_setup.engine.reads import Reading, Reads
-from aws_setup.infrastructure.ingress_rules import RULES, Source
-from aws_setup.infrastructure.node_ingress import NAME as NODE_INGRESS
-from aws_setup.infrastructure.security_group import owned_group
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 
@@ -44,7 +41,8 @@ def check(planned: PlannedResources) -> CheckResult:
     codes = {it: {quota.code for quota, _ in needed if quota.service == it} for it in services}
     with Reads("quota") as reads:
         limits = {
-            it: reads.start(partial(_limits, planned.ctx.aws, it, codes[it])) for it in services
+            it: reads.start(partial(account_limits, planned.ctx.aws, it, codes[it]))
+            for it in services
         }
         results = reads.each(lambda pair: _check_quota(planned, *pair, limits=limits), needed)
     return CheckResult.of([finding for findings in results for finding in findings])
@@ -65,8 +63,6 @@ def needed_quotas(planned: PlannedResources) -> Iterator[tuple[Quota, float]]:
     ):
         if step in planned.to_create:
             yield quota, 1
-    if NODE_INGRESS in planned.to_create and owned_group(planned.ctx) is not None:
-        yield RULES_OF_GROUP, sum(rule.source is Source.NODES for rule in RULES)
     groups = sum(step.startswith("auto-scaling group") for step in planned.to_create)
     if groups:
         yield GROUPS, groups
@@ -135,7 +131,7 @@ def _compare(planned: PlannedResources, quota: Quota, usage: QuotaUsage) -> list
     return []
 
 
-def _limits(aws: Aws, service: str, codes: Collection[str]) -> Mapping[str, float]:
+def account_limits(aws: Aws, service: str, codes: Collection[str]) -> Mapping[str, float]:
     """Return the account's applied quotas of a service, and AWS's default of those without one.
 
     They are not kept for the next run: a limit that AWS has raised meanwhile would be refused.
@@ -223,14 +219,6 @@ def _groups(planned: PlannedResources) -> float:
     return len(pages(client, "describe_auto_scaling_groups", "AutoScalingGroups"))
 
 
-def _rules(planned: PlannedResources) -> float:
-    """Return the inbound rules of the deployment's security group; each source counts as one."""
-    group = owned_group(planned.ctx)
-    sources = ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs")
-    permissions = group["IpPermissions"] if group else ()
-    return sum(len(allowed.get(key, ())) for allowed in permissions for key in sources)
-
-
 VCPUS = Quota("vCPUs of standard instances", "ec2", "L-1216C47A", _running_vcpus)
 SPOT_VCPUS = Quota("vCPUs of standard Spot instances", "ec2", "L-34B43A08", _spot_vcpus)
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html"""
@@ -238,6 +226,5 @@ ELASTIC_IPS = Quota("elastic IPs", "ec2", "L-0263D0A3", _addresses)
 VPCS = Quota("VPCs", "vpc", "L-F678F1CE", _vpcs)
 INTERNET_GATEWAYS = Quota("internet gateways", "vpc", "L-A4707A72", _internet_gateways)
 NAT_GATEWAYS = Quota("NAT gateways in a zone", "vpc", "L-FE5A380F", _nat_gateways)
-RULES_OF_GROUP = Quota("inbound rules of a security group", "vpc", "L-0EA8095F", _rules)
 CLUSTERS = Quota("EKS clusters", "eks", "L-1194D53C", _clusters)
 GROUPS = Quota("auto-scaling groups", "autoscaling", "L-CDE20ADC", _groups)

@@ -11,7 +11,8 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
 from aws_setup.kube.objects import Json
-from aws_setup.openwhisk.public_address import described, desired_service, differences
+from aws_setup.openwhisk.listener_access import described
+from aws_setup.openwhisk.public_address import desired_service, differences
 
 pytestmark = pytest.mark.kind("C1")
 

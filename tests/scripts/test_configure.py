@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
+import create_aws_infrastructure
 from aws_setup.config import Config
+from aws_setup.engine.wait import SystemClock
 from aws_setup.openwhisk import certificate, credentials_file
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
+from aws_setup.rehearsal.kubernetes.controllers.context import CloudProviderError
+from aws_setup.rehearsal.kubernetes.ec2_cloud_provider import Ec2CloudProvider
 from aws_setup.tables import software as tables
 from tests.support.aws import client
 from tests.support.cluster import NODES, Lab, lab, private
@@ -52,7 +56,8 @@ def config_of(zoo: Lab) -> Config:
 def open_to(balancer: Any) -> set[tuple[int, str]]:
     """Return the ports and ranges that a load balancer's security groups allow."""
     groups = client("ec2").describe_security_groups(GroupIds=balancer["SecurityGroups"])
-    rules = [rule for group in groups["SecurityGroups"] for rule in group["IpPermissions"]]
+    listed = [rule for group in groups["SecurityGroups"] for rule in group["IpPermissions"]]
+    rules = [rule for rule in listed if rule["IpProtocol"] == "tcp"]
     return {(rule["FromPort"], item["CidrIp"]) for rule in rules for item in rule["IpRanges"]}
 
 
@@ -105,6 +110,57 @@ def test_configure_ends_when_openwhisk_answers_and_a_second_run_changes_nothing(
         (port, "8.8.8.0/24"),
     }
     assert balancers()["internet-facing"]["DNSName"] == public["DNSName"]
+
+
+@pytest.mark.parametrize("script", ["configure", "allow-my-ip"])
+def test_ranges_that_aws_refuses_are_not_said_to_be_let_in(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """Kubernetes takes them into the Service, and AWS says no to the rules of the group."""
+    zoo.run("configure")
+    # A rule for the port and one for ICMP each: 31 ranges are too many for a group of 60 rules.
+    zoo.save(openwhisk_access_cidrs=[f"8.8.{number}.0/24" for number in range(30)])
+    refused = change_ranges(zoo, script, code=2)["problems"]
+    assert "openwhisk_access_cidrs" in refused[0]["hint"], refused
+    before = open_to(balancers()["internet-facing"])
+    zoo.save(openwhisk_access_cidrs=["8.8.8.0/24"])
+    with monkeypatch.context() as patch:
+        refuse(zoo, patch, "AuthorizeSecurityGroupIngress", "RulesPerSecurityGroupLimitExceeded")
+        failed = change_ranges(zoo, script, speed=100, code=1)
+        assert "RulesPerSecurityGroupLimitExceeded" in str(failed["problems"]), failed["problems"]
+        shown = steps_of(zoo.run("status"))["openwhisk public address"]
+        assert shown["state"] == "reachable from 52.94.76.7/32"
+    assert open_to(balancers()["internet-facing"]) == before
+    change_ranges(zoo, script)
+    shown = steps_of(zoo.run("status"))["openwhisk public address"]
+    assert shown["state"] == "reachable from 52.94.76.7/32, 8.8.8.0/24"
+    allowed = {cidr for _, cidr in open_to(balancers()["internet-facing"])}
+    assert allowed == {"52.94.76.7/32", "8.8.8.0/24"}
+
+
+def change_ranges(zoo: Lab, script: str, *, code: int = 0, speed: float = 1) -> Any:
+    """Bring the operator's present address into effect by one of the commands that do.
+
+    Deadlines pass `speed` times as fast.
+    """
+    plain = SystemClock.now
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SystemClock, "now", lambda clock: plain(clock) * speed)
+        if script == "configure":
+            return zoo.run("configure", "--only", "openwhisk public address", code=code)
+        return zoo.run("allow-my-ip", code=code, script=create_aws_infrastructure)
+
+
+def refuse(zoo: Lab, patch: pytest.MonkeyPatch, action: str, code: str) -> None:
+    """Let the emulated AWS answer Kubernetes' calls of an action with an error."""
+    plain = Ec2CloudProvider._call
+
+    def call(provider: Any, service: str, asked: str, **params: Any) -> Any:
+        if asked == action:
+            raise CloudProviderError(f"{code}: refused")
+        return plain(provider, service, asked, **params)
+
+    patch.setattr(Ec2CloudProvider, "_call", call)
 
 
 def test_no_secret_is_printed_or_logged(zoo: Lab) -> None:

@@ -25,6 +25,9 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 
 ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 
+FRAGMENTATION_NEEDED = ("icmp", 3, 4)
+"""Protocol, type and code of what the load balancer's group allows beside its ports."""
+
 
 class Ec2CloudProvider(CloudProvider):
     """Calls the emulated EC2 and Elastic Load Balancing for one cluster."""
@@ -259,17 +262,23 @@ class Ec2CloudProvider(CloudProvider):
         return str(group)
 
     def _update_rules(self, group: str, service: KubeObject) -> None:
-        """Allow each port of the Service from its source ranges, and from nothing else."""
+        """Allow each port of the Service from its source ranges, and from nothing else.
+
+        Each range has a rule for ICMP's type "fragmentation needed", too, which counts against
+        the quota of rules: EnsureLoadBalancer in github.com/kubernetes/cloud-provider-aws
+        (pkg/providers/v1/aws.go), "Allow ICMP fragmentation packets, important for MTU discovery".
+        New rules are added in one call, before others go: setSecurityGroupIngress there.
+        """
         found = self._call("ec2", "DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
         current = {
-            (item["FromPort"], allowed["CidrIp"])
+            (item["IpProtocol"], item["FromPort"], item["ToPort"], allowed["CidrIp"])
             for item in found[0]["IpPermissions"]
-            if item["IpProtocol"] == "tcp"
             for allowed in item["IpRanges"]
         }
+        ports = [("tcp", port["port"], port["port"]) for port in service["spec"]["ports"]]
         desired = {
-            (port["port"], cidr)
-            for port in service["spec"]["ports"]
+            (*rule, cidr)
+            for rule in (*ports, FRAGMENTATION_NEEDED)
             for cidr in _source_ranges(service)
         }
         for action, rules in (
@@ -277,7 +286,7 @@ class Ec2CloudProvider(CloudProvider):
             ("RevokeSecurityGroupIngress", current - desired),
         ):
             if rules:
-                permissions = [_tcp_rule(port, cidr) for port, cidr in sorted(rules)]
+                permissions = [_permission(*rule) for rule in sorted(rules)]
                 self._call("ec2", action, GroupId=group, IpPermissions=permissions)
 
 
@@ -293,9 +302,9 @@ def _source_ranges(service: KubeObject) -> list[str]:
     return list(service["spec"].get(SOURCE_RANGES) or listed or ["0.0.0.0/0"])
 
 
-def _tcp_rule(port: int, cidr: str) -> dict[str, Any]:
+def _permission(protocol: str, first: int, last: int, cidr: str) -> dict[str, Any]:
     ranges = [{"CidrIp": cidr}]
-    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": ranges}
+    return {"IpProtocol": protocol, "FromPort": first, "ToPort": last, "IpRanges": ranges}
 
 
 def _allow_all_from(group: str) -> list[dict[str, Any]]:
