@@ -20,6 +20,7 @@ from aws_setup.preflight import network_acls, node_routes, subnet_addresses
 from aws_setup.preflight.adopted_vpc import PRIVATE, PUBLIC, AdoptedNetwork, replace_route
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
+from aws_setup.preflight.subnet_addresses import Room
 
 AMAZON_DNS = ("AmazonProvidedDNS", "169.254.169.253")
 """Names of a VPC's own resolver in DHCP options.
@@ -43,7 +44,7 @@ def check(planned: PlannedResources) -> CheckResult:
             *_zones(network),
             *_public_nodes(network),
             *_node_rules(planned, vpc.id),
-            *subnet_addresses.findings(planned, network.subnets, vpc_id=vpc.id),
+            *_addresses(planned, network),
             *network_acls.findings(_flows(network), network.acls),
         ]
     )
@@ -156,6 +157,17 @@ def _node_rules(planned: PlannedResources, vpc_id: str) -> Iterator[Finding]:
             f"{drift.fix} now, or let create stop once the cluster exists: it then prints the "
             "command that names the cluster's group",
         )
+
+
+def _addresses(planned: PlannedResources, network: AdoptedNetwork) -> Iterator[Finding]:
+    vpc_id = network.vpc_id
+    fix = (
+        f"add a range with `aws ec2 associate-vpc-cidr-block --vpc-id {vpc_id} --cidr-block RANGE` "
+        f"and a larger subnet with `aws ec2 create-subnet --vpc-id {vpc_id} --cidr-block RANGE "
+        "--availability-zone ZONE`, and name it in subnet_ids"
+    )
+    rooms = {name: Room.of(name, subnet) for name, subnet in network.subnets.items()}
+    return subnet_addresses.findings(planned, rooms, fix=lambda _: fix)
 
 
 def _flows(network: AdoptedNetwork) -> Iterator[tuple[str, network_acls.Flow]]:

@@ -37,6 +37,7 @@ from aws_setup.preflight import (
     quotas,
     repeat,
     roles,
+    subnet_addresses,
     zones,
 )
 from aws_setup.preflight.planned import PlannedResources, planned_resources
@@ -67,6 +68,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "the zones": zones.choose,
         "the quotas": quotas.check,
         "the existing network": adopted_network.check,
+        "the subnets' addresses": subnet_addresses.check,
         "the fixed addresses": addresses.check,
         "the permissions": permissions.check,
         "the roles of nodes and drivers": roles.check,

@@ -44,6 +44,7 @@ from aws_setup.preflight import (
     public_ip,
     quotas,
     repeat,
+    subnet_addresses,
 )
 from aws_setup.preflight.checks import HINT_UNCHECKED, Preflight, charges_of
 from aws_setup.preflight.iam_policy import CONFIGURE_ACTIONS
@@ -207,7 +208,7 @@ def _resource(ctx: Context, step: Step, action: str) -> str:
 
 
 def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
-    """Check the key pair and the vCPU quota for the nodes to be launched."""
+    """Check the key pair, the vCPU quota and the addresses for the nodes to be launched."""
     launches = tuple(launch for row in rows for launch in _launched_nodes(ctx, row))
     if not launches:
         return ()
@@ -217,6 +218,7 @@ def _nodes(ctx: Context, rows: Sequence[Row]) -> Sequence[Finding]:
         ("the nodes' architecture", architectures.check),
         ("the key pair", key_pair.check),
         ("the quotas", quotas.check),
+        ("the subnets' addresses", subnet_addresses.check_nodes),
     ):
         what = f"{subject} could not be checked"
         findings += advice(
