@@ -51,8 +51,7 @@ def change(run: ActionsRun) -> None:
     if request.limits_only:
         checks.check_missing(names, existing)
     run.warn(checks.check_lowered_limits(request, names, existing))
-    run.warn(checks.check_warm_memory(request, run.session.connections.config))
-    run.warn(checks.check_heap(request, run.session.connections.config))
+    run.warn(checks.check_database_and_memory(request, names, run.session.connections.config))
     if not request.plan:
         unlock_early(run)
     if prepared and any(map(sends_jar, rows)):

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 
 from aws_setup.config.model import Config
+from aws_setup.config.ndb_nodes import MAX_NODES, namenode_nodes
 from aws_setup.config.software import SQL_SCRIPTS
 from aws_setup.errors import Problem
 
@@ -33,6 +34,7 @@ def conflicts(config: Config) -> list[Conflict]:
         _fixed_addresses_in_subnet,
         _duplicate_addresses,
         _ndb_data_nodes,
+        _namenodes_of_ndb,
         _autoscaling,
         _existing_vpc,
         _zones,
@@ -171,6 +173,17 @@ def _ndb_data_nodes(config: Config) -> Iterator[Conflict]:
             ("num_ndb_datanodes",),
             f"{config.num_ndb_datanodes} is odd, and MySQL NDB stores every row on two nodes",
             f"choose {config.num_ndb_datanodes + 1} or {config.num_ndb_datanodes - 1}",
+        )
+
+
+def _namenodes_of_ndb(config: Config) -> Iterator[Conflict]:
+    """A NameNode without a node id ends with "No free node id found"."""
+    most = namenode_nodes(config)
+    if config.create_ndb_cluster and config.num_namenode_deployments > most:
+        yield Conflict(
+            ("num_namenode_deployments", "num_ndb_datanodes"),
+            f"MySQL NDB has {MAX_NODES} node ids, of which the NameNodes can use {most}",
+            f"choose {most} or fewer",
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aws_setup.config import Config
+from aws_setup.config.ndb_nodes import MAX_NODES, namenode_nodes
 from aws_setup.engine.decoding import decoding
 from aws_setup.engine.plan import Row, shorten
 from aws_setup.engine.step import Action
@@ -152,6 +153,17 @@ def check_lowered_limits(
     return found
 
 
+def check_database_and_memory(
+    request: Request, names: Sequence[str], config: Config | None
+) -> list[Problem]:
+    """Return warnings about what the NameNodes need beside OpenWhisk's limits."""
+    return [
+        *check_warm_memory(request, config),
+        *check_heap(request, config),
+        *check_node_ids(names, config),
+    ]
+
+
 def check_warm_memory(request: Request, config: Config | None) -> list[Problem]:
     """Return a warning when the containers kept warm have another memory than the NameNodes.
 
@@ -185,6 +197,20 @@ def check_heap(request: Request, config: Config | None) -> list[Problem]:
             "container (OOMKilled, exit code 137) when that has grown over the memory",
             f"set {key} to at least {LEAST_MEMORY}, or namenode_image to an image with a "
             "smaller -Xmx",
+        )
+    ]
+
+
+def check_node_ids(names: Sequence[str], config: Config | None) -> list[Problem]:
+    """Return a warning when MySQL NDB has fewer node ids than there will be NameNodes."""
+    if config is None or not config.create_ndb_cluster or len(names) <= namenode_nodes(config):
+        return []
+    return [
+        Problem(
+            f"-n {len(names)}: MySQL NDB has node ids for {namenode_nodes(config)} only",
+            f"it has {MAX_NODES} in total, and each container of a NameNode takes one or more: "
+            'without one it ends with "No free node id found"',
+            "choose a smaller -n",
         )
     ]
 

@@ -37,6 +37,11 @@ def whys(tmp_path: Path, text: str) -> list[str]:
         ("ndb_manager_private_ip: 10.0.15.255", "AWS reserves 10.0.15.255"),
         ("ndb_manager_private_ip: 10.0.8.233", "10.0.8.233 is assigned to two machines"),
         ("num_ndb_datanodes: 5", "5 is odd"),
+        ("num_namenode_deployments: 250", "255 node ids, of which the NameNodes can use 249"),
+        (
+            "num_ndb_datanodes: 48\nnum_namenode_deployments: 206",
+            "of which the NameNodes can use 205",
+        ),
         ("create_launch_templates: False", "require the launch templates"),
         (
             "autoscaling_group_desired_capacity: 9",

@@ -172,6 +172,14 @@ def test_a_memory_below_the_heap_of_the_image_is_a_warning_with_the_fix(
     assert "JVM" not in enough
 
 
+def test_more_namenodes_than_ndb_has_node_ids_for_are_a_warning(deployment: Deployment) -> None:
+    deployment.write_jar()
+    assert "node ids" not in deployment.helper("-n", "249", "--create", "--plan").stderr
+    said = " ".join(deployment.helper("-n", "250", "--create", "--plan").stderr.split())
+    assert "-n 250: MySQL NDB has node ids for 249 only" in said
+    assert "choose a smaller -n" in said
+
+
 def test_what_the_image_must_have_is_said_when_the_jar_is_sent(deployment: Deployment) -> None:
     deployment.write_jar()
     said = " ".join(deployment.helper("-n", "2", "--create").stderr.split())

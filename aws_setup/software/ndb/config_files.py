@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_setup.config import Config
+from aws_setup.config.ndb_nodes import MAX_NODES
 from aws_setup.engine.decoding import whole_number
 from aws_setup.errors import Refused
 from aws_setup.infrastructure.ingress_rules import NDB_DATA_NODES
@@ -20,9 +21,6 @@ MANAGER_ID = 1
 MANAGER_LOG = f"{MANAGER_DATA}/ndb_{MANAGER_ID}_cluster.log"
 FIRST_NODE_ID = 2
 REPLICAS = 2
-
-MAX_NODES = 255
-"""Nodes of a cluster in total: NDB 8.0's highest node id."""
 
 FIXED = {
     "NoOfReplicas": str(REPLICAS),
