@@ -30,7 +30,7 @@ class Network(Section):
     create_vpc: bool = True
     """Create the VPC and its network; False uses the existing VPC of vpc_id or vpc_name."""
 
-    vpc_name: str = "LambdaFS_VPC"
+    vpc_name: Annotated[str, StringConstraints(max_length=256)] = "LambdaFS_VPC"
     """Name tag of the VPC."""
 
     vpc_id: VpcId | None = Field(default=None, examples=["vpc-0123456789abcdef0"])

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from aws_setup.aws.context import Context, ExistingResource
+from aws_setup.aws.filters import literal
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import pages
 from aws_setup.engine.step import Found
@@ -74,7 +75,7 @@ def named_vpcs(ctx: Context) -> list[Any]:
     """Return the VPCs with the id vpc_id, or else with the name vpc_name."""
     config = ctx.config
     chosen = ("vpc-id", config.vpc_id) if config.vpc_id else ("tag:Name", config.vpc_name)
-    filters = [{"Name": chosen[0], "Values": [chosen[1]]}]
+    filters = [{"Name": chosen[0], "Values": [literal(chosen[1])]}]
     return pages(ctx.aws.ec2, "describe_vpcs", "Vpcs", Filters=filters)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from aws_setup.aws.context import Context
+from aws_setup.aws.filters import literal
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import pages
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
@@ -50,7 +51,7 @@ def lost(ctx: Context, kind: str, step: str, place: Mapping[str, str]) -> list[I
     """
     if ctx.owned_only or not place:
         return []
-    filters: Any = [{"Name": name, "Values": [value]} for name, value in place.items()]
+    filters: Any = [{"Name": name, "Values": [literal(value)]} for name, value in place.items()]
     deployment = ctx.config.deployment_name
     return [
         item

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.filters import literal
 from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code, pages
@@ -261,7 +262,10 @@ def _taken(ctx: Context, vpc_id: str) -> Item | None:
 def _named(ctx: Context, vpc_id: str) -> list[Item]:
     """Return the groups of a VPC with the deployment's name for it, then those with the key's."""
     names = [*dict.fromkeys((security_group_name(ctx.config), ctx.config.security_group_name))]
-    filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "group-name", "Values": names}]
+    filters = [
+        {"Name": "vpc-id", "Values": [vpc_id]},
+        {"Name": "group-name", "Values": [literal(name) for name in names]},
+    ]
     groups = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
     return sorted(groups, key=lambda group: names.index(group["GroupName"]))
 

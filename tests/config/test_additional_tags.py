@@ -48,6 +48,7 @@ TOO_MANY = ", ".join(f"t{number}: x" for number in range(36))
         ('tags: {a: " b"}', "begins or ends with a space"),
         (f"tags: {{{TOO_MANY}}}", "it has 36 tags"),
         ("tags: [a]", "mapping"),
+        (f"vpc_name: {'v' * 257}", "256"),
         ("permissions_boundary: boundary", "is not the ARN of a managed policy"),
         ("permissions_boundary: arn:aws:iam::123456789012:role/x", "is not the ARN of a managed"),
     ],

@@ -78,6 +78,26 @@ def test_an_existing_security_group_of_an_adopted_vpc_is_used_and_never_deleted(
     assert ids(cloud) == before
 
 
+def test_a_name_with_a_wildcard_is_that_name_alone(cloud: RehearsalCloud, folder: Path) -> None:
+    """In a filter of EC2 `*` and `?` match other names as well."""
+    vpc = users_vpc()
+    groups = [
+        client("ec2").create_security_group(GroupName=name, Description="x", VpcId=vpc)["GroupId"]
+        for name in ("nodes-1", "nodes-*")
+    ]
+    only = ("--only", "security group")
+    write_config(folder, create_vpc=False, vpc_name="mi*", security_group_name="nodes-*")
+    refused = run(SCRIPT, folder, "plan", "--json", *only)
+    assert "mi*" in str(refused.document["problems"])
+    assert "mine" not in str(refused.document["problems"])
+    named = users_vpc("mi*")
+    shown = run(SCRIPT, folder, "plan", "--json", "--only", "vpc").document
+    assert [step["id"] for step in shown["steps"]] == [named], shown
+    write_config(folder, create_vpc=False, vpc_name="mine", security_group_name="nodes-*")
+    shown = run(SCRIPT, folder, "plan", "--json", *only).document["steps"]
+    assert {step["name"]: step["id"] for step in shown}["security group"] == groups[1]
+
+
 def test_several_vpcs_of_one_name_are_listed_and_refused(
     cloud: RehearsalCloud, folder: Path
 ) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from aws_setup.rehearsal.core import moto_answers, moto_offerings
+from aws_setup.rehearsal.core import moto_answers, moto_filters, moto_offerings
 from aws_setup.rehearsal.core.accounts import current_account
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest, to_moto_request
 from aws_setup.rehearsal.core.types import AwsError, Call
@@ -99,6 +99,7 @@ def reset() -> None:
     _look_tags_up()
     _make_no_unused_keys()
     moto_answers.install()
+    moto_filters.install()
 
 
 def _share_loader() -> None:
