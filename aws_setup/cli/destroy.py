@@ -30,7 +30,7 @@ from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.as_made import use_as_made
-from aws_setup.infrastructure.cleanup import with_cluster_parts
+from aws_setup.infrastructure.cleanup import network_last, with_cluster_parts
 from aws_setup.infrastructure.leftovers import leftovers
 from aws_setup.pause.ended_deadline import deadline_last
 from aws_setup.tables.needs import restrict_needs
@@ -45,7 +45,7 @@ def destroy(run: ScriptRun) -> None:
     run.ctx.owned_only = True
     use_as_made(run.ctx)
     table = list(run.story.removal(run.ctx.config))
-    table = table if run.only else deadline_last(table)
+    table = table if run.only else network_last(deadline_last(table))
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
     table, chosen = with_cluster_parts(table, chosen)
     rows = [

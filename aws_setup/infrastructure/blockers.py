@@ -72,10 +72,11 @@ def kept(what: str, found: Sequence[UnownedResource], *, users: str, more: str) 
 
     `users` and `more` say what they are, of one and of several.
     """
+    commands = "; ".join(dict.fromkeys(item.command for item in found))
     return SetupError(
         f"{what} is kept: {count_of(len(found), users, more)} not this deployment's",
         "; ".join(f"{item.what} {item.id} ({item.owner})" for item in found),
-        f"delete them, then run destroy again: {'; '.join(item.command for item in found)}",
+        f"delete them, then run destroy again: {commands}",
     )
 
 

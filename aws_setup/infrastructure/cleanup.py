@@ -18,6 +18,7 @@ from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, cluster_tag
+from aws_setup.engine.plan import dependants
 from aws_setup.engine.step import Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.cluster_parts import has_cluster_tag, is_part, volumes
@@ -137,6 +138,22 @@ class VpcCleanup(CleanupStep):
     def _vpcs(self, ctx: Context) -> Sequence[Item]:
         """Return the VPC of the deployment, if it is going to be deleted."""
         return [] if self.vpc_stays else ctx.inventory.of_step("vpcs", "vpc")
+
+
+def network_last(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps for deletion: nothing of the network goes where others are in the VPC.
+
+    Its gateways and routes serve those, too, and cannot be had back as they were. Not for --only:
+    to delete a gateway alone must not delete the cluster.
+    """
+    if not any(isinstance(step, VpcCleanup) for step in steps):
+        return list(steps)
+    before = dependants(steps, [VpcCleanup.name])
+    network = [it.name for it in steps if it.part == "network" and it.name not in before]
+    return [
+        replace(it, needs=(*it.needs, *network)) if isinstance(it, VpcCleanup) else it
+        for it in steps
+    ]
 
 
 def with_cluster_parts(

@@ -142,13 +142,27 @@ def _is_owned(ctx: Context, item: Any) -> bool:
     return is_part(ctx, {"Tags": item.get("Tags") or []})
 
 
+def _unowned(
+    item: Mapping[str, Any], what: str, key: str, *, owner: str, command: str
+) -> UnownedResource:
+    """Return a resource of others; one of another deployment goes with that, and not alone."""
+    other = tag_of(item, DEPLOYMENT_TAG)
+    if not other:
+        return UnownedResource(what, key, owner, command)
+    fix = (
+        "run `python create_aws_infrastructure.py destroy` with the configuration of the "
+        f"deployment {other}"
+    )
+    return UnownedResource(what, key, f"{owner}, of the deployment {other}", fix)
+
+
 def _unowned_endpoints(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
     for item in _endpoints(ctx, vpc_id):
         if not _is_owned(ctx, item):
             key = item["VpcEndpointId"]
             command = f"aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {key}"
             owner = f"of {item.get('OwnerId', 'this account')} for {item['ServiceName']}"
-            yield UnownedResource("VPC endpoint", key, owner, f"`{command}`")
+            yield _unowned(item, "VPC endpoint", key, owner=owner, command=f"`{command}`")
 
 
 def _unowned_instances(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
@@ -160,7 +174,7 @@ def _unowned_instances(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
                 key = item["InstanceId"]
                 owner = tag_of(item, "Name") or f"of {group.get('OwnerId', 'this account')}"
                 command = f"aws ec2 terminate-instances --instance-ids {key}"
-                yield UnownedResource("instance", key, owner, f"`{command}`")
+                yield _unowned(item, "instance", key, owner=owner, command=f"`{command}`")
 
 
 def _unowned_interfaces(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
@@ -191,7 +205,7 @@ def _listed(listing: Listing, ctx: Context, vpc_id: str) -> Iterator[UnownedReso
         key = item[listing.id_field]
         owner = tag_of(item, "Name") or f"of {item.get('OwnerId', 'this account')}"
         command = listing.command.format(key, vpc=vpc_id)
-        yield UnownedResource(listing.what, key, owner, f"`aws ec2 {command}`")
+        yield _unowned(item, listing.what, key, owner=owner, command=f"`aws ec2 {command}`")
 
 
 def _items(ec2: Any, listing: Listing, arguments: Mapping[str, Any]) -> Sequence[Any]:
@@ -213,9 +227,8 @@ def _unowned_groups(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:
         if not _is_owned(ctx, group):
             key = group["GroupId"]
             owner = f"{group['GroupName']} of {group.get('OwnerId', 'this account')}"
-            yield UnownedResource(
-                "security group", key, owner, f"`aws ec2 delete-security-group --group-id {key}`"
-            )
+            command = f"`aws ec2 delete-security-group --group-id {key}`"
+            yield _unowned(group, "security group", key, owner=owner, command=command)
 
 
 def _peerings(ctx: Context, vpc_id: str) -> Iterator[UnownedResource]:

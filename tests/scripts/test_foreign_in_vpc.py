@@ -261,3 +261,52 @@ def test_a_vpc_of_ours_alone_costs_no_search_for_what_others_have(
     assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
     for searched in ("DescribeVpnGateways", "DescribeVpcPeeringConnections", "DescribeNetworkAcls"):
         assert not cloud.calls.named(searched)
+
+
+def ways_out(vpc: str) -> list[Any]:
+    """Return what leads out of a VPC: routes with their associations, gateways, addresses."""
+    ec2 = client("ec2")
+    tables = ec2.describe_route_tables(Filters=where(vpc_id=vpc))["RouteTables"]
+    routes = sorted(
+        (table["RouteTableId"], str(table["Routes"]), len(table["Associations"]))
+        for table in tables
+    )
+    gateways = ec2.describe_nat_gateways(Filter=where(vpc_id=vpc))["NatGateways"]
+    attached = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
+    return [
+        routes,
+        [(item["NatGatewayId"], item["State"]) for item in gateways],
+        [item["AllocationId"] for item in ec2.describe_addresses()["Addresses"]],
+        len(ec2.describe_internet_gateways(Filters=attached)["InternetGateways"]),
+        sorted(
+            item["SubnetId"] for item in ec2.describe_subnets(Filters=where(vpc_id=vpc))["Subnets"]
+        ),
+    ]
+
+
+@pytest.mark.parametrize("owner", ["", "second"])
+def test_the_network_of_others_machines_stays_whole(
+    cloud: RehearsalCloud, folder: Path, owner: str
+) -> None:
+    vpc, subnet = network()
+    marks = {"lambda-fs:deployment": owner} if owner else {}
+    (machine,) = client("ec2").run_instances(
+        ImageId="ami-079ac4c46055b2bdf",
+        InstanceType="t3.medium",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=subnet,
+        TagSpecifications=tagged("instance", Name="their own", **marks),
+    )["Instances"]
+    before = ways_out(vpc)
+    ended = run(SCRIPT, folder, "destroy", "--yes", "--json")
+    assert ended.exit_code == 3
+    assert ways_out(vpc) == before
+    problem = why_kept(ended)
+    assert machine["InstanceId"] in problem["why"]
+    if owner:
+        assert "of the deployment second" in problem["why"]
+        assert "destroy` with the configuration of the deployment second" in problem["hint"]
+    assert ("terminate-instances" in problem["hint"]) is not bool(owner)
+    client("ec2").terminate_instances(InstanceIds=[machine["InstanceId"]])
+    assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0
