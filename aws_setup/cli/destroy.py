@@ -32,6 +32,7 @@ from aws_setup.errors import Interrupted, Problem, Refused
 from aws_setup.infrastructure.as_made import use_as_made
 from aws_setup.infrastructure.cleanup import network_last, with_cluster_parts
 from aws_setup.infrastructure.leftovers import leftovers
+from aws_setup.infrastructure.vpc_interfaces import may_have_others
 from aws_setup.pause.ended_deadline import deadline_last
 from aws_setup.tables.needs import restrict_needs
 
@@ -45,7 +46,7 @@ def destroy(run: ScriptRun) -> None:
     run.ctx.owned_only = True
     use_as_made(run.ctx)
     table = list(run.story.removal(run.ctx.config))
-    table = table if run.only else network_last(deadline_last(table))
+    table = table if run.only else deadline_last(table)
     chosen = dependants(table, run.only) if run.only else {step.name for step in table}
     table, chosen = with_cluster_parts(table, chosen)
     rows = [
@@ -55,6 +56,9 @@ def destroy(run: ScriptRun) -> None:
     refused = refusals(rows)
     if refused:
         raise Refused.all(refused)
+    if run.script.owns_deployment and not run.only and may_have_others(run.ctx):
+        table = network_last(table)
+        rows = [replace(row, step=step) for row, step in zip(rows, table, strict=True)]
     elsewhere = of_another_place(run.ctx)
     if elsewhere:
         run.warn([elsewhere.warning("destroy")])

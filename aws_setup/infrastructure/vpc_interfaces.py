@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from aws_setup.aws.advice import advice
@@ -36,11 +36,34 @@ BALANCER_INTERFACE = "ELB "
 https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html
 """
 
+NAT_INTERFACE = "Interface for NAT Gateway "
+"""How the description of a NAT gateway's interface begins; its id follows."""
+
 
 def network_interfaces(ctx: Context, vpc_id: str) -> Sequence[Any]:
     """Return every network interface in a VPC."""
     filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
     return pages(ctx.aws.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
+
+
+def may_have_others(ctx: Context) -> bool:
+    """Return whether others may have an address in the deployment's VPC, or nobody can say.
+
+    It is asked while the deployment is still there, whose nodes and services may be among them.
+    """
+    return advice(lambda: any(_of_others(ctx)), lambda _: True)
+
+
+def _of_others(ctx: Context) -> Iterator[bool]:
+    own = {item["InstanceId"] for item in ctx.inventory.all("instances")}
+    for vpc in ctx.inventory.of_step("vpcs", "vpc"):
+        for item in network_interfaces(ctx, vpc["VpcId"]):
+            about = str(item.get("Description", ""))
+            if machine := item.get("Attachment", {}).get("InstanceId"):
+                yield machine not in own
+            else:
+                gateway = about.startswith((BALANCER_INTERFACE, NAT_INTERFACE))
+                yield not (gateway or is_owned(ctx, item))
 
 
 def is_owned(ctx: Context, interface: Any) -> bool:

@@ -232,9 +232,15 @@ def test_the_source_ranges_of_a_service_are_rules_of_its_group(environment: EksE
     def allowed() -> list[str]:
         groups = [{"Name": "group-name", "Values": ["k8s-elb-*"]}]
         (found,) = ec2.describe_security_groups(Filters=groups)["SecurityGroups"]
-        rules = found["IpPermissions"]
-        assert {(rule["FromPort"], rule["ToPort"]) for rule in rules} == {(80, 80)}
-        return sorted(item["CidrIp"] for rule in rules for item in rule["IpRanges"])
+        ranges = {
+            (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]): sorted(
+                item["CidrIp"] for item in rule["IpRanges"]
+            )
+            for rule in found["IpPermissions"]
+        }
+        assert ranges.keys() == {("tcp", 80, 80), ("icmp", 3, 4)}
+        assert ranges["icmp", 3, 4] == ranges["tcp", 80, 80]
+        return ranges["tcp", 80, 80]
 
     assert allowed() == ["10.0.0.0/8", "52.94.76.7/32"]
     narrow = {"spec": {"loadBalancerSourceRanges": ["52.94.76.7/32"]}}
