@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
+from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.cleanup import EKS_CLUSTER
 from aws_setup.infrastructure.cluster_drift import access_cidrs
 from aws_setup.infrastructure.ingress_rules import (
@@ -110,7 +111,7 @@ def _of_machines(ctx: Context, created: Collection[str]) -> list[Finding]:
     if NODE_INGRESS in created:
         sources += [Source.NODES for rule in RULES if rule.source is Source.NODES]
     needed = max(_of_family(sources, other) for other in ":.")
-    what = f"{needed} inbound rules are needed in the security group of the machines"
+    what = f"the security group of the machines needs {count_of(needed, 'inbound rule')}"
     why = f"each range that SSH is allowed from is a rule; {KEPT}"
     return _of_group(ctx, needed, what=what, why=why, fewer=f"list fewer, wider ranges in {KEYS}")
 
@@ -137,7 +138,9 @@ def _of_group(ctx: Context, needed: int, *, what: str, why: str, fewer: str) -> 
 
     def compare() -> list[Finding]:
         limit = account_limits(ctx.aws, "vpc", {RULES_OF_GROUP})[RULES_OF_GROUP]
-        allowed = f"{region} allows {limit:g} inbound rules in a security group ({RULES_OF_GROUP})"
+        allowed = (
+            f"{region} allows a group {count_of(int(limit), 'inbound rule')} ({RULES_OF_GROUP})"
+        )
         refused = refuse(what, f"{allowed}; {why}", f"{fewer}, or request {needed}: {request}")
         return [refused] if needed > limit else []
 
