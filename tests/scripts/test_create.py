@@ -14,11 +14,12 @@ from create_aws_infrastructure import SCRIPT
 from tests.support.aws import client
 from tests.support.scripts import prepare, run, write_config
 
-FRESH_CALLS = 151
-"""Calls of a create after a plan: 68 writes, 47 of the checks, the rest examination and waits."""
+FRESH_CALLS = 153
+"""Calls of a create after a plan: 68 writes, 49 of the checks, the rest examination and waits."""
 
 FRESH_READS = {
     "DescribeInstances": 12,
+    "GetRole": 4,
     "DescribeInternetGateways": 4,
     "DescribeRouteTables": 5,
     "DescribeAutoScalingGroups": 5,
