@@ -10,6 +10,7 @@ from typing import Any
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.session import Aws, pages
+from aws_setup.eks.node_launch_template import node_group_specs
 from aws_setup.engine.reads import Reading, Reads
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
@@ -17,6 +18,9 @@ from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 STANDARD_FAMILIES = ("a", "c", "d", "h", "i", "m", "r", "t", "z")
 """First letters of the instance families that quota L-1216C47A counts.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html"""
+
+USUAL_NODES = 450
+"""AWS's default of nodes in a managed node group: up to so many the quota is not asked for."""
 
 OTHER_FAMILIES = ("dl", "hpc", "inf", "trn", "mac")
 """Families with these first letters that have separate quotas."""
@@ -63,6 +67,9 @@ def needed_quotas(planned: PlannedResources) -> Iterator[tuple[Quota, float]]:
     ):
         if step in planned.to_create:
             yield quota, 1
+    nodes = _largest_node_group(planned)
+    if nodes > USUAL_NODES:
+        yield NODES_OF_GROUP, nodes
     groups = sum(step.startswith("auto-scaling group") for step in planned.to_create)
     if groups:
         yield GROUPS, groups
@@ -214,6 +221,13 @@ def _clusters(planned: PlannedResources) -> float:
     return len(pages(planned.ctx.aws.eks, "list_clusters", "clusters"))
 
 
+def _largest_node_group(planned: PlannedResources) -> int:
+    """Return the nodes of the largest node group that gets some, now or by configure."""
+    growing = {launch.step for launch in (*planned.launches, *planned.later)}
+    specs = node_group_specs(planned.config) if growing else ()
+    return max((spec.count for spec in specs if spec.group in growing), default=0)
+
+
 def _groups(planned: PlannedResources) -> float:
     client = planned.ctx.aws.autoscaling
     return len(pages(client, "describe_auto_scaling_groups", "AutoScalingGroups"))
@@ -227,4 +241,6 @@ VPCS = Quota("VPCs", "vpc", "L-F678F1CE", _vpcs)
 INTERNET_GATEWAYS = Quota("internet gateways", "vpc", "L-A4707A72", _internet_gateways)
 NAT_GATEWAYS = Quota("NAT gateways in a zone", "vpc", "L-FE5A380F", _nat_gateways)
 CLUSTERS = Quota("EKS clusters", "eks", "L-1194D53C", _clusters)
+NODES_OF_GROUP = Quota("nodes of a managed node group", "eks", "L-BD136A63", lambda _: 0)
+"""https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html"""
 GROUPS = Quota("auto-scaling groups", "autoscaling", "L-CDE20ADC", _groups)

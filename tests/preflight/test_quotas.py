@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.config import Config
 from aws_setup.preflight.planned import Launch, PlannedResources
 from aws_setup.preflight.quotas import QuotaUsage, count_vcpus, needed_quotas
 
@@ -58,9 +59,10 @@ def test_the_message_requests_the_sum() -> None:
     assert "--service-code vpc --quota-code L-F678F1CE --desired-value 6 --region us-east-1" in hint
 
 
-def needed(*steps: str, launches: tuple[Launch, ...] = ()) -> dict[str, float]:
+def needed(*steps: str, launches: tuple[Launch, ...] = (), **keys: Any) -> dict[str, float]:
     """Return how much of each quota a plan needs, by the quota's name."""
-    ctx: Any = SimpleNamespace()
+    config = Config.model_validate({"ssh_keypair_name": "k", "ssh_key_path": "k", **keys})
+    ctx: Any = SimpleNamespace(config=config)
     planned = PlannedResources(ctx, frozenset(steps), launches)
     planned.__dict__["_instance_types"] = TYPES
     return {quota.what: amount for quota, amount in needed_quotas(planned)}
@@ -78,6 +80,16 @@ def test_a_plan_counts_only_against_the_quotas_of_what_it_creates() -> None:
     }
     groups = [f"auto-scaling group {name}" for name in "abc"]
     assert needed(*groups) == {"auto-scaling groups": 3}
+
+
+def test_a_node_group_counts_with_all_its_nodes() -> None:
+    """One that grows launches only those that it lacks."""
+    nodes = (Launch("invoker-nodes", "", "r5.4xlarge", 20),)
+    counted = {
+        number: needed(launches=nodes, num_openwhisk_invoker_vms=number) for number in (450, 451)
+    }
+    assert "nodes of a managed node group" not in counted[450]
+    assert counted[451]["nodes of a managed node group"] == 451
 
 
 def test_launches_count_by_their_vcpus() -> None:

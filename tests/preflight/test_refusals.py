@@ -339,3 +339,10 @@ def test_a_type_of_nodes_that_the_region_does_not_offer_is_refused(
     (problem,) = operator.refused(**only("create_eks_cluster"), **kind, spot=spot)
     assert "no usable zone of us-east-1 offers z9z.4xlarge" in problem
     assert "openwhisk_invoker_instance_type" in problem
+
+
+def test_more_nodes_than_a_node_group_may_have_are_refused(operator: Operator) -> None:
+    keys = {**only("create_eks_cluster"), "num_openwhisk_invoker_vms": 451}
+    problems = operator.refused(**keys)
+    (problem,) = [it for it in problems if "nodes of a managed node group" in it]
+    assert "451 are needed and 0 are in use; us-east-1 allows 450 (L-BD136A63)" in problem

@@ -51,6 +51,7 @@ QUOTAS = (
         60,
     ),
     Quota("eks", "L-1194D53C", "Clusters", "eks_clusters", 100),
+    Quota("eks", "L-BD136A63", "Nodes per managed node group", "nodes_per_node_group", 450),
     Quota(
         "autoscaling", "L-CDE20ADC", "Auto Scaling groups per region", "auto_scaling_groups", 500
     ),

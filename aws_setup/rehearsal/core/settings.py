@@ -68,6 +68,7 @@ class Quotas(StrictModel):
     eks_clusters: int = 100
     auto_scaling_groups: int = 500
     classic_load_balancers: int = 20
+    nodes_per_node_group: int = 450
 
 
 def _default_images() -> list[Image]:
