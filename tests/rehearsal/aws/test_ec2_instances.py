@@ -176,8 +176,8 @@ def test_launch_template_keeps_its_image(ec2: Any, net: Network) -> None:
         "NetworkInterfaces": interface(net),
         "TagSpecifications": tagged("instance", owner="template"),
     }
-    ec2.create_launch_template(LaunchTemplateName="t", LaunchTemplateData=data)
-    named = {"LaunchTemplateName": "t"}
+    ec2.create_launch_template(LaunchTemplateName="ttt", LaunchTemplateData=data)
+    named = {"LaunchTemplateName": "ttt"}
     made = ec2.run_instances(LaunchTemplate=named, MinCount=1, MaxCount=1)["Instances"][0]
     assert made["ImageId"] == ZOOKEEPER
     assert {"Key": "owner", "Value": "template"} in made["Tags"]

@@ -85,7 +85,7 @@ def test_tokens_of_the_network(cloud: RehearsalCloud) -> None:
     ec2 = client("ec2")
     net = network(ec2)
     address = ec2.allocate_address(Domain="vpc")["AllocationId"]
-    template = {"LaunchTemplateName": "t", "LaunchTemplateData": {"ImageId": IMAGE}}
+    template = {"LaunchTemplateName": "ttt", "LaunchTemplateData": {"ImageId": IMAGE}}
     requests: list[tuple[Any, dict[str, Any], str, str]] = [
         (
             ec2.create_nat_gateway,
@@ -119,7 +119,7 @@ def test_dry_run(cloud: RehearsalCloud) -> None:
         (ec2.allocate_address, {"Domain": "vpc"}),
         (ec2.describe_instances, {}),
         (ec2.create_key_pair, {"KeyName": "k"}),
-        (ec2.create_launch_template, {"LaunchTemplateName": "t", "LaunchTemplateData": {}}),
+        (ec2.create_launch_template, {"LaunchTemplateName": "ttt", "LaunchTemplateData": {}}),
     ]
     for call, params in calls:
         assert refused(call, DryRun=True, **params) == "DryRunOperation"

@@ -64,7 +64,10 @@ def _associate(cloud: CloudApi, call: Call) -> None:
 
 
 def _template(cloud: CloudApi, call: Call) -> None:
-    """CreateLaunchTemplate: its name (LaunchTemplateName in botocore's model), then its tags."""
+    """CreateLaunchTemplate: its name, then its tags.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html
+    """
     if not re.fullmatch(r"[a-zA-Z0-9().\-/_]{3,128}", str(call.params["LaunchTemplateName"])):
         message = (
             "A launch template name must be between 3 and 128 characters, and may contain letters, "
