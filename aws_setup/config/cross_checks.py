@@ -34,7 +34,6 @@ def conflicts(config: Config) -> list[Conflict]:
         _fixed_addresses_in_subnet,
         _duplicate_addresses,
         _ndb_data_nodes,
-        _namenodes_of_ndb,
         _autoscaling,
         _existing_vpc,
         _zones,
@@ -45,7 +44,12 @@ def conflicts(config: Config) -> list[Conflict]:
 
 def discouraged_settings(config: Config) -> list[Conflict]:
     """Return settings that work but are not recommended, or need something else as well."""
-    return [*_even_ensemble(config), *_other_login(config), *_own_certificate(config)]
+    return [
+        *_even_ensemble(config),
+        *_other_login(config),
+        *_own_certificate(config),
+        *_namenodes_of_ndb(config),
+    ]
 
 
 def _own_certificate(config: Config) -> list[Conflict]:
@@ -90,6 +94,20 @@ def _even_ensemble(config: Config) -> list[Conflict]:
             )
         ]
     return []
+
+
+def _namenodes_of_ndb(config: Config) -> list[Conflict]:
+    """A NameNode that starts without a node id ends with "No free node id found"."""
+    most = namenode_nodes(config)
+    if not config.create_ndb_cluster or config.num_namenode_deployments <= most:
+        return []
+    return [
+        Conflict(
+            ("num_namenode_deployments", "num_ndb_datanodes"),
+            f"MySQL NDB has {MAX_NODES} node ids, so that {most} NameNodes can run at a time",
+            f"choose {most} or fewer",
+        )
+    ]
 
 
 def fixed_addresses(config: Config) -> list[tuple[str, IPv4Address]]:
@@ -173,17 +191,6 @@ def _ndb_data_nodes(config: Config) -> Iterator[Conflict]:
             ("num_ndb_datanodes",),
             f"{config.num_ndb_datanodes} is odd, and MySQL NDB stores every row on two nodes",
             f"choose {config.num_ndb_datanodes + 1} or {config.num_ndb_datanodes - 1}",
-        )
-
-
-def _namenodes_of_ndb(config: Config) -> Iterator[Conflict]:
-    """A NameNode without a node id ends with "No free node id found"."""
-    most = namenode_nodes(config)
-    if config.create_ndb_cluster and config.num_namenode_deployments > most:
-        yield Conflict(
-            ("num_namenode_deployments", "num_ndb_datanodes"),
-            f"MySQL NDB has {MAX_NODES} node ids, of which the NameNodes can use {most}",
-            f"choose {most} or fewer",
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aws_setup.config import Config, load_config
-from aws_setup.config.cross_checks import discouraged_settings
+from aws_setup.config.cross_checks import conflicts, discouraged_settings
 from aws_setup.errors import Refused
 
 FILLED = "ssh_keypair_name: k\nssh_key_path: /k.pem\n"
@@ -37,11 +37,6 @@ def whys(tmp_path: Path, text: str) -> list[str]:
         ("ndb_manager_private_ip: 10.0.15.255", "AWS reserves 10.0.15.255"),
         ("ndb_manager_private_ip: 10.0.8.233", "10.0.8.233 is assigned to two machines"),
         ("num_ndb_datanodes: 5", "5 is odd"),
-        ("num_namenode_deployments: 250", "255 node ids, of which the NameNodes can use 249"),
-        (
-            "num_ndb_datanodes: 48\nnum_namenode_deployments: 206",
-            "of which the NameNodes can use 205",
-        ),
         ("create_launch_templates: False", "require the launch templates"),
         (
             "autoscaling_group_desired_capacity: 9",
@@ -107,3 +102,15 @@ def test_settings_of_the_self_signed_certificate_beside_the_users_are_a_warning(
     (found,) = discouraged_settings(own)
     assert found.keys == ("openwhisk_tls_days",)
     assert "openwhisk_tls_cert" in found.hint
+
+
+@pytest.mark.parametrize(("data_nodes", "most"), [(4, 249), (48, 205)])
+def test_more_namenodes_than_ndb_has_node_ids_for_are_a_warning(data_nodes: int, most: int) -> None:
+    """Not all of them need to run at a time; and what exists must be destroyed all the same."""
+    sizes = {"num_ndb_datanodes": data_nodes, "num_namenode_deployments": most + 1}
+    config = Config(ssh_keypair_name="k", ssh_key_path="k").model_copy(update=sizes)
+    (found,) = discouraged_settings(config)
+    assert f"{most} NameNodes can run at a time" in found.why
+    assert conflicts(config) == []
+    fewer = config.model_copy(update={"num_namenode_deployments": most})
+    assert discouraged_settings(fewer) == []
