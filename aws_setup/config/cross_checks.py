@@ -104,7 +104,7 @@ def _namenodes_of_ndb(config: Config) -> list[Conflict]:
     return [
         Conflict(
             ("num_namenode_deployments", "num_ndb_datanodes"),
-            f"MySQL NDB has {MAX_NODES} node ids, so that {most} NameNodes can run at a time",
+            f"MySQL NDB has {MAX_NODES} node ids, of which NameNodes can use {most} at a time",
             f"choose {most} or fewer",
         )
     ]

@@ -110,7 +110,7 @@ def test_more_namenodes_than_ndb_has_node_ids_for_are_a_warning(data_nodes: int,
     sizes = {"num_ndb_datanodes": data_nodes, "num_namenode_deployments": most + 1}
     config = Config(ssh_keypair_name="k", ssh_key_path="k").model_copy(update=sizes)
     (found,) = discouraged_settings(config)
-    assert f"{most} NameNodes can run at a time" in found.why
+    assert f"of which NameNodes can use {most} at a time" in found.why
     assert conflicts(config) == []
     fewer = config.model_copy(update={"num_namenode_deployments": most})
     assert discouraged_settings(fewer) == []
