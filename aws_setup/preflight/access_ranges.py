@@ -129,7 +129,13 @@ def _of_load_balancer(ctx: Context) -> list[Finding]:
 
 
 def _of_group(ctx: Context, needed: int, *, what: str, why: str, fewer: str) -> list[Finding]:
-    """Return the finding of a group that needs more inbound rules than the account allows."""
+    """Return the finding of a group that needs more inbound rules than the account allows.
+
+    The account is asked only where AWS's default is not enough: requests raise a quota.
+    https://docs.aws.amazon.com/servicequotas/latest/userguide/request-quota-increase.html
+    """
+    if needed <= DEFAULT_RULES:
+        return []
     region = ctx.aws.region
     request = (
         "`aws service-quotas request-service-quota-increase --service-code vpc --quota-code "
@@ -145,8 +151,6 @@ def _of_group(ctx: Context, needed: int, *, what: str, why: str, fewer: str) -> 
         return [refused] if needed > limit else []
 
     def unchecked(reason: str) -> list[Finding]:
-        if needed <= DEFAULT_RULES:
-            return []
         default = f"AWS's default is {DEFAULT_RULES}; the account's ({RULES_OF_GROUP}) is not known"
         return [warn(what, f"{default}: {reason}; {why}", f"{fewer}, or request more: {request}")]
 
