@@ -248,6 +248,8 @@ def status(run: ScriptRun) -> None:
     rows = _load_plan(run)
     run.result.planned(rows)
     run.report.plan(rows, states=True)
+    if not any(row.found for row in rows):
+        run.report.result(f"{nothing_of(run, run.ctx.config.deployment_name)}.")
     run.warn_found()
     report_deadline(run, run.ctx)
     report_cost(run)
@@ -255,6 +257,11 @@ def status(run: ScriptRun) -> None:
     report_lock(run)
     if run.result.problems:
         run.result.result = "failed"
+
+
+def nothing_of(run: ScriptRun, scope: str) -> str:
+    """Return that nothing exists of a deployment, or a part of it, and where that is."""
+    return f"Nothing of {scope} exists in region {run.ctx.aws.region} of this account"
 
 
 def execute_steps(

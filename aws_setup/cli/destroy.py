@@ -10,6 +10,7 @@ from aws_setup.cli.commands import (
     ScriptRun,
     confirm_writes,
     execute_steps,
+    nothing_of,
     write_run_receipt,
 )
 from aws_setup.cli.costs import RemovalCost
@@ -157,5 +158,4 @@ def _report_removal(run: ScriptRun, chosen: Collection[str], *, files: bool, del
     if deleted:
         run.report.result(f"All resources of {scope} are deleted.")
     else:
-        where = f"in region {run.ctx.aws.region} of this account"
-        run.report.result(f"Nothing of {scope} exists {where}: nothing was deleted.")
+        run.report.result(f"{nothing_of(run, scope)}: nothing was deleted.")

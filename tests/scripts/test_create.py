@@ -120,6 +120,14 @@ def test_the_whole_story_leaves_nothing(cloud: RehearsalCloud, folder: Path) -> 
     assert "Nothing of lambda-fs exists in region us-east-1 of this account" in idle.stdout
 
 
+def test_status_says_where_nothing_exists(cloud: RehearsalCloud, folder: Path) -> None:
+    """The steps of the plan alone would look as if something was to be done here."""
+    nothing = "\nNothing of lambda-fs exists in region us-east-1 of this account.\n"
+    assert nothing in run(SCRIPT, folder, "status").stdout
+    assert run(SCRIPT, folder, "--yes", "--only", "vpc").exit_code == 0
+    assert "Nothing of" not in run(SCRIPT, folder, "status").stdout
+
+
 def test_machines_have_what_lambda_fs_expects(cloud: RehearsalCloud, folder: Path) -> None:
     assert run(SCRIPT, folder, "--yes").exit_code == 0
     ec2 = client("ec2")
