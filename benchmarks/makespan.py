@@ -110,6 +110,8 @@ def chain() -> RunRecord:
 
 def joined(create: RunRecord, configure: RunRecord, *, at: float) -> RunRecord:
     """Return both runs as one, the second from `at` on and after the first one's cluster."""
+    # Events are rounded to milliseconds: none of the second run is before the first one's last.
+    at = max(at, *(event.at for event in create.events))
     known = {event.step for event in create.events}
     later = [
         replace(event, at=event.at + at) for event in configure.events if event.step not in known
