@@ -55,6 +55,15 @@ def is_denial(code: str) -> bool:
     return _CODE.search(code) is not None
 
 
+def denied_action(message: str) -> str:
+    """Return the action that a message says is denied, such as ec2:CreateTags; '' for none.
+
+    It may be another one than that of the call, which tags what it creates.
+    """
+    found = _ACTION.search(message)
+    return found[1] if found else ""
+
+
 def denial(message: str, operation: str, *, encoded: bool = False) -> ErrorMessage:
     """Return cause and fix of a denial; AWS's own reason stays in the cause.
 

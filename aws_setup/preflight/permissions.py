@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
-from aws_setup.aws.denials import is_denial
+from aws_setup.aws.denials import denied_action, is_denial
 from aws_setup.aws.error_messages import HINT_PERMISSION
 from aws_setup.aws.errors import AWS_ERRORS, to_setup_error
 from aws_setup.aws.run_lock import not_prevented
@@ -47,7 +48,7 @@ def _simulated(planned: PlannedResources, arn: str, *, known: set[str]) -> list[
     policy that it is missing; EC2 itself has all of them.
     """
     verdicts = _simulate(planned, arn)
-    answers: dict[str, SetupError | None] = {}
+    answers: dict[str, Denial | None] = {}
     if any(verdict.by_organisation for verdict in verdicts):
         answers = _dry_runs(planned)
     findings = findings_of(arn, verdicts, known=known | answers.keys())
@@ -153,12 +154,20 @@ def unchecked(why: str) -> Finding:
     )
 
 
-def _dry_runs(planned: PlannedResources) -> dict[str, SetupError | None]:
-    """Return what EC2 says about some creates of the plan: action -> why it denies it, or None.
+@dataclass(frozen=True)
+class Denial:
+    """What EC2 denies: the action that it names, and the fix for the policy that denies it."""
+
+    action: str
+    hint: str
+
+
+def _dry_runs(planned: PlannedResources) -> dict[str, Denial | None]:
+    """Return what EC2 says about some creates of the plan: action -> what it denies, or None.
 
     What EC2 neither allows nor denies is left out.
     """
-    answers: dict[str, SetupError | None] = {}
+    answers: dict[str, Denial | None] = {}
     for step, (action, dry_run) in DRY_RUNS.items():
         if step not in planned.to_create:
             continue
@@ -169,20 +178,20 @@ def _dry_runs(planned: PlannedResources) -> dict[str, SetupError | None]:
             if error_code(error) == "DryRunOperation":
                 answers[action] = None
             elif is_denial(error_code(error)) and isinstance(translated, SetupError):
-                answers[action] = translated
+                named = denied_action(str(error.response["Error"].get("Message", "")))
+                answers[action] = Denial(named or action, translated.problems[0].hint)
         except AWS_ERRORS:
             continue
     return answers
 
 
 def _denied_creates(
-    planned: PlannedResources, answers: Mapping[str, SetupError | None]
+    planned: PlannedResources, answers: Mapping[str, Denial | None]
 ) -> list[Finding]:
     """Refuse what EC2 itself denies, with the fix for the policy that denies it."""
-    denied = {action: error for action, error in answers.items() if error is not None}
-    by_hint: dict[str, list[str]] = {}
-    for action, error in denied.items():
-        by_hint.setdefault(error.problems[0].hint, []).append(action)
+    by_hint: dict[str, set[str]] = {}
+    for denied in filter(None, answers.values()):
+        by_hint.setdefault(denied.hint, set()).add(denied.action)
     arn = planned.ctx.aws.identity.arn
     return [
         refuse("permissions are missing", f"{arn} may not {', '.join(sorted(actions))}", hint)

@@ -172,3 +172,11 @@ def test_a_key_that_is_missing_for_a_named_resource_is_missing(operator: Operato
     (warning,) = about_permissions(operator.run("plan"))
     assert "aws:MultiFactorAuthPresent" in warning["why"]
     assert warning["why"].endswith("may deny eks:CreateCluster")
+
+
+def test_a_dry_run_that_may_not_tag_names_the_permission_to_tag(operator: Operator) -> None:
+    """EC2 names ec2:CreateTags where the call that tags what it creates is allowed."""
+    guard(operator, "caller", denying("ec2:CreateTags"))
+    operator.cloud.settings.deny = [DeniedPermission(action="iam:SimulatePrincipalPolicy")]
+    (problem,) = operator.refused(**only())
+    assert "may not ec2:CreateTags" in problem
