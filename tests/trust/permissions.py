@@ -144,6 +144,11 @@ def real_failure(action: str) -> str:
     return "" if denied else "nothing was denied"
 
 
+TAGS = "ec2:CreateTags"
+"""EC2 checks it for calls that tag what they create, too, and for their DryRuns:
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html"""
+
+
 def _was_denied(cloud: RehearsalCloud, action: str, *, since: int = 0) -> bool:
     """Return whether a call of the action was refused, which a run may survive."""
     codes = ("Unauthorized", "AccessDenied")
@@ -151,7 +156,8 @@ def _was_denied(cloud: RehearsalCloud, action: str, *, since: int = 0) -> bool:
     denied = [call for call in calls if any(code in call.code for code in codes)]
     names = {iam_action(Call(call.service, call.action, {}, "", "")) for call in denied}
     # What AWS checks for another call, too, such as to pass a role, is refused as that one.
-    return action in names or (action in IMPLIED and bool(names - {SIMULATE}))
+    implied = action in IMPLIED or action == TAGS
+    return action in names or (implied and bool(names - {SIMULATE}))
 
 
 def in_story(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -152,3 +153,17 @@ def test_a_planted_secret_is_found_in_a_process(
         clean.look()
         os.close(writing)
     assert clean.leaks() == [f"{SECRET} in the {place} of a process"]
+
+
+def test_a_key_in_a_form_is_found_where_it_does_not_belong(clean: Search) -> None:
+    """A form encodes + and /, which most lines of a key have."""
+    key = clean.folder / "infrastructure_json" / "lambda-fs.tls.pem"
+    line = "MIIEow+BAAKCAQ/A1234567890"
+    key.write_text(f"-----BEGIN PRIVATE KEY-----\n{line}\n-----END\n")
+    key.chmod(0o600)
+    assert clean.leaks() == []
+    form = urlencode({"Action": "x", "PrivateKey": key.read_text()}).encode()
+    clean.see("the request iam.UploadServerCertificate", form)
+    assert clean.leaks() == []
+    clean.see("the request ssm.PutParameter", form)
+    assert clean.leaks() == ["lambda-fs.tls.pem in the request ssm.PutParameter"]
