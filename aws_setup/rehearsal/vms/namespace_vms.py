@@ -239,7 +239,8 @@ class NamespaceVmPool(ClosedAtEnd):
 
     def _write_ssh_config(self) -> None:
         with self._lock:
-            vms = self._vms.values()
+            # One that is being launched beside this one has no port yet.
+            vms = [vm for vm in self._vms.values() if vm.port]
             self._ssh_config.write(
                 [SshHostEntry(vm.id, vm.public_ip, vm.port, vm.host_key) for vm in vms]
             )
