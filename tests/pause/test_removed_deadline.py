@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
-from aws_setup.rehearsal.kubernetes.eks_bridge import EksApiServers
 from tests.pause.deployment import (
     NODES,
     SCRIPT,
     SMALL,
     act,
     client,
-    deploy,
     instances,
     node_group,
     shape,
 )
 from tests.pause.test_deadline import (
     Calendar,
+    clock,
     pass_time,
     schedules,
     states,
     time_of,
-    with_calendar,
+    world,
 )
-from tests.support.copies import SHARED, World, shared_cloud
 from tests.support.scripts import run, write_config
+
+__all__ = ["clock", "world"]
 
 GROUP = "lambda-fs-deadline"
 NEVER = {**SMALL, "auto_pause_after": "never"}
-
-
-@pytest.fixture(scope=SHARED)
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with (
-        shared_cloud() as cloud,
-        pytest.MonkeyPatch.context() as patch,
-        EksApiServers(cloud),
-    ):
-        with_calendar(cloud, patch)
-        yield World(cloud, deploy(tmp_path_factory.mktemp("world") / "work"))
-
-
-@pytest.fixture
-def clock(deployed: RehearsalCloud) -> Calendar:
-    """The clock of that cloud."""
-    assert isinstance(deployed.clock, Calendar)
-    return deployed.clock
 
 
 def marked() -> set[str]:
