@@ -336,13 +336,15 @@ def test_a_full_group_is_refused_before_anything_is_changed(
     cloud: RehearsalCloud, folder: Path
 ) -> None:
     assert run(SCRIPT, folder, "--yes", "--only", "eks cluster").exit_code == 0
-    cloud.settings.quotas.rules_per_security_group = 7
+    by_hand = [permission(SSH, f"198.51.100.{number}/32") for number in range(53)]
+    group = str(vm_group()["GroupId"])
+    client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=by_hand)
     writes = len(cloud.calls.writes())
     refused = run(SCRIPT, folder, "--yes", "--json", *ONLY)
     assert refused.exit_code == 2
     assert "L-0EA8095F" in str(refused.document["problems"])
     assert len(cloud.calls.writes()) == writes
-    cloud.settings.quotas.rules_per_security_group = 8
+    client("ec2").revoke_security_group_ingress(GroupId=group, IpPermissions=by_hand[:1])
     assert run(SCRIPT, folder, "--yes", *ONLY).exit_code == 0
 
 
