@@ -126,7 +126,7 @@ OTHER_WRITES = {
 SSH_READS = {"true", "echo", "hostname"}
 
 
-def _command(line: str, stdin: bytes = b"") -> str:
+def command_name(line: str, stdin: bytes = b"") -> str:
     """Return the name of a command on a machine; it begins with READ where nothing changes."""
     import shlex
 
@@ -140,7 +140,8 @@ def _command(line: str, stdin: bytes = b"") -> str:
             return f"{SSH_WRITES[script]} {words[4]}"
         known = OTHER_WRITES.get(script)
         return known or (f"{READ}{SCRIPTS[script].__name__}" if script in SCRIPTS else "script")
-    lists = words[0] == zk.CLIENT and b"create" not in stdin
+    rows = stdin.splitlines()
+    lists = words[0] == zk.CLIENT and all(row.startswith(b"ls ") for row in rows)
     if words[0] in SSH_READS or words[-1] == "status" or lists:
         return f"{READ}{words[0]}"
     return " ".join(words[:2] if words[0] != "mkdir" else ("mkdir", words[-1]))
@@ -162,7 +163,7 @@ def _tap_ssh(tap: Tap) -> None:
         except ConnectionDropped:
             return CommandResult(255)
         tap.sent("a command on a machine", line.encode())
-        name = _command(line, stdin)
+        name = command_name(line, stdin)
         carry_out = tap.read if name.startswith(READ) else tap.write
         shown = f"ssh {name.removeprefix(READ)}"
         try:

@@ -13,10 +13,10 @@ from aws_setup.software import client_keys, daemons
 from aws_setup.software.clients import remote_files
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.ssh import files, survey
-from tests.trust.cliffs import Kind
+from tests.trust.cliffs import READ, Kind
 from tests.trust.groups import Plan, cliffs
 from tests.trust.results import read, table
-from tests.trust.taps import OTHER_WRITES, SSH_WRITES
+from tests.trust.taps import OTHER_WRITES, SSH_WRITES, command_name
 
 SAMPLE = {"create": 3, "extend": 6, "destroy": 1}
 """Command -> how many of its cliffs are tried here: the cheap one has one of each kind."""
@@ -33,6 +33,23 @@ def test_each_script_on_machines_changes_something_or_is_known_to_read() -> None
     named_as_what_it_starts = {daemons.START}
     known = {*SSH_WRITES, *OTHER_WRITES, *named_as_what_it_starts}
     assert known == set(SCRIPTS) - reads
+
+
+@pytest.mark.parametrize(
+    ("script", "reads"),
+    [
+        (zk.client_script([]), True),
+        (zk.client_script(["/lambda-fs"]), False),
+        ("deleteall /lambda-fs\nls -R /\n", False),
+        ('set /lambda-fs ""\n', False),
+    ],
+    ids=["lists", "creates", "deletes", "sets"],
+)
+def test_a_client_of_zookeeper_reads_only_if_all_that_it_is_sent_lists(
+    script: str, reads: bool
+) -> None:
+    name = command_name(f"{zk.CLIENT} -server 127.0.0.1:2181", script.encode())
+    assert name.startswith(READ) is reads
 
 
 @linux_only
