@@ -17,6 +17,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws_setup.aws.cluster_kinds import (
+    LOAD_BALANCERS,
+    MANAGED_GROUPS,
+    cluster_role,
+    eks_cluster,
+    load_balancers,
+    managed_groups,
+    node_groups,
+)
 from aws_setup.aws.session import Aws, pages
 from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
 from aws_setup.config import Config
@@ -94,35 +103,6 @@ def _groups(aws: Aws, config: Config) -> list[Item]:
         "AutoScalingGroups",
         Filters=_owned(config),
     )
-
-
-def _cluster(aws: Aws, config: Config) -> list[Item]:
-    try:
-        return [aws.eks.describe_cluster(name=config.eks_cluster_name)["cluster"]]
-    except aws.eks.exceptions.ResourceNotFoundException:
-        return []
-
-
-def _node_groups(aws: Aws, config: Config) -> list[Item]:
-    cluster = config.eks_cluster_name
-    try:
-        names = pages(aws.eks, "list_nodegroups", "nodegroups", clusterName=cluster)
-    except aws.eks.exceptions.ResourceNotFoundException:
-        return []
-    found: list[Item] = []
-    for name in map(str, names):
-        # It may have been deleted since it was listed.
-        with suppress(aws.eks.exceptions.ResourceNotFoundException):
-            asked = aws.eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)
-            found.append(asked["nodegroup"])
-    return found
-
-
-def _cluster_role(aws: Aws, config: Config) -> list[Item]:
-    try:
-        return [aws.iam.get_role(RoleName=config.eks_iam_role_name)["Role"]]
-    except aws.iam.exceptions.NoSuchEntityException:
-        return []
 
 
 def schedule_group_name(config: Config) -> str:
@@ -228,9 +208,9 @@ KINDS = (
         id_field="AutoScalingGroupName",
         delete="aws autoscaling delete-auto-scaling-group --force-delete --auto-scaling-group-name",
     ),
-    ResourceKind("eks cluster", _cluster, delete="aws eks delete-cluster --name", price="eks"),
-    ResourceKind("node groups", _node_groups, at_first_use=True, written_by=("eks",)),
-    ResourceKind("eks cluster role", _cluster_role, delete="aws iam delete-role --role-name"),
+    ResourceKind("eks cluster", eks_cluster, delete="aws eks delete-cluster --name", price="eks"),
+    ResourceKind("node groups", node_groups, at_first_use=True, written_by=("eks",)),
+    ResourceKind("eks cluster role", cluster_role, delete="aws iam delete-role --role-name"),
     ResourceKind(
         "deadline",
         _schedule_group,
@@ -245,6 +225,8 @@ KINDS = (
         delete="aws ec2 delete-volume --volume-id",
         at_first_use=True,
     ),
+    ResourceKind(MANAGED_GROUPS, managed_groups, at_first_use=True),
+    ResourceKind(LOAD_BALANCERS, load_balancers, at_first_use=True),
     ResourceKind("snapshots", id_prefix="snap", delete="aws ec2 delete-snapshot --snapshot-id"),
 )
 """The kinds that a deployment has; images are those of configuration and VMs. EKS clusters, roles

@@ -11,9 +11,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.cluster_kinds import MANAGED_GROUPS
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
-from aws_setup.aws.session import error_code, pages
+from aws_setup.aws.session import error_code
 from aws_setup.engine.step import Drift
 from aws_setup.engine.wording import count_of
 
@@ -34,14 +35,11 @@ def open_group_drift(ctx: Context, vpc_id: str) -> list[Drift]:
     )
 
 
-def default_group(ctx: Context, vpc_id: str) -> Item | None:
+def default_group(ctx: Context, vpc_id: str, *, fresh: bool = False) -> Item | None:
     """Return the default group of a VPC; None while AWS does not list it yet."""
-    filters = [
-        {"Name": "vpc-id", "Values": [vpc_id]},
-        {"Name": "group-name", "Values": ["default"]},
-    ]
-    groups = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
-    return groups[0] if groups else None
+    listed = ctx.inventory.all(MANAGED_GROUPS, fresh=fresh)
+    named = (group for group in listed if group["GroupName"] == "default")
+    return next((group for group in named if group.get("VpcId") == vpc_id), None)
 
 
 def close_default_group(ctx: Context, vpc_id: str) -> None:
@@ -49,7 +47,7 @@ def close_default_group(ctx: Context, vpc_id: str) -> None:
 
     A group that is not visible yet is closed by the next run, which reports it as drift.
     """
-    group = default_group(ctx, vpc_id)
+    group = default_group(ctx, vpc_id, fresh=True)
     if group is None:
         return
     if any(not _is_first_rule(group, rule) for key, _ in DIRECTIONS for rule in group[key]):

@@ -249,6 +249,16 @@ def missing_egress(group: Item, ranges: Sequence[str] = ()) -> list[tuple[str, d
     ]
 
 
+def leads_out(group: Item) -> bool:
+    """Say whether a rule of a group lets anything out, to somebody else than its own members."""
+    return any(
+        _ranges_of(allowed)
+        or allowed.get("PrefixListIds")
+        or any(pair["GroupId"] != group["GroupId"] for pair in allowed.get("UserIdGroupPairs", []))
+        for allowed in group.get("IpPermissionsEgress") or []
+    )
+
+
 def _is_allowed(rule: IngressRule, group: Item, target: str, *, prefix_lists: bool = False) -> bool:
     """Return whether permissions for a target cover a rule's ports, be it several together."""
     return _covered(

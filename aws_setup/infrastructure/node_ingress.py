@@ -1,4 +1,4 @@
-"""The rules of the VMs' security group that allow traffic from the nodes of the EKS cluster.
+"""The rules that allow the traffic of the nodes of the EKS cluster: to the VMs, and among them.
 
 Nodes have the cluster's own security group, which EKS creates with the cluster and deletes with it,
 unless a rule of another group names it: so these rules are revoked before the cluster is deleted.
@@ -8,13 +8,18 @@ https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.tags import security_group_name
 from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.cluster_group import (
+    CLUSTER_GROUP,
+    cluster_group_drift,
+    restore_cluster_group,
+)
 from aws_setup.infrastructure.ingress_rules import (
     IngressRule,
     Source,
@@ -40,9 +45,10 @@ NAME = "node ingress"
 class NodeIngress(Step):
     """The rules for traffic from the nodes, in the security group of the VMs.
 
-    They name the security group of the present cluster; rules of an earlier cluster are replaced.
-    The group of an adopted VPC is only compared. With `optional` a missing security group is no
-    error: another script creates it.
+    Those of the cluster's own group are EKS's; they are authorized again where somebody has revoked
+    them. The others name the security group of the present cluster; rules of an earlier cluster are
+    replaced. The VMs' group in an adopted VPC is only compared. With `optional` a missing group of
+    VMs is no error: another script creates it.
     """
 
     name: str = NAME
@@ -53,7 +59,19 @@ class NodeIngress(Step):
 
     def find(self, ctx: Context) -> Found | None:
         """Return the rules, compared with the present cluster."""
-        cluster, group = ctx.found.get("eks cluster"), owned_group(ctx)
+        cluster = ctx.found.get("eks cluster")
+        found, own = self._of_vms(ctx, cluster), _targets(cluster).get(Source.NODES, "")
+        lost = cluster_group_drift(ctx, own) if own and not ctx.owned_only else []
+        if not lost:
+            return found
+        if found is None:
+            drift = Drift("traffic from the nodes to the VMs", "not allowed", "allowed")
+            found = Found(own, drift=(drift,))
+        return replace(found, id=found.id or own, drift=(*found.drift, *lost), skipped="")
+
+    def _of_vms(self, ctx: Context, cluster: Found | None) -> Found | None:
+        """Return the rules in the security group of the VMs."""
+        group = owned_group(ctx)
         if group is None:
             return self._find_existing(ctx, cluster)
         references = node_references(group)
@@ -102,6 +120,15 @@ class NodeIngress(Step):
         authorize(ctx, self.name, group["GroupId"], missing)
         _revoke(ctx, group, stale_references(group, targets))
         return Found(targets[Source.NODES], f"allowed in {group['GroupId']}")
+
+    def update(self, ctx: Context, found: Found) -> Found:
+        """Authorize again what somebody has revoked, in the group of the cluster and of the VMs."""
+        cluster = ctx.of("eks cluster")
+        if any(drift.key == CLUSTER_GROUP for drift in found.drift):
+            restore_cluster_group(ctx, cluster.facts["security_group"])
+        if any(drift.key != CLUSTER_GROUP for drift in found.drift):
+            return self.create(ctx)
+        return self._of_vms(ctx, cluster) or found
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Authorize the rules once the cluster has its group, which it has when it is ACTIVE."""

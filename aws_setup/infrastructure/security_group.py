@@ -161,16 +161,8 @@ def _not_let_out(ctx: Context, group: Item) -> list[tuple[str, dict[str, Any]]]:
 
 def _let_out(ctx: Context, group: Item, *, step: str) -> None:
     """Authorize outbound traffic that somebody has revoked, such as a rule against open groups."""
-
-    def send(permissions: Sequence[Any]) -> None:
-        ctx.aws.ec2.authorize_security_group_egress(
-            GroupId=group["GroupId"],
-            IpPermissions=permissions,
-            TagSpecifications=specification("security-group-rule", tags(ctx.config, step)),
-        )
-
     missing = [allowed for _, allowed in _not_let_out(ctx, group)]
-    _all_at_once(send, missing, done={"InvalidPermission.Duplicate"})
+    authorize(ctx, step, group["GroupId"], missing, outbound=True)
 
 
 OPERATOR_RULES = tuple(rule for rule in RULES if rule.source is Source.OPERATOR)
@@ -192,14 +184,25 @@ def ssh_ranges(group: Item) -> list[str]:
     return sorted(ranges_for(SSH, group))
 
 
-def authorize(ctx: Context, step: str, group_id: str, allowed: Sequence[Any]) -> None:
-    """Add permissions to a group, with a step's tags; those that exist already are fine."""
-    rule_tags = specification("security-group-rule", tags(ctx.config, step))
+def authorize(
+    ctx: Context, step: str, group_id: str, allowed: Sequence[Any], *, outbound: bool = False
+) -> None:
+    """Add permissions to a group; those that exist already are fine.
+
+    Args:
+        ctx: the run's context.
+        step: the step whose tags the rules get; '' for none, in a group that AWS has made.
+        group_id: the group.
+        allowed: the permissions.
+        outbound: whether they are for outbound traffic.
+    """
+    own = tags(ctx.config, step) if step else {}
+    tagged = {"TagSpecifications": specification("security-group-rule", own)} if own else {}
+    ways = ("authorize_security_group_ingress", "authorize_security_group_egress")
+    operation: Any = getattr(ctx.aws.ec2, ways[outbound])
 
     def send(permissions: Sequence[Any]) -> None:
-        ctx.aws.ec2.authorize_security_group_ingress(
-            GroupId=group_id, IpPermissions=permissions, TagSpecifications=rule_tags
-        )
+        operation(GroupId=group_id, IpPermissions=permissions, **tagged)
 
     _all_at_once(send, allowed, done={"InvalidPermission.Duplicate"})
 

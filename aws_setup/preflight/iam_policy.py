@@ -190,6 +190,7 @@ INFRASTRUCTURE = (
 """Actions of create_aws_infrastructure.py, including destroy."""
 
 CONFIGURE = (
+    "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CreateLaunchTemplate",
     "ec2:CreateLaunchTemplateVersion",

@@ -75,6 +75,9 @@ TAGGED = frozenset(
 BALANCERS = "elasticloadbalancing:Delete"
 """How the deletions of load balancers and of their parts begin."""
 
+RULES = "ec2:AuthorizeSecurityGroup"
+"""How the additions of rules to security groups begin."""
+
 GROUP_TAGS = ("autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags")
 """Actions on the tags of the deployment's scaling groups, limited by the groups' names."""
 
@@ -87,7 +90,11 @@ OF_CONTROLLER = frozenset(
 )
 """Actions on what the AWS Load Balancer Controller makes, which it tags with the cluster's name."""
 
-OF_CLUSTER = OF_CONTROLLER | {"ec2:DeleteVolume"}
+OF_CLUSTER = OF_CONTROLLER | {
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:DeleteVolume",
+}
 """Actions on resources that carry the tag of the deployment or the one of its cluster."""
 
 OF_GUARDDUTY = frozenset({"ec2:DeleteSecurityGroup", "ec2:DeleteVpcEndpoints"})
@@ -131,9 +138,9 @@ def policy(
         _allow("Read", READ_ACTIONS, "*"),
         _allow("Change", _prefixed(_unconditional(), "ec2:RevokeSecurityGroup"), "*"),
         _allow("TagNew", ["ec2:CreateTags"], "*", Null={"ec2:CreateAction": "false"}),
-        _allow("Own", _prefixed(own, "ec2:Delete", BALANCERS), "*", StringEquals=tag),
+        _allow("Own", _prefixed(own, "ec2:Delete", RULES, BALANCERS), "*", StringEquals=tag),
         _allow("OfGuardDuty", OF_GUARDDUTY, "*", StringEquals=GUARDDUTY_TAG),
-        _allow("OfCluster", _prefixed(OF_CLUSTER, BALANCERS), "*", StringEquals=of_cluster),
+        _allow("OfCluster", _prefixed(OF_CLUSTER, RULES, BALANCERS), "*", StringEquals=of_cluster),
         _allow("OfController", made, "*", StringEquals=of_controller),
         _allow("Groups", GROUP_TAGS, arns.groups(config)),
         _allow("Cluster", _verbs("eks:"), arns.cluster(config)),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aws_setup.engine.step import Drift
+from aws_setup.infrastructure import cluster_group
 from aws_setup.infrastructure.ingress_rules import (
     ALL_TRAFFIC,
     RULES,
@@ -244,3 +245,27 @@ def test_ports_may_be_allowed_by_several_permissions() -> None:
     assert clients(*parts, permission(Ports("tcp", 6400, 7100), "sg-9"))
     assert not clients(*parts, permission(Ports("tcp", 6501, 7100), "sg-9"))
     assert not clients(*parts, permission(Ports("udp", 6400, 7100), "sg-9"))
+
+
+EVERYTHING, VPC = permission(ALL_TRAFFIC, "0.0.0.0/0"), permission(ALL_TRAFFIC, "10.0.0.0/16")
+
+
+@pytest.mark.parametrize(
+    ("inbound", "outbound", "lacking"),
+    [
+        ([INTERNAL], [EVERYTHING], []),
+        ([INTERNAL], [INTERNAL, VPC], []),
+        ([INTERNAL], [INTERNAL, permission(SSH, "sg-2")], []),
+        ([], [EVERYTHING], [(False, INTERNAL)]),
+        ([permission(ALL_TRAFFIC, "sg-2")], [EVERYTHING], [(False, INTERNAL)]),
+        ([INTERNAL], [permission(SSH, "sg-2")], [(True, INTERNAL)]),
+        ([INTERNAL], [], [(True, EVERYTHING)]),
+        ([INTERNAL], [INTERNAL], [(True, EVERYTHING)]),
+    ],
+)
+def test_what_eks_has_made_in_the_clusters_group_may_be_narrower_outbound_and_never_absent(
+    inbound: list[dict[str, Any]], outbound: list[dict[str, Any]], lacking: list[Any]
+) -> None:
+    held = {**group(*inbound), "IpPermissionsEgress": outbound}
+    found = cluster_group.missing(held).items()
+    assert [(way, rule) for way, rules in found for _, rule in rules] == lacking

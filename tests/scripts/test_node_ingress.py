@@ -33,6 +33,7 @@ from aws_setup.tables.needs import restrict_needs
 from create_aws_infrastructure import SCRIPT
 from tests.infrastructure.test_step_contract import context
 from tests.support.aws import client
+from tests.support.managed_groups import revoke_all, rules_of_aws
 from tests.support.scripts import prepare, run, write_config
 from tests.support.users_vpc import users_vpc
 
@@ -116,6 +117,10 @@ def test_the_rules_name_the_clusters_group_and_a_second_create_changes_nothing(
     groups = described.count("DescribeSecurityGroups")
     assert groups == 2, "once the deployment's and the cluster's, once the VPC's default group"
     assert described.count("DescribeCluster") == 1
+    rules = rules_of_aws()
+    revoke_all()
+    assert action_of(folder, "--yes") == "update"
+    assert rules_of_aws() == rules, "those that EKS has made, too"
 
 
 def test_destroy_revokes_the_rules_before_it_deletes_the_cluster(
