@@ -105,4 +105,4 @@ def _allowed(ctx: Context, place: Place, present: str) -> Allowed:
         # Its answer would be the next time-out: the Service is read through the endpoint.
         return None
     service = read_service(ctx, public_service(ctx.config))
-    return None if service is None else access_of(ctx, service).ranges
+    return None if service is None else access_of(ctx, service, fresh=True).ranges

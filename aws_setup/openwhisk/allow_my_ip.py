@@ -148,7 +148,7 @@ class OpenWhiskRanges(Step):
         if not wants:
             why = "a Classic Load Balancer takes IPv4 only, and no IPv4 address is known"
             return Found("", skipped=why)
-        has = list(access_of(ctx, service).ranges)
+        has = list(access_of(ctx, service, fresh=True).ranges)
         drift = (Drift("reachable from", described(has), described(wants)),) if has != wants else ()
         state = f"reachable from {described(has)}"
         return Found(public_service(ctx.config), state, drift=drift)

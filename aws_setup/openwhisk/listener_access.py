@@ -2,6 +2,8 @@
 
 Kubernetes changes the rules of the load balancer's security group after the Service, and AWS may
 refuse that: a quota, a policy of the organisation, throttling. The Service shows nothing of it.
+Nor does Kubernetes look at the rules again after it has made them: one that somebody revokes stays
+revoked until the Service changes (`restore`).
 """
 
 from __future__ import annotations
@@ -11,13 +13,25 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from aws_setup.aws.advice import advice
+from aws_setup.aws.cluster import cluster_of
+from aws_setup.aws.cluster_kinds import BALANCER_GROUP, LOAD_BALANCERS
 from aws_setup.aws.context import Context
-from aws_setup.aws.session import pages
+from aws_setup.aws.inventory import Item
 from aws_setup.eks.storage import last_event
+from aws_setup.engine.step import Drift
 from aws_setup.engine.wait import Pending
-from aws_setup.infrastructure.ingress_rules import Ports, ranges_for
-from aws_setup.kube.objects import Json
-from aws_setup.openwhisk.addresses import host_of
+from aws_setup.infrastructure.cluster_group import managed_group
+from aws_setup.infrastructure.ingress_rules import (
+    ALL_TRAFFIC,
+    Ports,
+    leads_out,
+    permission,
+    ranges_for,
+)
+from aws_setup.infrastructure.security_group import authorize
+from aws_setup.kube.connect import kube_client
+from aws_setup.kube.objects import SERVICE, Json
+from aws_setup.openwhisk.addresses import host_of, read_service
 
 RANGES = "loadBalancerSourceRanges"
 """Field of a Service; empty means 0.0.0.0/0.
@@ -27,20 +41,33 @@ https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1
 
 EVERYWHERE = "0.0.0.0/0"
 
-GROUP_PREFIX = "k8s-elb-"
-"""Start of the name of the security group that Kubernetes makes for a Classic Load Balancer.
+LOST_RULES = "lost rules"
+"""Key of the drift of rules that Kubernetes has made, and that AWS has no more."""
 
-It changes the rules of that one alone, and not of a group that the Service names:
-buildELBSecurityGroupList in github.com/kubernetes/cloud-provider-aws (pkg/providers/v1/aws.go).
+RECONCILED = "lambda-fs/reconciled"
+"""Annotation of a Service: when Kubernetes was last asked to look at its load balancer again.
+
+Its value means nothing; that it changes does. An annotation that no chart sets is kept by helm:
+https://helm.sh/docs/faq/changes_since_helm2/#improved-upgrade-strategy-3-way-strategic-merge-patches
+"""
+
+FRAGMENTATION_NEEDED = Ports("icmp", 3, 4)
+"""ICMP's type and code of which Kubernetes makes a rule, too: path MTU discovery needs it.
+
+EnsureLoadBalancer in github.com/kubernetes/cloud-provider-aws (pkg/providers/v1/aws.go).
 """
 
 
 @dataclass(frozen=True)
 class Access:
-    """The ranges that a Service asks for, and those that AWS lets in; None when not known."""
+    """The ranges that a Service asks for, and those that AWS lets in; None when not known.
+
+    `lacking` is what else does not reach, or leave, the load balancer.
+    """
 
     wanted: tuple[str, ...]
     allowed: tuple[str, ...] | None
+    lacking: tuple[str, ...] = ()
 
     @property
     def ranges(self) -> tuple[str, ...]:
@@ -50,19 +77,43 @@ class Access:
     @property
     def applied(self) -> bool:
         """Whether AWS has what the Service asks for, or cannot be asked."""
-        return _networks(self.ranges) == _networks(self.wanted)
+        return not self.drift
+
+    @property
+    def drift(self) -> tuple[Drift, ...]:
+        """What AWS lacks of what the Service asks for."""
+        lacking = [Drift(what, "not allowed", "allowed", key=LOST_RULES) for what in self.lacking]
+        if _networks(self.ranges) == _networks(self.wanted):
+            return tuple(lacking)
+        has, wants = described(self.ranges), described(self.wanted)
+        return (Drift("the load balancer lets in", has, wants, key=LOST_RULES), *lacking)
 
 
-def access_of(ctx: Context, service: Json) -> Access:
+def access_of(ctx: Context, service: Json, *, fresh: bool = False) -> Access:
     """Return who reaches the load balancer of a Service.
 
     It is not known of a load balancer of another kind, or whose group is not Kubernetes', and
-    where the caller may not describe them.
+    where the caller may not describe them. With `fresh` AWS is asked again.
     """
     wanted = tuple(sorted(service["spec"].get(RANGES) or [EVERYWHERE]))
-    host = host_of(service)
-    allowed = advice(lambda: _allowed(ctx, service, host), lambda _: None) if host else None
-    return Access(wanted, allowed)
+
+    def compared() -> Access:
+        balancer = balancer_of(ctx, host_of(service), fresh=fresh)
+        group = _group_of(ctx, balancer, fresh=fresh) if balancer else None
+        if balancer is None or group is None:
+            return Access(wanted, None)
+        numbers = [int(port["port"]) for port in service["spec"]["ports"]]
+        each = [ranges_for(Ports("tcp", number, number), group) for number in numbers]
+        allowed = tuple(sorted(set.intersection(*each)))
+        return Access(wanted, allowed, tuple(_lacking(ctx, balancer, group, wanted)))
+
+    return advice(compared, lambda _: Access(wanted, None))
+
+
+def balancer_of(ctx: Context, host: str, *, fresh: bool = False) -> Item | None:
+    """Return the Classic Load Balancer of a host name, as AWS lists it."""
+    listed = ctx.inventory.all(LOAD_BALANCERS, fresh=fresh) if host else []
+    return next((item for item in listed if item.get("DNSName") == host), None)
 
 
 def pending(ctx: Context, service: Json) -> Pending:
@@ -72,24 +123,65 @@ def pending(ctx: Context, service: Json) -> Pending:
     return Pending(f"AWS is changing who reaches the load balancer {event}".strip())
 
 
+def restore(ctx: Context, name: str) -> None:
+    """Let Kubernetes make the rules again that a Service's load balancer has lost.
+
+    It does so when the annotations of the Service change, and not by itself: needsUpdate in
+    https://github.com/kubernetes/kubernetes
+    (staging/src/k8s.io/cloud-provider/controllers/service/controller.go), which leads to
+    EnsureLoadBalancer in https://github.com/kubernetes/cloud-provider-aws
+    (pkg/providers/v1/aws.go). That authorizes no outbound rule: EC2 makes one with each group.
+    """
+    service = read_service(ctx, name)
+    balancer = balancer_of(ctx, host_of(service), fresh=True)
+    group = _group_of(ctx, balancer, fresh=True) if balancer else None
+    if group and not leads_out(group):
+        everything = permission(ALL_TRAFFIC, EVERYWHERE)
+        authorize(ctx, "", group["GroupId"], [everything], outbound=True)
+    asked = {RECONCILED: ctx.clock.today().isoformat()}
+    patch = {"metadata": {"annotations": asked}}
+    kube_client(ctx).patch(SERVICE, name, patch, ctx.config.openwhisk_namespace)
+
+
 def described(listed: Sequence[str]) -> str:
     """Return ranges as text."""
     return "everywhere" if EVERYWHERE in listed else ", ".join(listed) or "no address"
 
 
-def _allowed(ctx: Context, service: Json, host: str) -> tuple[str, ...] | None:
-    listed = pages(ctx.aws.elb, "describe_load_balancers", "LoadBalancerDescriptions")
-    ids = [key for it in listed if it.get("DNSName") == host for key in it["SecurityGroups"]]
-    if not ids:
-        return None
-    filters = [{"Name": "group-id", "Values": ids}]
-    groups = pages(ctx.aws.ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
-    for group in groups:
-        if group["GroupName"].startswith(GROUP_PREFIX):
-            numbers = [int(port["port"]) for port in service["spec"]["ports"]]
-            each = [ranges_for(Ports("tcp", number, number), group) for number in numbers]
-            return tuple(sorted(set.intersection(*each)))
-    return None
+def _group_of(ctx: Context, balancer: Item, *, fresh: bool) -> Item | None:
+    """Return the group that Kubernetes has made for a load balancer."""
+    ids = [str(each) for each in balancer.get("SecurityGroups", [])]
+    fresh_first = [fresh, *(False for _ in ids[1:])]
+    groups = [managed_group(ctx, key, fresh=now) for key, now in zip(ids, fresh_first, strict=True)]
+    made = (group for group in groups if group)
+    return next((group for group in made if group["GroupName"].startswith(BALANCER_GROUP)), None)
+
+
+def _lacking(ctx: Context, balancer: Item, group: Item, wanted: Sequence[str]) -> list[str]:
+    """Return what does not pass although Kubernetes, or EC2, has made a rule for it.
+
+    Kubernetes lets a load balancer reach the nodes before it registers them, by a rule of their
+    group that names the load balancer's: updateInstanceSecurityGroupsForLoadBalancer.
+    """
+    found = []
+    if not {*wanted} <= ranges_for(FRAGMENTATION_NEEDED, group):
+        found.append("ICMP for path MTU discovery to the load balancer")
+    network = (cluster_of(ctx) or {}).get("resourcesVpcConfig", {})
+    nodes = managed_group(ctx, str(network.get("clusterSecurityGroupId") or ""))
+    if balancer.get("Instances") and nodes and not _names(nodes, group["GroupId"]):
+        found.append("traffic from the load balancer to the nodes")
+    if not leads_out(group):
+        found.append("outbound traffic of the load balancer")
+    return found
+
+
+def _names(group: Item, other: str) -> bool:
+    """Say whether an inbound rule of a group names another one."""
+    return any(
+        pair["GroupId"] == other
+        for allowed in group["IpPermissions"]
+        for pair in allowed.get("UserIdGroupPairs", [])
+    )
 
 
 def _networks(listed: Sequence[str]) -> set[str]:

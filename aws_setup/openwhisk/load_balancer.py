@@ -13,7 +13,7 @@ release have the right names from the start.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_setup.aws.context import Context, Step
@@ -27,6 +27,7 @@ from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import SERVICE, Json, is_being_deleted
 from aws_setup.openwhisk.addresses import chart_service, host_of, load_balancer_host, read_service
 from aws_setup.openwhisk.helm_connection import helm_of
+from aws_setup.openwhisk.listener_access import LOST_RULES, access_of, pending, restore
 from aws_setup.openwhisk.release import desired_release
 from aws_setup.openwhisk.secrets import require_secrets
 from aws_setup.openwhisk.uninstall import delete_service
@@ -60,6 +61,8 @@ class LoadBalancerAddress(Step):
         drift = list(_other_owner(ctx.config, service))
         if is_public(host):
             drift.append(Drift("load balancer", "public", "internal, with another address"))
+        elif not drift:
+            drift += access_of(ctx, service).drift
         return _found(ctx.config, host, tuple(drift))
 
     def create(self, ctx: Context) -> Found:
@@ -69,14 +72,17 @@ class LoadBalancerAddress(Step):
         return _found(ctx.config, "")
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Replace a public load balancer, which earlier versions created."""
+        """Replace a public load balancer, which earlier versions created; restore lost rules."""
+        if all(drift.key == LOST_RULES for drift in found.drift):
+            restore(ctx, chart_service(ctx.config))
+            return replace(found, drift=(), ready=False)
         host = load_balancer_host(ctx)
         ctx.note(f"replacing the load balancer {host}: its scheme cannot be changed")
         delete_service(ctx, chart_service(ctx.config), host)
         return self.create(ctx)
 
     def wait(self, ctx: Context, found: Found) -> Found:
-        """Return when the load balancer has a host name.
+        """Return when the load balancer has a host name, and AWS lets in whom the Service names.
 
         Raises:
             SetupError: it is public, whatever the generated values say.
@@ -85,12 +91,14 @@ class LoadBalancerAddress(Step):
         def probe() -> str | Pending:
             service = read_service(ctx, chart_service(ctx.config)) or {"metadata": {}}
             host, uid = host_of(service), str(service["metadata"].get("uid", ""))
+            if host and not access_of(ctx, service, fresh=True).applied:
+                return pending(ctx, service)
             name, space = chart_service(ctx.config), ctx.config.openwhisk_namespace
             event = last_event(ctx, name, space, uid=uid)
             return host or Pending(f"AWS is creating the load balancer {event}".strip())
 
         host = ctx.wait_until(
-            "the load balancer gets a host name",
+            "the load balancer gets a host name and lets in whom the Service names",
             probe,
             deadline=900,
             pause=8,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
-from aws_setup.aws.session import pages
 from aws_setup.engine.wording import count_of
+from aws_setup.openwhisk.listener_access import balancer_of
 
 IN_SERVICE = "InService"
 
@@ -23,15 +23,15 @@ def out_of_service(ctx: Context, host: str) -> str:
 
 
 def _out_of_service(ctx: Context, host: str) -> str:
-    elb = ctx.aws.elb
-    listed = pages(elb, "describe_load_balancers", "LoadBalancerDescriptions")
-    names = [str(item["LoadBalancerName"]) for item in listed if item["DNSName"] == host]
-    if not names:
+    # One that is younger than what this run has listed is asked for again.
+    balancer = balancer_of(ctx, host) or balancer_of(ctx, host, fresh=True)
+    if balancer is None:
         return ""
-    states = elb.describe_instance_health(LoadBalancerName=names[0])["InstanceStates"]
+    name = str(balancer["LoadBalancerName"])
+    states = ctx.aws.elb.describe_instance_health(LoadBalancerName=name)["InstanceStates"]
     if any(state["State"] == IN_SERVICE for state in states):
         return ""
     reasons = sorted({str(state.get("Description", "")) for state in states} - {"", "N/A"})
     why = f": {'; '.join(reasons)}" if reasons else ""
     of = f"0 of {count_of(len(states), 'node')} in service" if states else "no node is registered"
-    return f"{of} at the load balancer {names[0]}{why}"
+    return f"{of} at the load balancer {name}{why}"

@@ -28,10 +28,12 @@ from aws_setup.openwhisk.addresses import (
 from aws_setup.openwhisk.certificate_steps import ServerCertificate
 from aws_setup.openwhisk.listener_access import (
     EVERYWHERE,
+    LOST_RULES,
     RANGES,
     access_of,
     described,
     pending,
+    restore,
 )
 from aws_setup.openwhisk.secrets_step import SecretsStep
 from aws_setup.openwhisk.uninstall import delete_service
@@ -45,8 +47,9 @@ NAME = "openwhisk public address"
 class PublicAddress(Step):
     """The public Service: one listener, for the operator's address and openwhisk_access_cidrs.
 
-    Drift is changed in place. With openwhisk_internal there is none, and an existing one goes. It
-    is created ahead of the release, for its host name, and leads to no pod until then.
+    Drift is changed in place, and rules that AWS has lost are made again. With openwhisk_internal
+    there is none, and an existing one goes. It is created ahead of the release, for its host name,
+    and leads to no pod until then.
     https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors
     """
 
@@ -70,7 +73,7 @@ class PublicAddress(Step):
             return None
         return self._found(ctx, service, owned=owned)
 
-    def _found(self, ctx: Context, service: Json, *, owned: bool) -> Found:
+    def _found(self, ctx: Context, service: Json, *, owned: bool, fresh: bool = False) -> Found:
         config, host = ctx.config, host_of(service)
         drift: tuple[Drift, ...] = ()
         if not owned:
@@ -80,7 +83,8 @@ class PublicAddress(Step):
             drift = (owner,)
         elif chart := read_service(ctx, chart_service(config)):
             drift = tuple(differences(service, desired_service(config, chart, ranges(ctx))))
-        access = access_of(ctx, service)
+        access = access_of(ctx, service, fresh=fresh)
+        drift += access.drift if owned else ()
         state, ready = f"reachable from {described(access.ranges)}", bool(host) and access.applied
         return Found(host or _id(config), state, {"host": host}, drift, ready=ready)
 
@@ -95,6 +99,8 @@ class PublicAddress(Step):
             self.delete(ctx, found)
             return Found("", skipped="openwhisk_internal is True")
         apply_public_service(ctx)
+        if any(drift.key == LOST_RULES for drift in found.drift):
+            restore(ctx, public_service(ctx.config))
         return Found(found.id, found.state, ready=False)
 
     def wait(self, ctx: Context, found: Found) -> Found:
@@ -104,7 +110,7 @@ class PublicAddress(Step):
         def probe() -> Found | Pending:
             service = read_service(ctx, name)
             if service and host_of(service):
-                there = self._found(ctx, service, owned=True)
+                there = self._found(ctx, service, owned=True, fresh=True)
                 return there if there.ready else pending(ctx, service)
             uid = str(service["metadata"]["uid"]) if service else ""
             event = last_event(ctx, name, space, uid=uid)

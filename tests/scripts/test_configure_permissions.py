@@ -27,6 +27,7 @@ from aws_setup.rehearsal.core.settings import DeniedPermission
 from aws_setup.rehearsal.core.types import Call
 from tests.support.aws import client, tagged
 from tests.support.cluster import Lab, lab
+from tests.support.managed_groups import revoke_all
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -198,6 +199,7 @@ def spoil(zoo: Lab) -> None:
         addonName="aws-ebs-csi-driver",
         serviceAccountRoleArn=iam.get_role(RoleName="lambda-fs-eks-node-role")["Role"]["Arn"],
     )
+    revoke_all()
     zoo.save(num_openwhisk_core_vms=2, eks_node_disk_size=60)
 
 

@@ -15,11 +15,13 @@ import configure_eks_cluster
 from aws_setup.cli.app import script_command
 from aws_setup.eks.node_labels import GROUP_LABEL
 from aws_setup.eks.node_launch_template import ROLE_LABEL
+from aws_setup.openwhisk.listener_access import RECONCILED
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.cluster import ConfiguredLab, Lab, configured_lab
 from tests.support.copies import SHARED
 from tests.support.eks import instances
+from tests.support.managed_groups import health, revoke_all, rules_of_aws
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -151,6 +153,41 @@ def test_labels_changed_in_kubernetes_or_in_eks_are_changed_back(zoo: Lab) -> No
     group = client("eks").describe_nodegroup(clusterName="zoo", nodegroupName="core-nodes")
     assert group["nodegroup"]["labels"][ROLE_LABEL] == "core"
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+@pytest.mark.kind("A2", "D2")
+def test_revoked_rules_of_the_groups_of_eks_and_kubernetes_are_shown_and_made_again(
+    zoo: Lab,
+) -> None:
+    before = rules_of_aws()
+    assert len(before) == 3, "of the cluster, and of both load balancers"
+    revoke_all()
+    zoo.api.controllers.invalidate()
+    zoo.api.controllers.run()
+    assert not any(rules_of_aws().values()), "Kubernetes does not look at them by itself"
+    assert health() == {"OutOfService"}
+    steps = steps_of(zoo.run("plan"))
+    (lets_in, *others) = steps["openwhisk public address"]["drift"]
+    assert (lets_in["has"], lets_in["wants"]) == ("no address", "52.94.76.7/32")
+    lacking = [drift["what"] for drift in others]
+    assert "traffic from the load balancer to the nodes" in lacking
+    assert [it["what"] for it in steps["openwhisk address"]["drift"]][1:] == lacking
+    whats = str(steps["node ingress"]["drift"])
+    assert "traffic within the group" in whats
+    assert "outbound traffic" in whats
+    # helm upgrades the Service of which Kubernetes looks at the load balancer again.
+    zoo.save(openwhisk_action_memory=512)
+    done = steps_of(zoo.run("configure"))
+    repaired = {"node ingress", "openwhisk address", "openwhisk public address"}
+    updated = {name for name, step in done.items() if step["action"] == "update"}
+    assert updated == repaired | {"openwhisk release"}
+    assert rules_of_aws() == before
+    assert health() == {"InService"}
+    service = zoo.api.state.require("services", "owdev-nginx", "openwhisk")
+    assert RECONCILED in service["metadata"]["annotations"]
+    writes = len(zoo.cloud.calls.writes())
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+    assert len(zoo.cloud.calls.writes()) == writes
 
 
 def node_ids() -> set[str]:

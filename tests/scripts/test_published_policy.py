@@ -15,6 +15,7 @@ from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import ACCOUNT
 from tests.support.aws import client, refused, tagged
 from tests.support.cluster import lab
+from tests.support.managed_groups import revoke_all, rules_of_aws
 
 pytestmark = [pytest.mark.kind("C2"), pytest.mark.timeout(300)]
 
@@ -126,8 +127,13 @@ def test_the_second_script_needs_no_more(
         cloud.settings.policies = [published(eks_cluster_name="zoo")]
         ended = zoo.run("configure")
         assert not [one for one in ended["warnings"] if "permission" in one["what"]]
+        held, cloud.settings.policies = cloud.settings.policies, []
+        rules = rules_of_aws()
+        revoke_all()
+        cloud.settings.policies = held
         zoo.save(num_openwhisk_core_vms=2, eks_node_disk_size=60)
         zoo.run("configure")
+        assert rules_of_aws() == rules
         zoo.run("status")
         assert zoo.run("destroy")["leftovers"] == []
 

@@ -72,7 +72,7 @@ TABLE = (
     Row(r"the VMs of .* are running", MEDIANS["instance running"], 6),
     Row(r"NAT gateway .* becomes available", MEDIANS["nat available"], 20),
     Row(r"EKS cluster .* becomes ACTIVE", MEDIANS["cluster active"], 18),
-    Row(r"the load balancer gets a host name", MEDIANS["load balancer created"], 9),
+    Row(r"the load balancer gets a host name and .*", MEDIANS["load balancer created"], 9),
     Row(r"(kube-proxy|vpc-cni) add-on becomes ACTIVE", MEDIANS["addon active"], 16),
     Row(r".*-nodes become ACTIVE", MEDIANS["node group active"] + STARTED, 16),
     Row(r"the schedule group .* is deleted", MEDIANS["schedule group deleted"], 6),

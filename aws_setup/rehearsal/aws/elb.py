@@ -163,33 +163,6 @@ def _deleted(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
     remove_interfaces(cloud, call.region, call.params["LoadBalancerName"])
 
 
-def _instance_health(cloud: CloudApi, call: Call) -> dict[str, Any]:
-    """DescribeInstanceHealth: the nodes of the balancer's cluster, which Kubernetes registers."""
-    name = call.params["LoadBalancerName"]
-    balancer = cloud.backend("elb", call.region).load_balancers.get(name)
-    if balancer is None:
-        message = f"There is no ACTIVE Load Balancer named '{name}'"
-        raise AwsError("LoadBalancerNotFound", message)
-    marks = {key for key in balancer.tags if key.startswith("kubernetes.io/cluster/")}
-    failed = cloud.faults.out_of_service(name)
-    states = []
-    ec2 = cloud.backend("ec2", call.region)
-    for instance in ec2.all_instances():
-        tags = ec2.tags.get(instance.id, {})
-        if not marks & tags.keys() or instance.state == "terminated":
-            continue
-        serves = instance.state == "running" and not failed
-        states.append(
-            {
-                "InstanceId": instance.id,
-                "State": "InService" if serves else "OutOfService",
-                "ReasonCode": "N/A" if serves else "Instance",
-                "Description": "N/A" if serves else failed or "Instance is in stopped state.",
-            }
-        )
-    return {"InstanceStates": states}
-
-
 def list_resources(cloud: CloudApi) -> Iterable[Resource]:
     """List the Classic load balancers, which are billed."""
     for region, backend in backends_by_region("elb").items():
@@ -199,7 +172,6 @@ def list_resources(cloud: CloudApi) -> Iterable[Resource]:
             )
 
 
-ANSWERS = {("elb", "DescribeInstanceHealth"): _instance_health}
 BEFORE = {
     ("elb", "CreateLoadBalancer"): _create,
     ("elb", "AddTags"): _add_tags,

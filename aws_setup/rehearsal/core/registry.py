@@ -34,6 +34,7 @@ SERVICE_MODULES = (
     "aws.autoscaling.processes",
     "aws.autoscaling.store",
     "aws.elb",
+    "aws.balancer_health",
     "aws.elbv2",
     "aws.logs",
     "aws.scheduler",

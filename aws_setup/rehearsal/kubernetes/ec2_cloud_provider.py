@@ -14,19 +14,22 @@ from aws_setup.rehearsal.aws.eks.store import EksStore
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.types import AwsError
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
+from aws_setup.rehearsal.kubernetes.balancer_requests import (
+    FRAGMENTATION_NEEDED,
+    additional_tags,
+    allow_all_from,
+    annotation,
+    listeners,
+    permission,
+    source_ranges,
+)
 from aws_setup.rehearsal.kubernetes.controllers.context import (
-    SOURCE_RANGES,
     CloudProvider,
     CloudProviderError,
     PortState,
     is_internal,
     load_balancer_name,
 )
-
-ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
-
-FRAGMENTATION_NEEDED = ("icmp", 3, 4)
-"""Protocol, type and code of what the load balancer's group allows beside its ports."""
 
 
 class Ec2CloudProvider(CloudProvider):
@@ -85,9 +88,11 @@ class Ec2CloudProvider(CloudProvider):
         name, scheme = load_balancer_name(service), "internal" if is_internal(service) else ""
         current = self._load_balancer(name)
         if current:
+            group = self._group(service)
             self._update_listeners(current, service)
-            self._update_rules(self._group(service), service)
+            self._update_rules(group, service)
             self._balance_zones(service)
+            self._let_reach_nodes(group)
             return str(current["DNSName"])
         subnets = self._subnets(internal=bool(scheme))
         group = self._group(service)
@@ -96,13 +101,14 @@ class Ec2CloudProvider(CloudProvider):
             "elb",
             "CreateLoadBalancer",
             LoadBalancerName=name,
-            Listeners=_listeners(service),
+            Listeners=listeners(service),
             Subnets=subnets,
             SecurityGroups=[group],
             Tags=_listed(self._tags(service)),
             **({"Scheme": scheme} if scheme else {}),
         )
         self._balance_zones(service)
+        self._let_reach_nodes(group)
         return str(created["DNSName"])
 
     def _balance_zones(self, service: KubeObject) -> None:
@@ -110,7 +116,7 @@ class Ec2CloudProvider(CloudProvider):
 
         The same ensureLoadBalancer, ServiceAnnotationLoadBalancerCrossZoneLoadBalancingEnabled.
         """
-        enabled = _annotation(service, "cross-zone-load-balancing-enabled") == "true"
+        enabled = annotation(service, "cross-zone-load-balancing-enabled") == "true"
         self._call(
             "elb",
             "ModifyLoadBalancerAttributes",
@@ -125,7 +131,7 @@ class Ec2CloudProvider(CloudProvider):
         if not group:
             return
         nodes = self._network()["clusterSecurityGroupId"]
-        rule = _allow_all_from(group)
+        rule = allow_all_from(group)
         self._call_if_exists(
             "ec2",
             "RevokeSecurityGroupIngress",
@@ -155,7 +161,7 @@ class Ec2CloudProvider(CloudProvider):
     def _tags(self, service: KubeObject) -> dict[str, str]:
         meta = service["metadata"]
         name = {"kubernetes.io/service-name": f"{meta['namespace']}/{meta['name']}"}
-        return self._cluster_tag() | name | _additional_tags(service)
+        return self._cluster_tag() | name | additional_tags(service)
 
     def _network(self) -> dict[str, Any]:
         clusters = self._cloud.store_of(EksStore).regions[self._region].clusters
@@ -176,7 +182,7 @@ class Ec2CloudProvider(CloudProvider):
 
     def _update_listeners(self, current: dict[str, Any], service: KubeObject) -> None:
         """Replace the listeners that differ from the Service."""
-        desired = {listener["LoadBalancerPort"]: listener for listener in _listeners(service)}
+        desired = {listener["LoadBalancerPort"]: listener for listener in listeners(service)}
         held = {
             description["Listener"]["LoadBalancerPort"]: description["Listener"]
             for description in current["ListenerDescriptions"]
@@ -235,13 +241,13 @@ class Ec2CloudProvider(CloudProvider):
         return str(found[0]["GroupId"]) if found else ""
 
     def _group(self, service: KubeObject) -> str:
-        """Return the load balancer's security group; creates it, with access to the nodes."""
+        """Return the load balancer's security group; creates it."""
         if held := self._group_id(service):
             return held
         meta, network = service["metadata"], self._network()
         name = load_balancer_name(service)
         # buildELBSecurityGroupList of cloud-provider-aws: with the Service's additional tags.
-        own = self._cluster_tag() | _additional_tags(service)
+        own = self._cluster_tag() | additional_tags(service)
         tags = [{"ResourceType": "security-group", "Tags": _listed(own)}]
         group = self._call(
             "ec2",
@@ -253,13 +259,24 @@ class Ec2CloudProvider(CloudProvider):
             VpcId=network["vpcId"],
             TagSpecifications=tags,
         )["GroupId"]
-        self._call(
-            "ec2",
-            "AuthorizeSecurityGroupIngress",
-            GroupId=network["clusterSecurityGroupId"],
-            IpPermissions=_allow_all_from(group),
-        )
         return str(group)
+
+    def _let_reach_nodes(self, group: str) -> None:
+        """Let a load balancer's group reach the nodes, unless a rule of theirs names it.
+
+        updateInstanceSecurityGroupsForLoadBalancer of cloud-provider-aws (pkg/providers/v1/aws.go),
+        which EnsureLoadBalancer calls, be the group new or not.
+        """
+        nodes = self._network()["clusterSecurityGroupId"]
+        filters = [{"Name": "ip-permission.group-id", "Values": [group]}]
+        named = self._call("ec2", "DescribeSecurityGroups", Filters=filters)["SecurityGroups"]
+        if nodes not in [item["GroupId"] for item in named]:
+            self._call(
+                "ec2",
+                "AuthorizeSecurityGroupIngress",
+                GroupId=nodes,
+                IpPermissions=allow_all_from(group),
+            )
 
     def _update_rules(self, group: str, service: KubeObject) -> None:
         """Allow each port of the Service from its source ranges, and from nothing else.
@@ -279,69 +296,16 @@ class Ec2CloudProvider(CloudProvider):
         desired = {
             (*rule, cidr)
             for rule in (*ports, FRAGMENTATION_NEEDED)
-            for cidr in _source_ranges(service)
+            for cidr in source_ranges(service)
         }
         for action, rules in (
             ("AuthorizeSecurityGroupIngress", desired - current),
             ("RevokeSecurityGroupIngress", current - desired),
         ):
             if rules:
-                permissions = [_permission(*rule) for rule in sorted(rules)]
+                permissions = [permission(*rule) for rule in sorted(rules)]
                 self._call("ec2", action, GroupId=group, IpPermissions=permissions)
-
-
-def _source_ranges(service: KubeObject) -> list[str]:
-    """Return the ranges of the Service's spec, else of its annotation; by default everything.
-
-    https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support and
-    https://kubernetes.io/docs/reference/labels-annotations-taints/
-    """
-    annotations = service["metadata"].get("annotations") or {}
-    annotation = str(annotations.get("service.beta.kubernetes.io/load-balancer-source-ranges", ""))
-    listed = [cidr.strip() for cidr in annotation.split(",") if cidr.strip()]
-    return list(service["spec"].get(SOURCE_RANGES) or listed or ["0.0.0.0/0"])
-
-
-def _permission(protocol: str, first: int, last: int, cidr: str) -> dict[str, Any]:
-    ranges = [{"CidrIp": cidr}]
-    return {"IpProtocol": protocol, "FromPort": first, "ToPort": last, "IpRanges": ranges}
-
-
-def _allow_all_from(group: str) -> list[dict[str, Any]]:
-    return [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
 
 
 def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def _annotation(service: KubeObject, name: str) -> str:
-    annotations = service["metadata"].get("annotations") or {}
-    return str(annotations.get(ANNOTATION + name, ""))
-
-
-def _listeners(service: KubeObject) -> list[dict[str, Any]]:
-    """Return the listeners by the annotations; port names that match no port are ignored."""
-    certificate = _annotation(service, "ssl-cert")
-    secured = set((_annotation(service, "ssl-ports") or "*").split(","))
-    http = _annotation(service, "backend-protocol") in {"http", "https"}
-    found = []
-    for port in service["spec"]["ports"]:
-        names = {"*", str(port["port"]), port.get("name", "")}
-        tls = bool(certificate and secured & names)
-        plain, secret = ("HTTP", "HTTPS") if http else ("TCP", "SSL")
-        found.append(
-            {
-                "Protocol": secret if tls else plain,
-                "LoadBalancerPort": port["port"],
-                "InstanceProtocol": plain,
-                "InstancePort": 30000 + port["port"] % 2768,
-            }
-            | ({"SSLCertificateId": certificate} if tls else {})
-        )
-    return found
-
-
-def _additional_tags(service: KubeObject) -> dict[str, str]:
-    pairs = _annotation(service, "additional-resource-tags").split(",")
-    return {key: value for key, _, value in (pair.partition("=") for pair in pairs) if key}
