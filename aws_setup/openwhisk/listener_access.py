@@ -8,7 +8,7 @@ revoked until the Service changes (`restore`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -38,6 +38,9 @@ RANGES = "loadBalancerSourceRanges"
 
 https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/
 """
+
+RANGES_NOTE = "service.beta.kubernetes.io/load-balancer-source-ranges"
+"""Annotation of a Service with the same meaning, which the field takes precedence over."""
 
 EVERYWHERE = "0.0.0.0/0"
 
@@ -95,7 +98,7 @@ def access_of(ctx: Context, service: Json, *, fresh: bool = False) -> Access:
     It is not known of a load balancer of another kind, or whose group is not Kubernetes', and
     where the caller may not describe them. With `fresh` AWS is asked again.
     """
-    wanted = tuple(sorted(service["spec"].get(RANGES) or [EVERYWHERE]))
+    wanted = tuple(sorted(_wanted(service)))
 
     def compared() -> Access:
         balancer = balancer_of(ctx, host_of(service), fresh=fresh)
@@ -148,6 +151,16 @@ def described(listed: Sequence[str]) -> str:
     return "everywhere" if EVERYWHERE in listed else ", ".join(listed) or "no address"
 
 
+def _wanted(service: Json) -> list[str]:
+    """Return the ranges of a Service's field, else those of its annotation, else everywhere.
+
+    https://kubernetes.io/docs/reference/labels-annotations-taints/#service-beta-kubernetes-io-load-balancer-source-ranges
+    """
+    noted = (service["metadata"].get("annotations") or {}).get(RANGES_NOTE, "")
+    listed = [cidr.strip() for cidr in str(noted).split(",") if cidr.strip()]
+    return list(service["spec"].get(RANGES) or listed or [EVERYWHERE])
+
+
 def _group_of(ctx: Context, balancer: Item, *, fresh: bool) -> Item | None:
     """Return the group that Kubernetes has made for a load balancer."""
     ids = [str(each) for each in balancer.get("SecurityGroups", [])]
@@ -164,7 +177,7 @@ def _lacking(ctx: Context, balancer: Item, group: Item, wanted: Sequence[str]) -
     group that names the load balancer's: updateInstanceSecurityGroupsForLoadBalancer.
     """
     found = []
-    if not {*wanted} <= ranges_for(FRAGMENTATION_NEEDED, group):
+    if not _networks(wanted) <= _networks(ranges_for(FRAGMENTATION_NEEDED, group)):
         found.append("ICMP for path MTU discovery to the load balancer")
     network = (cluster_of(ctx) or {}).get("resourcesVpcConfig", {})
     nodes = managed_group(ctx, str(network.get("clusterSecurityGroupId") or ""))
@@ -184,5 +197,5 @@ def _names(group: Item, other: str) -> bool:
     )
 
 
-def _networks(listed: Sequence[str]) -> set[str]:
+def _networks(listed: Iterable[str]) -> set[str]:
     return {str(ip_network(cidr, strict=False)) for cidr in listed}

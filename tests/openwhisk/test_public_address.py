@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
 from aws_setup.kube.objects import Json
-from aws_setup.openwhisk.listener_access import described
+from aws_setup.openwhisk.listener_access import access_of, described
 from aws_setup.openwhisk.public_address import desired_service, differences
 
 pytestmark = pytest.mark.kind("C1")
@@ -117,3 +118,37 @@ def test_a_chart_without_the_port_is_named() -> None:
     del chart["spec"]["ports"][1]
     with pytest.raises(SetupError, match="has no port https"):
         desired_service(config(), chart, [OPERATOR])
+
+
+def test_who_reaches_a_load_balancer_is_compared_as_addresses_with_what_the_service_asks_for() -> (
+    None
+):
+    rules: Json = {
+        "GroupId": "sg-1",
+        "GroupName": "k8s-elb-a",
+        "IpPermissions": [
+            {"IpProtocol": protocol, "FromPort": first, "ToPort": last, "IpRanges": [cidr]}
+            for cidr in ({"CidrIp": "10.0.0.0/8"},)
+            for protocol, first, last in (("tcp", 443, 443), ("icmp", 3, 4))
+        ],
+        "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
+    }
+    listed: dict[str, list[Json]] = {
+        "classic load balancers": [{"DNSName": "a.elb", "SecurityGroups": ["sg-1"]}],
+        "managed security groups": [rules],
+        "eks cluster": [],
+    }
+    ctx: Any = SimpleNamespace(
+        inventory=SimpleNamespace(all=lambda kind, **_: listed[kind]), config=config()
+    )
+    stored = as_stored(service("10.1.2.3/8"))
+    stored["status"] = {"loadBalancer": {"ingress": [{"hostname": "a.elb"}]}}
+    assert access_of(ctx, stored).applied
+    del stored["spec"]["loadBalancerSourceRanges"]
+    assert not access_of(ctx, stored).applied, "it asks for everywhere now"
+    note = "service.beta.kubernetes.io/load-balancer-source-ranges"
+    stored["metadata"]["annotations"][note] = "10.0.0.0/8"
+    assert access_of(ctx, stored).applied
+    rules["IpPermissions"].pop()
+    (lost,) = access_of(ctx, stored).drift
+    assert "path MTU" in lost.what
