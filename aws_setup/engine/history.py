@@ -118,8 +118,8 @@ class EventLog:
         self._write({"kind": "run"} | _document(head))
 
     def tell(self, event: StepEvent) -> None:
-        """Record one event of the run, except the progress of a transfer."""
-        if event.kind is EventKind.PROGRESS:
+        """Record one event of the run, except what only a live display shows."""
+        if event.kind in (EventKind.PROGRESS, EventKind.AGAIN):
             return
         with self._lock:
             count = self._notes[event.step] = self._notes.get(event.step, 0) + 1

@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     START = "start"
     REQUESTED = "requested"
     NOTE = "note"
+    AGAIN = "again"
     PROGRESS = "progress"
     DONE = "done"
     FAILED = "failed"
@@ -37,6 +38,7 @@ class EventKind(StrEnum):
 class StepEvent:
     """Something that happened in a run: `at` is seconds on the run's clock.
 
+    AGAIN is the present state of a wait that was a NOTE before: no log has it a second time.
     `bytes` is for PROGRESS alone: how many bytes were sent; a negative number takes back the bytes
     of an attempt that failed.
     """
@@ -139,6 +141,7 @@ class _Run:
         ctx = self.ctx.bound(
             lambda text: self._say(EventKind.NOTE, name, action=row.action, text=text),
             lambda size: self._say(EventKind.PROGRESS, name, action=row.action, size=size),
+            again=lambda text: self._say(EventKind.AGAIN, name, action=row.action, text=text),
         )
         if job.part is not Part.WAIT:
             with self.lock:

@@ -98,7 +98,8 @@ class CostItem:
 class RunContext:
     """What every step works with: one for the run, and a copy for each step.
 
-    The copy has the step's listeners: `note` for texts, `progress` for bytes that were sent.
+    The copy has the step's listeners: `note` for texts, `again` for the state of a wait that was
+    noted before and has come back, `progress` for bytes that were sent.
     `patient` is False with --no-wait: the runner then does not wait for steps that are `slow`.
     `owned_only` is True for destroy: a step then finds only what this deployment created.
     `removed` are the steps that a destroy deletes.
@@ -110,6 +111,7 @@ class RunContext:
     clock: Clock
     found: dict[str, Found] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _: None
+    again: Callable[[str], None] = lambda _: None
     progress: Callable[[int], None] = lambda _: None
     patient: bool = True
     owned_only: bool = False
@@ -147,9 +149,15 @@ class RunContext:
         """Correct the drift that `examine` found; return the resource with what is left."""
         return found
 
-    def bound(self, note: Callable[[str], None], progress: Callable[[int], None]) -> Self:
+    def bound(
+        self,
+        note: Callable[[str], None],
+        progress: Callable[[int], None],
+        *,
+        again: Callable[[str], None] = lambda _: None,
+    ) -> Self:
         """Return a copy of the context with other listeners."""
-        return replace(self, note=note, progress=progress)
+        return replace(self, note=note, progress=progress, again=again)
 
     def wait_until(
         self,
@@ -162,7 +170,7 @@ class RunContext:
         usual: float = 0.0,
         since: datetime | None = None,
     ) -> T:
-        """Poll on the run's clock and note each new state; see `engine.wait.wait_until`.
+        """Poll on the run's clock and note each state once; see `engine.wait.wait_until`.
 
         `usual` are the seconds that it usually takes after `since`, or after the call.
         """
@@ -176,6 +184,7 @@ class RunContext:
             deadline=deadline,
             pause=pause,
             note=self.note,
+            again=self.again,
             hint=hint,
             usual=usual,
             passed=max(0.0, passed),

@@ -111,7 +111,8 @@ def wait_until(
     clock: Clock,
     deadline: float,
     pause: float,
-    note: Callable[[str], None] | None = None,
+    note: Callable[[str], None] = lambda _: None,
+    again: Callable[[str], None] = lambda _: None,
     hint: str = "",
     usual: float = 0.0,
     passed: float = 0.0,
@@ -127,7 +128,9 @@ def wait_until(
         usual: seconds that it usually takes: until then there are few polls, which show a failure,
             and afterwards the pauses are 2 % of the time that has passed. 0: not known.
         passed: of the usual seconds, those that had passed before the call.
-        note: called with each new state.
+        note: called with each state, once in a wait however often it comes back: what prints it
+            would print two states that alternate at each poll.
+        again: called instead with a state that comes back, for what shows the present one.
         hint: how to fix it when the deadline passes, unless the last state has a hint of its own.
 
     Raises:
@@ -141,9 +144,25 @@ def wait_until(
             clock=clock,
             deadline=granted,
             pause=lambda waited: pause_after(passed + waited, pause=pause, usual=usual),
-            note=note,
+            tell=_Teller(note, again),
             hint=hint,
         )
+
+
+class _Teller:
+    """Tells the states of a wait when they change: new ones, and those that come back."""
+
+    def __init__(self, note: Callable[[str], None], again: Callable[[str], None]) -> None:
+        self._note, self._again = note, again
+        self._noted: set[str] = set()
+        self.last = ""
+
+    def __call__(self, state: str) -> None:
+        """Take the state of a poll."""
+        if state != self.last:
+            self.last = state
+            (self._again if state in self._noted else self._note)(state)
+            self._noted.add(state)
 
 
 def pause_after(passed: float, *, pause: float, usual: float) -> float:
@@ -195,22 +214,19 @@ def _poll(
     clock: Clock,
     deadline: float,
     pause: Callable[[float], float],
-    note: Callable[[str], None] | None,
+    tell: _Teller,
     hint: str,
 ) -> T:
-    waited, last = 0.0, ""
+    waited = 0.0
     while True:
         result = probe()
         if not isinstance(result, Pending):
             return result
-        if result.state != last:
-            last = result.state
-            if note:
-                note(last)
+        tell(result.state)
         if left() <= 0:
             raise TooLate(
                 f"{what}: not within {format_duration(deadline)}",
-                f"its last state was {last!r}",
+                f"its last state was {tell.last!r}",
                 result.hint or hint or "run the same command again: it resumes from here",
             )
         _sleep(clock, seconds := pause(waited))

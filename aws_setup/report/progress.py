@@ -41,6 +41,7 @@ MINUTE = 60.0
 STYLES = {
     EventKind.START: "cyan",
     EventKind.NOTE: "cyan",
+    EventKind.AGAIN: "cyan",
     EventKind.REQUESTED: "cyan",
     EventKind.PROGRESS: "cyan",
     EventKind.DONE: "green",
@@ -49,7 +50,7 @@ STYLES = {
 }
 
 
-SILENT = frozenset({EventKind.START, EventKind.PROGRESS})
+SILENT = frozenset({EventKind.START, EventKind.AGAIN, EventKind.PROGRESS})
 """Events without a plain line."""
 
 

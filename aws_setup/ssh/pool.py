@@ -220,7 +220,7 @@ class MachinePool:
         machines: Sequence[Machine],
         *,
         deadline: float = BOOT_TIMEOUT,
-        note: Callable[[str], None] | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Return when SSH works on every machine.
 
@@ -232,7 +232,7 @@ class MachinePool:
         self.each(machines, partial(self._wait_for_machine, deadline=deadline, note=note))
 
     def _wait_for_machine(
-        self, machine: Machine, *, deadline: float, note: Callable[[str], None] | None
+        self, machine: Machine, *, deadline: float, note: Callable[[str], None]
     ) -> None:
         self._wait_connected(machine, machine.connect, deadline=deadline, note=note)
 
@@ -242,7 +242,7 @@ class MachinePool:
         connect: Callable[[], paramiko.Transport],
         *,
         deadline: float = BOOT_TIMEOUT,
-        note: Callable[[str], None] | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> paramiko.Transport:
         """Retry until the connection works.
 

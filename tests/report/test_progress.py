@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import pytest
 from rich.console import Console
 
-from aws_setup.engine.runner import EventKind, StepEvent
-from aws_setup.engine.step import Action
-from aws_setup.report.progress import live
+from aws_setup.engine.plan import Row
+from aws_setup.engine.runner import EventKind, StepEvent, apply
+from aws_setup.engine.step import Action, Found, RunContext, Step
+from aws_setup.engine.wait import Pending
+from aws_setup.report.progress import live, plain
 from aws_setup.report.upload_progress import MIB, Meter, bar, counted
+from tests.support.clock import RecordingClock
 
 
 def event(
@@ -114,3 +118,43 @@ def test_a_failure_is_not_repeated_below_the_table() -> None:
         tell(StepEvent(0.0, EventKind.FAILED, "vpc", Action.CREATE, text="denied " * 20))
     assert isinstance(console.file, Terminal)
     assert "vpc: failed" not in console.file.getvalue()
+
+
+class Alternating(Step[RunContext]):
+    """Its wait has two states in turn, and ends at its deadline."""
+
+    name = "api"
+
+    def find(self, ctx: RunContext) -> Found | None:
+        return None
+
+    def create(self, ctx: RunContext) -> Found:
+        return Found("api", ready=False)
+
+    def wait(self, ctx: RunContext, found: Found) -> Found:
+        states = itertools.cycle(("HTTP 503", "timed out"))
+        return ctx.wait_until("it answers", lambda: Pending(next(states)), deadline=9, pause=1)
+
+
+def test_states_of_a_wait_that_alternate_are_one_line_each_and_the_present_one_is_live() -> None:
+    printed, seen = io.StringIO(), list[str]()
+    ctx = RunContext(clock=RecordingClock())
+    terminal = Console(file=io.StringIO(), width=120, force_terminal=True, no_color=True)
+    with (
+        plain(Console(file=printed, width=120), {}, {}, quiet=False) as line,
+        live(terminal, {"api": ()}) as table,
+    ):
+
+        def tell(event: StepEvent) -> None:
+            line(event)
+            table(event)
+            if event.kind in (EventKind.NOTE, EventKind.AGAIN):
+                shown = io.StringIO()
+                Console(file=shown, width=120).print(table)
+                seen.append(shown.getvalue())
+
+        apply([Row(Alternating(), Action.CREATE)], ctx, tell=tell, stop=lambda: None)
+    texts = ("api: HTTP 503", "api: timed out")
+    assert [printed.getvalue().count(text) for text in texts] == [1, 1]
+    assert len(seen) == 10
+    assert all(("HTTP 503", "timed out")[number % 2] in row for number, row in enumerate(seen))
