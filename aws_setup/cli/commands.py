@@ -238,6 +238,7 @@ def status(run: ScriptRun) -> None:
     With --against, print instead what differs from the deployment of a lock file.
     """
     from aws_setup.cli.costs import report_cost  # with node groups and their client
+    from aws_setup.preflight.key_pair import warn_of_lost_key
 
     run.story.prepare(run.ctx)
     if run.against is not None:
@@ -250,6 +251,7 @@ def status(run: ScriptRun) -> None:
     run.report.plan(rows, states=True)
     if not any(row.found for row in rows):
         run.report.result(f"{nothing_of(run, run.ctx.config.deployment_name)}.")
+    warn_of_lost_key(run.ctx)
     run.warn_found()
     report_deadline(run, run.ctx)
     report_cost(run)

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.advice import advice
+from aws_setup.aws.context import Context
 from aws_setup.aws.session import Aws, error_code
 from aws_setup.config import Config
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.lazy_import import LazyModule
+from aws_setup.engine.plan import shorten
+from aws_setup.errors import Problem
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
 from aws_setup.ssh.keys import inspect_key
@@ -31,10 +35,35 @@ else:  # only runs that launch VMs compare the keys
 
 
 def check(planned: PlannedResources) -> CheckResult:
-    """Check the registered key pair and the local key, and that they match."""
-    if not planned.launches:
-        return CheckResult()
-    return CheckResult.of(key_findings(planned.config, planned.ctx.aws))
+    """Check the registered key pair and the local key, and that they match.
+
+    Of machines that AWS launches for a group that is restored no more than the key pair is checked:
+    its template names it.
+    """
+    config, aws = planned.config, planned.ctx.aws
+    if planned.launches:
+        return CheckResult.of(key_findings(config, aws))
+    return CheckResult.of(_registered(config.ssh_keypair_name, aws)[1] if planned.restores else ())
+
+
+def warn_of_lost_key(ctx: Context) -> None:
+    """Warn if EC2 has no key pair any more that the deployment's launch templates name.
+
+    AWS could then replace no machine of their groups. A create that launches nothing does not ask
+    for the key pair: it would be one more call of every run, for what no run changes.
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
+    """
+    config, templates = (
+        ctx.config,
+        advice(lambda: ctx.inventory.all("launch templates"), lambda _: []),
+    )
+    if not templates:
+        return
+    found = advice(lambda: _registered(config.ssh_keypair_name, ctx.aws)[1], lambda _: [])
+    named = shorten(sorted(str(item["LaunchTemplateName"]) for item in templates))
+    for finding in found:
+        why = f"launch templates name it ({named}): AWS launches no machine for their groups"
+        ctx.warn(Problem(finding.what, f"{finding.why}; {why}", finding.hint))
 
 
 def key_findings(config: Config, aws: Aws) -> list[Finding]:

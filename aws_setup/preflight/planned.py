@@ -66,6 +66,12 @@ class PlannedResources:
         return frozenset(launch.step for launch in self.launches if launch.in_first_subnet)
 
     @property
+    def restores(self) -> bool:
+        """Whether AWS launches machines for groups that have been paused."""
+        machines = {group.step for group in vm_groups(self.config)}
+        return any(start.count for start in self.starts if start.step not in machines)
+
+    @property
     def config(self) -> Config:
         """The configuration."""
         return self.ctx.config

@@ -34,8 +34,13 @@ def test_a_quota_that_is_too_small_now_is_named_before_anything_starts(
     needed = sum(VCPUS[item["InstanceType"]] for item in stopped) + 16 * scaled
     needed += sum(VCPUS[node_group(name)["instanceTypes"][0]] * n for name, n in NODES.items())
     deployed.settings.quotas.vcpus = needed - 1
+    ec2 = client("ec2")
+    (key,) = ec2.describe_key_pairs(IncludePublicKey=True)["KeyPairs"]
+    ec2.delete_key_pair(KeyName=key["KeyName"])
     refused = act(folder, "resume", code=2)
-    (problem,) = refused["problems"]
+    problem, lost = sorted(refused["problems"], key=lambda it: "no key pair" in it["what"])
+    assert key["KeyName"] in lost["what"], "with which AWS launches nodes and scaled machines"
+    ec2.import_key_pair(KeyName=key["KeyName"], PublicKeyMaterial=key["PublicKey"].encode())
     assert f"{needed} are needed and 0 are in use" in problem["why"]
     assert shape() == before
     deployed.settings.quotas.vcpus = needed

@@ -43,6 +43,19 @@ def test_more_machines_of_a_group_count_against_the_quota(operator: Operator) ->
     made(operator, **ZOOKEEPER | {"num_lambda_fs_zk_vms": 3})
 
 
+def test_a_deleted_key_pair_of_launch_templates_is_what_status_warns_of(operator: Operator) -> None:
+    made(operator, **SCALING)
+    assert operator.run("status", **SCALING)["warnings"] == []
+    client("ec2").delete_key_pair(KeyName="researcher")
+    before = len(operator.cloud.calls)
+    assert operator.run("create", "--yes", **SCALING)["warnings"] == []
+    assert "DescribeKeyPairs" not in [call.action for call in operator.cloud.calls[before:]]
+    (warning,) = operator.run("status", **SCALING)["warnings"]
+    assert warning["what"] == "us-east-1 has no key pair researcher"
+    assert "hopsfs_clients" in warning["why"]
+    assert "aws ec2 import-key-pair --key-name researcher" in warning["hint"]
+
+
 def test_a_terminated_machine_is_replaced_only_where_it_can_be(operator: Operator) -> None:
     keys = ZOOKEEPER | {"num_lambda_fs_zk_vms": 2}
     made(operator, **keys)
