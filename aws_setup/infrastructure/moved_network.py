@@ -159,7 +159,34 @@ def cluster_drift(ctx: Context, cluster: Item) -> list[Drift]:
             f"name subnets in {', '.join(sorted(former))} in subnet_ids: EKS adds no zone to a "
             "cluster; or run destroy and then create"
         )
+    if left := {} if fix or ctx.owned_only else _nodes_left(ctx, wants):
+        ctx.warn(_left_problem(left))
+        listed = f"{listed} (without the nodes of {shorten(sorted(left))})"
     return [Drift("subnets", ", ".join(has), listed, fix, SUBNETS)]
+
+
+def _nodes_left(ctx: Context, wants: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Return the deployment's node groups in subnets that the cluster leaves, with these.
+
+    EKS changes the subnets of no node group, so that they are a conflict of configure then.
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
+    """
+    name = ctx.config.deployment_name
+    own = [it for it in _listed(ctx, "node groups") if tag_of(it, DEPLOYMENT_TAG) == name]
+    left = {str(it["nodegroupName"]): sorted({*it.get("subnets", ())} - {*wants}) for it in own}
+    return {group: subnets for group, subnets in left.items() if subnets}
+
+
+def _left_problem(left: Mapping[str, Sequence[str]]) -> Problem:
+    groups = shorten(sorted(left))
+    where = "; ".join(f"{group}: {', '.join(subnets)}" for group, subnets in sorted(left.items()))
+    return Problem(
+        f"node groups stay in subnets that the cluster leaves: {groups}",
+        f"{where}; EKS changes the subnets of no node group, and configure is refused until they "
+        "are made again",
+        "name the cluster's former subnets in subnet_ids to keep the nodes; or, after this run, "
+        f"delete {groups} in the EKS console and run configure, which creates them again",
+    )
 
 
 def cluster_change(ctx: Context, cluster: Item) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
 from create_aws_infrastructure import SCRIPT
+from tests.support import eks
 from tests.support.aws import client
 from tests.support.scripts import Ended, prepare, run, write_config
 from tests.support.users_vpc import UsersVpc, make_users_vpc
@@ -137,9 +138,25 @@ def test_a_cluster_gets_other_subnets_in_its_zones(cloud: RehearsalCloud, tmp_pa
     users, only = make_users_vpc(), {**OFF, "create_eks_cluster": True}
     adopted = {"create_vpc": False, "vpc_id": users.id}
     deployed(tmp_path, **only, **adopted)
-    others = second_subnets(users)
+    former, others = sorted(cluster_subnets()), second_subnets(users)
+    client("eks").create_nodegroup(
+        clusterName="lambda-fs-eks-cluster",
+        nodegroupName="core-nodes",
+        subnets=former[:1],
+        nodeRole=eks.role("nodes", "ec2.amazonaws.com", *eks.NODE_POLICIES),
+        scalingConfig=eks.SIZES,
+        tags={"lambda-fs:deployment": "lambda-fs"},
+    )
+    unchanged = run(SCRIPT, tmp_path, "plan", "--json").document["warnings"]
+    assert "core-nodes" not in str(unchanged)
     write_config(tmp_path, **only, **adopted, subnet_ids=others)
-    assert actions(run(SCRIPT, tmp_path, "--yes", "--json")) == {"eks cluster": "update"}
+    made = run(SCRIPT, tmp_path, "--yes", "--json")
+    assert actions(made) == {"eks cluster": "update"}
+    (cluster,) = [step for step in made.document["steps"] if step["name"] == "eks cluster"]
+    assert "(without the nodes of core-nodes)" in cluster["drift"][0]["wants"]
+    (warning,) = [it for it in made.document["warnings"] if "core-nodes" in it["what"]]
+    assert former[0] in warning["why"], "before configure is refused because of it"
+    assert "delete core-nodes" in warning["hint"]
     assert cluster_subnets() == set(others)
     assert actions(run(SCRIPT, tmp_path, "plan", "--json")) == {}
 
