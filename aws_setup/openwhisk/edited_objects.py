@@ -1,4 +1,7 @@
-"""Objects of the release that somebody has edited in the cluster: an upgrade sets them back."""
+"""Objects of the release that somebody has deleted or edited in the cluster: an upgrade mends them.
+
+helm itself reports neither.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_setup.aws.context import Context
-from aws_setup.kube.connect import kube_client
+from aws_setup.engine.step import Drift
 from aws_setup.kube.objects import Json
-from aws_setup.openwhisk.immutable_fields import Manifest, key_of
-from aws_setup.openwhisk.missing_objects import LASTING
+from aws_setup.openwhisk.immutable_fields import Manifest, key_of, same_value
+from aws_setup.openwhisk.lasting_objects import lasting_objects, live_objects
 from aws_setup.openwhisk.secrets import read_secrets, without_keys
 
 IDENTITY = ("apiVersion", "kind", "metadata", "status")
@@ -18,6 +21,35 @@ IDENTITY = ("apiVersion", "kind", "metadata", "status")
 
 METADATA = ("annotations", "labels")
 """Parts of the metadata that an owner sets."""
+
+
+MERGE_KEYS = ("name", "containerPort", "port", "mountPath", "ip")
+"""What identifies an entry of a list into which Kubernetes merges, the first that an entry has.
+
+helm changes and restores its own entries of such a list and leaves those of others, so those are
+no difference that an upgrade could end. Lists of other entries are replaced as a whole.
+https://kubernetes.io/docs/tasks/manage-kubernetes-objects/declarative-config/#how-different-types-of-fields-are-merged
+"""
+
+ADMITTED = frozenset(("Pod",))
+"""Kinds to whose own lists the API server adds: a token's volume to those of a Pod."""
+
+
+def changed_objects(ctx: Context, records: Sequence[Json]) -> tuple[Drift, ...]:
+    """Return the deployed revision's objects that are missing or edited: an upgrade mends them.
+
+    What others have added to an object is theirs: an upgrade leaves it.
+    """
+    applied = lasting_objects(records, ctx.config.openwhisk_namespace)
+    live = live_objects(ctx, {kind for kind, _ in applied})
+    found = []
+    for (kind, name), item in sorted(applied.items()):
+        there = live.get((kind, name))
+        if there is None:
+            found.append(Drift(f"{kind} {name}", "missing", "as in the release"))
+        elif kind not in ADMITTED and differs(_settings(item), _settings(there)):
+            found.append(Drift(f"{kind} {name}", "edited in the cluster", "as in the release"))
+    return tuple(found)
 
 
 def keep_edited(ctx: Context, before: Sequence[Manifest]) -> None:
@@ -28,22 +60,13 @@ def keep_edited(ctx: Context, before: Sequence[Manifest]) -> None:
     helm 3 overwrites the fields of its manifest without a word, helm 4 after a conflict.
     https://helm.sh/docs/faq/changes_since_helm2/#improved-upgrade-strategy-3-way-strategic-merge-patches
     """
-    edited = edited_objects(before, _live(ctx, [item for applied in before for item in applied]))
+    kinds = {str(item.get("kind")) for applied in before for item in applied}
+    edited = edited_objects(before, live_objects(ctx, kinds))
     if edited:
         names = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in edited)
         ctx.note(f"edited in the cluster since the last upgrade: {names}")
         items = without_keys(edited, ctx, read_secrets(ctx))
         ctx.keep("openwhisk objects", {"apiVersion": "v1", "kind": "List", "items": items})
-
-
-def _live(ctx: Context, applied: Manifest) -> dict[tuple[str, str], Json]:
-    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
-    kinds = sorted({str(item.get("kind")) for item in applied} & LASTING.keys())
-    return {
-        (kind, str(item["metadata"]["name"])): {"kind": kind} | item
-        for kind in kinds
-        for item in client.list(LASTING[kind], namespace)
-    }
 
 
 def edited_objects(before: Sequence[Manifest], live: Mapping[tuple[str, str], Json]) -> list[Json]:
@@ -69,12 +92,31 @@ def _settings(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differs(applied: Any, live: Any) -> bool:
-    """Say whether what was applied is no longer so; what Kubernetes adds is no difference."""
+    """Say whether what was applied is no longer so; what others add is no difference."""
     if isinstance(applied, Mapping):
         fields = live if isinstance(live, Mapping) else {}
         return any(differs(value, fields.get(key)) for key, value in applied.items())
     if isinstance(applied, list):
         items = live if isinstance(live, list) else []
+        if key := _merge_key(applied):
+            entries = {str(it.get(key)): it for it in items if isinstance(it, Mapping)}
+            items = [entries.get(str(it[key])) for it in applied]
         return len(applied) != len(items) or any(map(differs, applied, items))
     # Kubernetes drops null and empty values.
-    return applied not in (None, "", False) and str(applied) != str(live)
+    if applied in (None, "", False) or str(applied) == str(live):
+        return False
+    return not same_value(applied, live)
+
+
+def _merge_key(entries: Sequence[Any]) -> str:
+    """Return what identifies each entry of a list, '' where nothing does.
+
+    Entries that name objects, as the subjects of a RoleBinding, are replaced as a whole.
+    """
+    if not all(isinstance(entry, Mapping) and "kind" not in entry for entry in entries):
+        return ""
+    for key in MERGE_KEYS:
+        values = {str(entry[key]) for entry in entries if key in entry}
+        if values and len(values) == len(entries):
+            return key
+    return ""

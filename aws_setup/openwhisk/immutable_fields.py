@@ -221,14 +221,14 @@ def _changes(new: Any, now: Any, applied: Sequence[Any]) -> bool:
         )
     if isinstance(new, list) and isinstance(now, list):
         return len(new) != len(now) or any(map(_differ, new, now))
-    return not _same(new, now)
+    return not same_value(new, now)
 
 
 def _differ(new: Any, now: Any) -> bool:
     return _changes(new, now, [])
 
 
-def _same(new: Any, now: Any) -> bool:
+def same_value(new: Any, now: Any) -> bool:
     """Say whether two values are equal; the API server writes quantities in its own form."""
     if new == now:
         return True

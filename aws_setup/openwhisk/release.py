@@ -23,14 +23,13 @@ from aws_setup.openwhisk import (
 from aws_setup.openwhisk.addresses import chart_port, chart_service, load_balancer_host
 from aws_setup.openwhisk.chart import COMMIT, Chart, chart_of, is_remote, newer
 from aws_setup.openwhisk.claims import claim_drift
-from aws_setup.openwhisk.edited_objects import keep_edited
+from aws_setup.openwhisk.edited_objects import changed_objects, keep_edited
 from aws_setup.openwhisk.helm import Helm
 from aws_setup.openwhisk.helm_connection import helm_of, retry_when_unreachable
 from aws_setup.openwhisk.immutable_fields import Manifest, at, immutable_changes
 from aws_setup.openwhisk.interrupted_release import last_applied, recover
 from aws_setup.openwhisk.invoker_cpu import with_cpu_share
 from aws_setup.openwhisk.invoker_memory import invoker_node
-from aws_setup.openwhisk.missing_objects import missing_objects
 from aws_setup.openwhisk.namenode_image import with_namenode_runtimes
 from aws_setup.openwhisk.public_address import apply_public_service
 from aws_setup.openwhisk.recreated_objects import delete_immutable
@@ -109,20 +108,20 @@ class HelmRelease(Step):
                 f"-n {config.openwhisk_namespace}), or set another openwhisk_release"
             )
             return (Drift("owner", "another", config.deployment_name, fix, DriftKey.OWNER),)
-        missing = (
-            *missing_objects(ctx, records),
+        changed = (
+            *changed_objects(ctx, records),
             *claim_drift(ctx, records),
             *certificate_steps.replaced(ctx),
         )
         if keys is None or "server certificate" not in ctx.found:
-            return missing
+            return changed
         desired = desired_release(ctx, keys, host=load_balancer_host(ctx))
         if release.description != desired.description:
             current = release.values
             replaced = kept_keys.replaced_keys(ctx, current, desired.values)
             changes = _changes(ctx, keys, desired, current=current, by_hand=by_hand)
-            return (*(replaced or changes), *missing)
-        return missing
+            return (*(replaced or changes), *changed)
+        return changed
 
     def create(self, ctx: Context) -> Found:
         """Install or upgrade; pods are waited for in a later step, which shows what blocks them.

@@ -137,17 +137,32 @@ def test_values_and_objects_of_the_release_that_were_changed_by_hand_are_kept(
         held = zoo.api.state.require(maps, name, "openwhisk")
         edited = {"data": held["data"] | {limit: "77m"}}
         zoo.api.state.put(maps, json.loads(json.dumps(held)) | edited)
-        # Another value, so that there is an upgrade.
-        zoo.save(openwhisk_invoker_image_tag="mine")
+        scaled_to_nothing(zoo, "owdev-invoker")
         zoo.run("configure")
         (objects,) = copies(zoo, "openwhisk-objects")
-        assert [item["metadata"]["name"] for item in objects["items"]] == [name]
+        assert {item["metadata"]["name"] for item in objects["items"]} == {name, "owdev-invoker"}
         assert objects["items"][0]["data"][limit] == "77m"
         assert zoo.api.state.require(maps, name, "openwhisk")["data"][limit] != "77m"
+        invoker = zoo.api.state.require("statefulsets", "owdev-invoker", "openwhisk")
+        assert invoker["spec"]["replicas"] == len(zoo.api.state.all("nodes")) - 1
+        assert THEIRS in invoker["spec"]["template"]["spec"]["containers"][0]["env"]
+        assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
         assert not copies(zoo, "openwhisk-release")
         zoo.save(openwhisk_invoker_image_tag="other")
         zoo.run("configure")
         assert len(copies(zoo, "openwhisk-objects")) == 1
+
+
+THEIRS = {"name": "MINE", "value": "1"}
+"""A variable that others have added to a container: it is no difference that an upgrade ends."""
+
+
+def scaled_to_nothing(zoo: Lab, name: str) -> None:
+    """Scale a StatefulSet of the chart to no pod, and add a variable to its pods."""
+    held = json.loads(json.dumps(zoo.api.state.require("statefulsets", name, "openwhisk")))
+    held["spec"]["replicas"] = 0
+    held["spec"]["template"]["spec"]["containers"][0].setdefault("env", []).append(THEIRS)
+    zoo.api.state.put("statefulsets", held)
 
 
 HAND = "set by hand"
@@ -320,8 +335,26 @@ def test_edits_are_told_from_what_kubernetes_adds() -> None:
     added = {"ports": [{"port": 80, "protocol": "TCP"}], "selector": {"a": "b"}, "ip": "10.0.0.1"}
     assert not differs(applied["spec"], added)
     assert differs(applied["spec"], added | {"ports": [{"port": 81}]})
-    assert differs(applied["spec"], added | {"ports": [{"port": 80}, {"port": 443}]})
+    assert not differs(applied["spec"], added | {"ports": [{"port": 80}, {"port": 443}]})
     assert differs(applied["spec"], added | {"selector": {}})
+    assert not differs({"cpu": "1000m", "memory": "1024Mi"}, {"cpu": "1", "memory": "1Gi"})
+    assert differs({"cpu": "1000m"}, {"cpu": "2"})
+
+
+USERS = [{"kind": "User", "name": name} for name in ("ada", "bob")]
+
+
+def test_what_others_add_to_a_list_is_no_difference_that_an_upgrade_could_end() -> None:
+    env, more = [{"name": "A", "value": "1"}], [{"name": "B", "value": "2"}]
+    assert not differs(env, more + env)
+    assert differs(env, more)
+    assert differs(env, [{"name": "A", "value": "2"}, *more])
+    for applied, others in (
+        (["a"], ["a", "b"]),
+        ([{"verbs": ["get"]}], [{"verbs": ["get"]}, {}]),
+        (USERS[:1], USERS),
+    ):
+        assert differs(applied, others)
 
 
 def test_settings_of_an_add_on_are_the_users_unless_eks_has_set_them() -> None:

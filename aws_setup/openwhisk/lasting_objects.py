@@ -1,11 +1,10 @@
-"""Objects of the release that no longer exist in the cluster; helm does not report them."""
+"""The objects of the release that last as long as it: those of its record, and the live ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aws_setup.aws.context import Context
-from aws_setup.engine.step import Drift
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import (
     CONFIG_MAP,
@@ -45,29 +44,24 @@ HOOK = "helm.sh/hook"
 """Annotation of objects that helm creates at a moment of its own; it may delete them afterwards."""
 
 
-def missing_objects(ctx: Context, records: Sequence[Json]) -> tuple[Drift, ...]:
-    """Return the objects of the deployed revision that are missing; an upgrade creates them."""
-    listed = lasting_objects(records, ctx.config.openwhisk_namespace)
-    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
-    live = {
-        (kind, str(item["metadata"]["name"]))
-        for kind in sorted({kind for kind, _ in listed})
-        for item in client.list(LASTING[kind], namespace)
-    }
-    return tuple(
-        Drift(f"{kind} {name}", "missing", "as in the release")
-        for kind, name in sorted(set(listed) - live)
-    )
-
-
-def lasting_objects(records: Sequence[Json], namespace: str) -> list[tuple[str, str]]:
-    """Return kind and name of the deployed revision's objects that must exist in a namespace."""
+def lasting_objects(records: Sequence[Json], namespace: str) -> dict[tuple[str, str], Json]:
+    """Return the deployed revision's objects that must exist in a namespace, by kind and name."""
     deployed = [record for record in records if status_of(record) == "deployed"]
     manifest: Manifest = list(objects_of(deployed[-1])) if deployed else []
-    return [
-        key_of(item)
+    return {
+        key_of(item): dict(item)
         for item in manifest
         if item["kind"] in LASTING
         and (item["metadata"].get("namespace") or namespace) == namespace
         and HOOK not in (item["metadata"].get("annotations") or {})
-    ]
+    }
+
+
+def live_objects(ctx: Context, kinds: Iterable[str]) -> dict[tuple[str, str], Json]:
+    """Return the objects of these kinds in OpenWhisk's namespace, by kind and name."""
+    client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
+    return {
+        (kind, str(item["metadata"]["name"])): {"kind": kind} | item
+        for kind in sorted({*kinds} & LASTING.keys())
+        for item in client.list(LASTING[kind], namespace)
+    }
