@@ -11,7 +11,7 @@ permissions exist, and then recovers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,12 @@ from aws_setup.aws.tag_drift import Tagged, TaggedItem, is_own, tags_of
 from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.eks.addon_specs import AddonSpec
-from aws_setup.eks.self_managed import describe_settings, installed_objects, keep_settings
+from aws_setup.eks.self_managed import (
+    describe_settings,
+    installed_objects,
+    keep_settings,
+    object_drift,
+)
 from aws_setup.eks.volume_hints import addon_hint
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wait import Pending
@@ -51,6 +56,10 @@ FAILED = {
     "DELETE_FAILED": "run configure again: it deletes the add-on and re-creates it",
 }
 """States that EKS does not leave by itself, and what the next run does about them."""
+
+
+INSTALLED = ("ACTIVE", "DEGRADED")
+"""States in which EKS has installed an add-on, and changes nothing."""
 
 
 def addon_step(spec: AddonSpec, node_groups: Sequence[str] = ()) -> Addon:
@@ -84,7 +93,17 @@ class Addon(Tagged, Step):
             return self._find_self_managed(ctx)
         if addon is None or (ctx.owned_only and not _is_owned(ctx, addon)):
             return None
-        return self._found(ctx, addon)
+        found = self._found(ctx, addon)
+        return replace(found, drift=(*found.drift, *self._object_drift(ctx, addon)))
+
+    def _object_drift(self, ctx: Context, addon: Item) -> tuple[Drift, ...]:
+        """Return the objects that the add-on lacks in the cluster, as far as they can be read."""
+        if ctx.owned_only or addon["status"] not in INSTALLED or active_cluster(ctx) is None:
+            return ()
+        try:
+            return object_drift(ctx, self.spec.name)
+        except SetupError:
+            return ()
 
     def _find_self_managed(self, ctx: Context) -> Found | None:
         """Return the add-on that somebody has installed without EKS; None where there is none.
@@ -208,7 +227,7 @@ class Addon(Tagged, Step):
             request["serviceAccountRoleArn"] = ctx.of(self.spec.role.name).id
         if self._version(ctx):
             request["addonVersion"] = self._version(ctx)
-        if drift:
+        if drift or self._object_drift(ctx, addon):
             ctx.aws.eks.update_addon(**request)
         return True
 

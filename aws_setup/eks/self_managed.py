@@ -1,7 +1,7 @@
-"""Add-ons that somebody installed without EKS: what they are, and what their owner has set.
+"""The objects of the add-ons in the cluster: which exist, and what their owner has set.
 
-EKS overwrites their settings with its own when it takes them over, so they are shown in the plan
-and a copy of them is kept first.
+EKS overwrites the settings of an add-on that somebody installed without it when it takes that over,
+so they are shown in the plan and a copy of them is kept first.
 https://docs.aws.amazon.com/eks/latest/userguide/managing-vpc-cni.html
 https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-field-management.html
 """
@@ -14,10 +14,18 @@ from typing import Any
 from aws_setup.aws.context import Context
 from aws_setup.engine.plan import shorten
 from aws_setup.engine.safe_text import one_line
+from aws_setup.engine.step import Drift
 from aws_setup.engine.wait import Pending
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.errors import NO_ACCESS
-from aws_setup.kube.objects import CONFIG_MAP, DAEMON_SET, DEPLOYMENT, Json, ResourceType
+from aws_setup.kube.objects import (
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    SERVICE_ACCOUNT,
+    Json,
+    ResourceType,
+)
 
 NAMESPACE = "kube-system"
 
@@ -66,6 +74,42 @@ def installed_objects(ctx: Context, addon: str) -> list[Json]:
         if held is not None:
             found.append({"apiVersion": resource.version, "kind": kind} | held)
     return found
+
+
+def object_drift(ctx: Context, addon: str) -> tuple[Drift, ...]:
+    """Return the objects of an add-on of EKS's that were deleted, or scaled to nothing.
+
+    EKS makes none again by itself, and does by an update, also to the same version: it applies its
+    manifest. The number of replicas is the user's.
+    https://aws.amazon.com/blogs/containers/amazon-eks-add-ons-preserve-customer-edits/
+    https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-field-management.html
+
+    Raises:
+        KubeError: the API server refused, or did not answer.
+    """
+    accounts = (("ServiceAccount", SERVICE_ACCOUNT, name) for name in ACCOUNTS.get(addon, ()))
+    client, found = kube_client(ctx), []
+    for kind, resource, name in (*OBJECTS.get(addon, ()), *accounts):
+        listed = client.list(resource, NAMESPACE)
+        held = next((it for it in listed if it["metadata"]["name"] == name), None)
+        if held is None and name not in OF_SOME_VERSIONS:
+            found.append(Drift(f"{kind} {name}", "missing", "as EKS installs it"))
+        elif held and kind == "Deployment" and held.get("spec", {}).get("replicas") == 0:
+            fix = f"run `kubectl -n {NAMESPACE} scale deployment {name} --replicas 2`"
+            found.append(Drift(f"{kind} {name}", "scaled to 0 pods", "2", fix))
+    return tuple(found)
+
+
+ACCOUNTS: Mapping[str, tuple[str, ...]] = {
+    "vpc-cni": ("aws-node",),
+    "kube-proxy": ("kube-proxy",),
+    "coredns": ("coredns",),
+    "aws-ebs-csi-driver": ("ebs-csi-controller-sa", "ebs-csi-node-sa"),
+}
+"""The service accounts of each add-on's pods: without them no pod of it starts."""
+
+OF_SOME_VERSIONS = ("amazon-vpc-cni",)
+"""Objects that not each version of their add-on has."""
 
 
 def keep_settings(ctx: Context, addon: str) -> None:

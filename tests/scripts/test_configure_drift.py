@@ -36,6 +36,7 @@ def test_what_is_no_longer_right_is_named_and_mended_or_refused(zoo: Lab) -> Non
     zoo.run("configure")
     assert changed(zoo) == {}
     tags_changed_by_hand(zoo)
+    objects_of_add_ons(zoo)
     degraded_node_groups_and_clusters(zoo)
     claims(zoo)
     other_subnets_of_the_cluster(zoo)
@@ -65,6 +66,32 @@ def tags_changed_by_hand(zoo: Lab) -> None:
     }
     eks.untag_resource(resourceArn=addon["addonArn"], tagKeys=[*addon["tags"]])
     assert changed(zoo) == {}, "an add-on without a mark may be of others"
+
+
+def objects_of_add_ons(zoo: Lab) -> None:
+    """EKS says ACTIVE of an add-on whose objects are gone: its pods, DNS and volumes are, too."""
+    state, space = zoo.api.state, "kube-system"
+    gone = (
+        ("deployments", "coredns"),
+        ("configmaps", "coredns"),
+        ("daemonsets", "ebs-csi-node"),
+        ("serviceaccounts", "ebs-csi-controller-sa"),
+    )
+    for plural, name in gone:
+        state.remove(plural, state.require(plural, name, space))
+    named = {step["name"]: step for step in zoo.run("plan")["steps"]}
+    for step in ("coredns add-on", "aws-ebs-csi-driver add-on"):
+        assert named[step]["action"] == "update"
+    zoo.run("configure")
+    assert all(state.get(plural, name, space) for plural, name in gone)
+    assert changed(zoo) == {}
+    held = state.require("deployments", "coredns", space)
+    held["spec"]["replicas"] = 0
+    state.put("deployments", held)
+    (problem,) = zoo.run("configure", code=2)["problems"]
+    assert "kubectl -n kube-system scale deployment coredns" in problem["hint"]
+    held["spec"]["replicas"] = 2
+    state.put("deployments", held)
 
 
 def degraded_node_groups_and_clusters(zoo: Lab) -> None:

@@ -89,15 +89,8 @@ class OneCluster:
         self.entries = sorted(entries)
 
     def addon_changed(self, *, cluster: str, addon: str, status: str, role_arn: str) -> None:
-        if addon == "aws-ebs-csi-driver" and status:
-            account = {
-                "metadata": {
-                    "name": "ebs-csi-controller-sa",
-                    "namespace": "kube-system",
-                    "annotations": {"eks.amazonaws.com/role-arn": role_arn},
-                }
-            }
-            self.api.state.put("serviceaccounts", account)
+        if status:
+            install_addon(self.api, addon, role=role_arn)
 
     def install_default_addons(self, *, cluster: str) -> None:
         for addon in DEFAULT_ADDONS:
