@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_setup.engine.decoding import decoding
 from aws_setup.engine.step import Drift
 from aws_setup.namenodes.jar import Jar
+
+T = TypeVar("T")
 
 NOT_OPENWHISK = "check that the address is OpenWhisk's API host"
 
@@ -29,18 +32,29 @@ FIRST_VERSION = "0.0.1"
 WEB = {"web-export": True, "raw-http": False, "final": True}
 """Annotations of a web action, as `wsk --web true` sends them."""
 
+OPEN = {"require-whisk-auth": False}
+"""The annotation that another program may have set, so that λFS's clients are answered with 401.
+
+Each PUT resets it: OpenWhisk keeps annotations that a PUT does not name.
+https://github.com/apache/openwhisk/blob/master/docs/webactions.md#securing-web-actions
+"""
+
 Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class DesiredAction:
-    """The desired state of every NameNode action; None keeps the current value. Memory in MB."""
+    """The desired state of every NameNode action; None keeps the current value. Memory in MB.
+
+    `others` are limits that no option sets, by name, as most NameNodes have them.
+    """
 
     kind: str
     main: str
     memory: int | None
     concurrency: int | None
     sha256: str | None = None
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class CurrentAction:
     `sha256`, `original_sha256`, `settings` and `recorded_version` come from the annotation;
     `original_sha256` is '' unless the jar is a configured copy. `main` and `action_memory` are
     None where the response omits them (a listing does). `updated` is seconds since the epoch.
+    `limits` are all of them, by name.
     """
 
     name: str
@@ -66,6 +81,7 @@ class CurrentAction:
     action_memory: int | None = None
     original_sha256: str = ""
     namespace: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def unmodified(self) -> bool:
@@ -102,8 +118,7 @@ def parse(document: Document) -> CurrentAction:
 def _parsed(document: Document) -> CurrentAction:
     notes, limits = _pairs(document.get("annotations")), document.get("limits") or {}
     code = document.get("exec") or {}
-    raw = notes.get(ANNOTATION)
-    recorded: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
+    recorded = _recorded(notes.get(ANNOTATION))
     return CurrentAction(
         name=str(document["name"]),
         version=str(document.get("version", "")),
@@ -111,15 +126,22 @@ def _parsed(document: Document) -> CurrentAction:
         memory=_megabytes(limits.get("memory")),
         concurrency=_megabytes(limits.get("concurrency")),
         updated=datetime.fromtimestamp(float(document.get("updated") or 0) / 1000, UTC).timestamp(),
-        web=all(notes.get(key, False) == value for key, value in WEB.items()),
+        web=all(notes.get(key, False) == value for key, value in (WEB | OPEN).items()),
         sha256=str(recorded.get("jar_sha256", "")),
         main=code.get("main") or recorded.get("main"),
-        settings=int(recorded.get("settings", 0)),
+        settings=recorded.get("settings", 0),
         recorded_version=str(recorded.get("version", "")),
         action_memory=_pairs(document.get("parameters")).get("actionMemory"),
         original_sha256=str(recorded.get("original_sha256", "")),
         namespace=str(document.get("namespace", "")),
+        limits={name: value for name, value in limits.items() if isinstance(value, int)},
     )
+
+
+def _recorded(raw: Any) -> Mapping[str, Any]:
+    """Return what this script's annotation holds; nothing where another program has changed it."""
+    known = isinstance(raw, dict) and isinstance(raw.get("settings", 0), int)
+    return raw if known else {}
 
 
 def differences(current: CurrentAction, desired: DesiredAction) -> list[ActionDrift]:
@@ -136,6 +158,9 @@ def differences(current: CurrentAction, desired: DesiredAction) -> list[ActionDr
     memory = desired.memory if desired.memory is not None else current.memory
     if current.action_memory is not None and current.action_memory != memory:
         found.append(ActionDrift("actionMemory", str(current.action_memory), str(memory)))
+    for name, value in desired.others.items():
+        if current.limits.get(name, value) != value:
+            found.append(ActionDrift(name, str(current.limits[name]), str(value)))
     if not current.web:
         found.append(ActionDrift("web action", "no", "yes"))
     if current.unmodified and current.settings != SETTINGS:
@@ -161,6 +186,27 @@ def _code_differences(
         if has_value is not None and has_value != wants:
             found.append(ActionDrift(what, has_value, wants, code=True))
     return found
+
+
+OTHER_LIMITS = ("timeout", "logs")
+"""Limits that no option sets, in ms and MB: new actions get OpenWhisk's, and a PUT that does not
+name them keeps them.
+
+https://github.com/apache/openwhisk/blob/master/core/controller/src/main/scala/org/apache/openwhisk/core/controller/Actions.scala
+"""
+
+
+def usual_limits(actions: Iterable[CurrentAction]) -> dict[str, int]:
+    """Return the other limits as most actions have them, by name, without those of no action."""
+    held = [action.limits for action in actions]
+    usual = {name: most_common(it[name] for it in held if name in it) for name in OTHER_LIMITS}
+    return {name: value for name, value in usual.items() if value is not None}
+
+
+def most_common(values: Iterable[T]) -> T | None:
+    """Return the most frequent value, None for no values."""
+    counted = Counter(values).most_common(1)
+    return counted[0][0] if counted else None
 
 
 def next_version(current: CurrentAction | None) -> str:
@@ -228,12 +274,12 @@ def limits_body(current: CurrentAction, desired: DesiredAction, *, version: str)
 
 
 def _limits(desired: DesiredAction) -> dict[str, int]:
-    values = {"memory": desired.memory, "concurrency": desired.concurrency}
+    values = {**desired.others, "memory": desired.memory, "concurrency": desired.concurrency}
     return {key: value for key, value in values.items() if value is not None}
 
 
 def _web_annotations() -> list[dict[str, Any]]:
-    return [{"key": key, "value": value} for key, value in WEB.items()]
+    return [{"key": key, "value": value} for key, value in (WEB | OPEN).items()]
 
 
 def _annotations(

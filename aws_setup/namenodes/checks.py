@@ -111,7 +111,8 @@ def check_clashes(
     for collection in OTHER_COLLECTIONS:
         taken = sorted(selected & {str(item.get("name")) for item in client.listing(collection)})
         if taken:
-            found.append(_taken(taken, f"they are {collection}"))
+            delete = f"delete them (`wsk {collection.removesuffix('s')} delete {taken[0]}`)"
+            found.append(_taken(taken, f"they are {collection}", f"{delete}, or {OTHER_PREFIX}"))
     family = desired.kind.partition(":")[0]
     other_kinds = [
         name
@@ -127,8 +128,11 @@ def check_clashes(
     return found
 
 
-def _taken(names: Sequence[str], why: str) -> Problem:
-    return Problem(f"the names {shorten(names)} are in use", why, "set another prefix with -p")
+OTHER_PREFIX = "set another prefix with -p"
+
+
+def _taken(names: Sequence[str], why: str, fix: str = OTHER_PREFIX) -> Problem:
+    return Problem(f"the names {shorten(names)} are in use", why, fix)
 
 
 def check_lowered_limits(

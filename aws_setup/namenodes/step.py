@@ -9,7 +9,13 @@ from typing import Any
 from aws_setup.engine.plan import Row, inspect_step, only
 from aws_setup.engine.runner import Outcome
 from aws_setup.engine.step import Action, Drift, Found, RunContext, Step
-from aws_setup.namenodes.action import ActionDrift, CurrentAction, DesiredAction, differences
+from aws_setup.namenodes.action import (
+    ActionDrift,
+    CurrentAction,
+    DesiredAction,
+    differences,
+    usual_limits,
+)
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.jar import Jar
 from aws_setup.namenodes.uploader import Abort, Upload
@@ -118,6 +124,11 @@ def plan_actions(
     Raises:
         Refused: a name of --only is neither in `names` nor in `surplus`.
     """
+    names = list(names)
+    known = [ctx.existing[name] for name in names if name in ctx.existing]
+    # One that another program has changed is no example.
+    others = usual_limits(action for action in known if action.unmodified)
+    ctx.desired = replace(ctx.desired, others=others)
     steps = [NameNodeAction(name) for name in names]
     steps += [NameNodeAction(name, surplus=True) for name in surplus]
     chosen: Sequence[Step[Any]] = only(steps, only_names) if only_names else steps

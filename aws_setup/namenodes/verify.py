@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,14 @@ from aws_setup.engine.runner import EventKind, Listener, StepEvent
 from aws_setup.engine.step import Action
 from aws_setup.engine.wait import Pending, SystemClock, wait_until
 from aws_setup.errors import SetupError
-from aws_setup.namenodes.action import NOT_OPENWHISK, ActionDrift, CurrentAction, DesiredAction
+from aws_setup.namenodes.action import (
+    NOT_OPENWHISK,
+    ActionDrift,
+    CurrentAction,
+    DesiredAction,
+    most_common,
+    usual_limits,
+)
 from aws_setup.namenodes.client import Client
 from aws_setup.namenodes.ping import activation_error
 from aws_setup.namenodes.selection import Selection
@@ -143,13 +149,8 @@ def fill_in(desired: DesiredAction, found: Iterable[CurrentAction]) -> DesiredAc
         memory=desired.memory or most_common(action.memory for action in current),
         concurrency=desired.concurrency or most_common(action.concurrency for action in current),
         sha256=desired.sha256 or most_common(action.sha256 for action in current) or "",
+        others=usual_limits(current),
     )
-
-
-def most_common(values: Iterable[T]) -> T | None:
-    """Return the most frequent value, None for no values."""
-    counted = Counter(values).most_common(1)
-    return counted[0][0] if counted else None
 
 
 def invoke(client: Client, name: str) -> Activation:

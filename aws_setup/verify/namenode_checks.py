@@ -17,6 +17,7 @@ from aws_setup.namenodes.action import (
     CurrentAction,
     DesiredAction,
     differences,
+    most_common,
     parse,
 )
 from aws_setup.namenodes.client import Client
@@ -30,7 +31,6 @@ from aws_setup.namenodes.verify import (
     fill_in,
     for_each,
     logged_error,
-    most_common,
 )
 from aws_setup.openwhisk.action_pods import fix_of, last_failure, waiting_pod
 from aws_setup.verify.chain import WHISK, Chain
@@ -69,7 +69,7 @@ class Answer:
 
 
 def check_alike(chain: Chain) -> str:
-    """All NameNode actions have the same jar, memory and concurrency, and are web actions."""
+    """All NameNode actions have the same jar and limits, and are web actions."""
     if not chain.actions:
         raise NotApplicable("the actions were not listed")
     return judge_actions([parse(item) for item in chain.actions])

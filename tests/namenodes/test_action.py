@@ -31,12 +31,13 @@ RECORDED = {
         {"key": "web-export", "value": True},
         {"key": "raw-http", "value": False},
         {"key": "final", "value": True},
+        {"key": "require-whisk-auth", "value": False},
     ],
     "parameters": [{"key": "actionMemory", "value": 20000}],
     "limits": {"memory": 20000, "concurrency": 4},
 }
 """What `wsk -i action create namenode0 JAR --main … --web true --kind … --memory 20000
---concurrency 4 --param actionMemory 20000` sends, less the code."""
+--concurrency 4 --param actionMemory 20000 --web-secure false` sends, less the code."""
 
 
 UP_TO_DATE = (Action.EXISTS, False)
@@ -131,6 +132,39 @@ def test_a_run_sends_the_least_that_is_needed(
     jar = jar_of(make_jar(tmp_path / "nn.jar"))
     current = entry(action_body("nn0", desired(jar), jar, version="0.0.1"), "0.0.1")
     assert planned(parse(current | change), desired(jar)) == expected
+
+
+def noted(action: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Return an action whose annotation another program has set, without a new version."""
+    kept = [note for note in action["annotations"] if note["key"] != key]
+    return action | {"annotations": [*kept, {"key": key, "value": value}]}
+
+
+def test_what_openwhisk_keeps_of_another_programs_changes_is_reset(tmp_path: Path) -> None:
+    """A PUT keeps annotations and limits that it does not name: the NameNode stayed as it was."""
+    jar = jar_of(make_jar(tmp_path / "nn.jar"))
+    ours = entry(action_body("nn0", desired(jar), jar, version="0.0.1"), "0.0.1")
+    ours["limits"] |= {"timeout": 60000, "logs": 10}
+    closed = parse(noted(ours, "require-whisk-auth", True))
+    assert planned(closed, desired(jar)) == LIMITS
+    sent = document(limits_body(closed, desired(None), version="0.0.2"))
+    assert {"key": "require-whisk-auth", "value": False} in sent["annotations"]
+    damaged = parse(noted(ours, ANNOTATION, {"settings": "x"}))
+    assert planned(damaged, desired(jar)) == UPDATE, "it counts as made by another program"
+
+    slow = parse(ours | {"name": "nn2", "version": "0.0.2", "limits": {"timeout": 100}})
+    names = ["nn0", "nn1", "nn2"]
+    ctx = NameNodeContext(
+        clock=QuickClock(),
+        client=client_of("http://127.0.0.1:9"),
+        desired=desired(jar),
+        existing={"nn0": parse(ours), "nn1": parse(ours), "nn2": slow},
+    )
+    rows = plan_actions(ctx, names)
+    assert [row.action for row in rows] == [Action.EXISTS, Action.EXISTS, Action.UPDATE]
+    assert "timeout: 100 -> 60000" in {str(drift) for drift in rows[2].found.drift}  # type: ignore[union-attr]
+    body = document(action_body("nn2", ctx.desired, jar, version="0.0.3"))
+    assert body["limits"] == {"memory": 20000, "concurrency": 4, "timeout": 60000, "logs": 10}
 
 
 def test_another_jar_and_force_send_the_code_and_missing_actions_are_created(

@@ -232,7 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _invoke_web(self, path: str, body: PutBody) -> tuple[int, Any]:
         """Invoke a web action, for which no key is needed; return the body of its result.
 
-        Of one that has failed nothing is told.
+        Of one that has failed nothing is told. One that requires a key or a secret is
+        refused: its callers send none here.
         https://github.com/apache/openwhisk/blob/master/core/controller/src/main/scala/org/apache/openwhisk/core/controller/WebActions.scala
         """
         package, _, name = unquote(path).removeprefix(WEB).rpartition("/")
@@ -244,6 +245,9 @@ class _Handler(BaseHTTPRequestHandler):
         notes = {item["key"]: item["value"] for item in action["annotations"]}
         if not notes.get("web-export"):
             raise OpenWhiskError(404, "The requested resource does not exist.")
+        if notes.get("require-whisk-auth"):
+            # λFS's clients send no key.
+            raise OpenWhiskError(401, "The resource requires authentication.")
         status, record = self._invoke(store, name, body.document)
         self._activation = str(record["activationId"])
         if status == 202:
