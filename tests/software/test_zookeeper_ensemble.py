@@ -171,6 +171,12 @@ def test_a_pid_file_of_another_process_does_not_keep_a_server_down(three: VmEnvi
     three.vm_pool.disk("i-1").path(zk.PID_FILE).write_text("1")
     _, found, _ = run(three)
     assert roles(found) == ["follower", "follower", "leader"]
+    # Without the file zkServer.sh stops nothing, and what it starts finds the port taken.
+    three.vm_pool.disk("i-2").path(zk.PID_FILE).unlink()
+    _, found, notes = run(three)
+    assert roles(found) == ["follower", "follower", "leader"]
+    assert "restarting zk-2" in notes
+    assert run(three)[0][steps.ENSEMBLE] is Action.EXISTS
 
 
 def test_missing_znodes_are_added_and_others_not_changed(three: VmEnvironment) -> None:

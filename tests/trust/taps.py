@@ -121,7 +121,7 @@ SSH_WRITES = {remote_files.REPLACE: "replace", files.WRITE: "write"}
 OTHER_WRITES = {
     client_keys.GENERATE_KEY: "generate key",
     client_keys.REMOVE_FILES: "remove keys",
-    zk.FORGET_OLD_PID: "forget old pid",
+    zk.CORRECT_PID: "correct pid",
 }
 SSH_READS = {"true", "echo", "hostname"}
 

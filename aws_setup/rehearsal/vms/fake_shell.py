@@ -72,6 +72,8 @@ class FakeZooKeeperEnsemble:
         self.running: dict[str, FakeShell] = {}
         self.members: dict[str, FakeShell] = {}
         """The servers that were ever started, whose disks have the znodes."""
+        self.servers: dict[str, list[str]] = {}
+        """The members that each server has read from its zoo.cfg."""
         self.znodes: set[str] = set(NEW_ZNODES)
         self.lock = threading.Lock()
 
@@ -94,7 +96,8 @@ class FakeZooKeeperEnsemble:
         with self.lock:
             if machine.private_ip not in self.running:
                 return None
-            servers = _ensemble_addresses(machine)
+            known = self.servers.get(machine.private_ip)
+            servers = _ensemble_addresses(machine) if known is None else known
             up = [address for address in servers if address in self.running]
         if not servers:
             return b"Zxid: 0x1\nMode: standalone\n"
@@ -174,11 +177,24 @@ def _zk_server(machine: FakeShell, arguments: list[str], stdin: bytes) -> Comman
                 return CommandResult(1, err=b"Starting zookeeper ... FAILED TO START\n")
             machine.ensemble.running[machine.private_ip] = machine
             machine.ensemble.members[machine.private_ip] = machine
+            # A server reads its configuration when it starts, and never again.
+            machine.ensemble.servers[machine.private_ip] = _ensemble_addresses(machine)
             machine.disk.write(zk.PID_FILE, "1")
             return CommandResult(out=b"Starting zookeeper ... STARTED\n")
+        if not machine.disk.exists(zk.PID_FILE):
+            return CommandResult(out=b"Stopping zookeeper ... no zookeeper to stop\n")
         machine.ensemble.running.pop(machine.private_ip, None)
-        machine.disk.path(zk.PID_FILE).unlink(missing_ok=True)
+        machine.disk.path(zk.PID_FILE).unlink()
     return CommandResult(out=b"Stopping zookeeper ... STOPPED\n")
+
+
+def _correct_pid(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+    with machine.ensemble.lock:
+        if machine.private_ip in machine.ensemble.running:
+            machine.disk.write(zk.PID_FILE, "1")
+        else:
+            machine.disk.path(zk.PID_FILE).unlink(missing_ok=True)
+    return CommandResult()
 
 
 def _zk_client(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
@@ -301,7 +317,7 @@ SCRIPTS: Mapping[str, Program] = {
     files.DIGEST: _digest,
     files.WRITE: _write,
     files.FACTS: _facts,
-    zk.FORGET_OLD_PID: lambda *_: CommandResult(),
+    zk.CORRECT_PID: _correct_pid,
 }
 PROGRAMS: Mapping[str, Program] = {
     "true": lambda *_: CommandResult(),

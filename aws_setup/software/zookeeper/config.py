@@ -32,11 +32,18 @@ https://github.com/Scusemua/openwhisk-runtime-java/blob/30a0fd9b891673db18e52a8e
 https://github.com/ds2-lab/LambdaFS/blob/serverless-namenode-aws/hadoop-hdfs-project/hadoop-hdfs/src/main/java/org/apache/hadoop/hdfs/server/namenode/ServerlessNameNode.java
 """
 
-FORGET_OLD_PID = f"""\
-pid=$(cat {PID_FILE} 2>/dev/null) || exit 0
-ps -o args= -p "$pid" | grep -q QuorumPeerMain || rm -f {PID_FILE}
+CORRECT_PID = f"""\
+pid=$(cat {PID_FILE} 2>/dev/null)
+[ -n "$pid" ] && ps -o args= -p "$pid" | grep -q '[Q]uorumPeerMain' && exit 0
+rm -f {PID_FILE}
+pid=$(pgrep -f '[Q]uorumPeerMain' | head -n 1)
+[ -z "$pid" ] || printf %s "$pid" > {PID_FILE}
 """
-"""Deletes the PID file unless its process is ZooKeeper."""
+"""Makes the PID file that of the running server, and deletes it where none runs.
+
+zkServer.sh stops the process that the file names, and nothing without the file.
+https://github.com/apache/zookeeper/blob/master/bin/zkServer.sh
+"""
 
 EPOCH = f"{DATA}/version-2/currentEpoch"
 """The file that a server writes when it first takes part in an election."""

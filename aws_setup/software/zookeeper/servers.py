@@ -111,9 +111,9 @@ def start(member: MemberSpec) -> None:
     """Start a server; one that is running already is fine.
 
     After a reboot the process id in the PID file may belong to another process, from which
-    zkServer.sh would conclude that ZooKeeper is running.
+    zkServer.sh would conclude that ZooKeeper is running; and the file may have been deleted.
     """
-    member.machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
+    member.machine.run(zk.CORRECT_PID, sudo=True, repeatable=True)
     try:
         start_daemon(member.machine, [zk.SERVER, "start"])
     except RemoteError as error:
@@ -129,7 +129,7 @@ def restart(member: MemberSpec) -> None:
 
 def stop_server(machine: Machine) -> None:
     """Stop a machine's server and return when its port is closed."""
-    machine.run(zk.FORGET_OLD_PID, sudo=True, repeatable=True)
+    machine.run(zk.CORRECT_PID, sudo=True, repeatable=True)
     machine.run([zk.SERVER, "stop"], sudo=True)
     wait_until(
         f"ZooKeeper stops on {machine}",
