@@ -99,7 +99,8 @@ def log_to_file(config: Config) -> None:
         raise Refused(
             f"cannot write receipt and log to the folder {path.parent}",
             f"{error.filename or path}: {error.strerror or error}",
-            "set infrastructure_json_path to a folder that you may write",
+            f"make {path} a file that you may write, or remove it; or set "
+            "infrastructure_json_path to a folder that you may write",
         ) from None
     handler = _Private(path, encoding="utf-8", delay=True)
     handler.setFormatter(_Redacted("%(asctime)s %(threadName)s %(name)s %(message)s"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from aws_setup.software.sql.client import (
 )
 from aws_setup.software.sql.databases import INODES, how_to_make_tables
 from aws_setup.software.sql.scripts import load
+from aws_setup.software.sql.tables import tables_of
 from aws_setup.software.zookeeper import config as zk
 from aws_setup.software.zookeeper.servers import is_complete, role_texts, server_role
 from aws_setup.software.zookeeper.steps import list_znodes, needed_znodes
@@ -43,16 +43,6 @@ POPULATE = "populate_zookeeper_cluster"
 
 ROW_TABLE = "lambda_fs_verify_"
 """Beginning of the names of the tables in which a row is written."""
-
-_LEADING = r"(?:\s|--[^\n]*\n|\#[^\n]*\n|/\*.*?\*/)*"
-"""What may precede a statement: white space and comments."""
-
-_CREATED = re.compile(
-    rf"{_LEADING}CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?`?(\w+)`?", re.I | re.S
-)
-_REMOVED = re.compile(
-    rf"{_LEADING}(?:(?:DROP|RENAME)\s+TABLES?\s|ALTER\s+TABLE\s+\S+\s+RENAME\b)", re.I | re.S
-)
 
 
 def check_ensemble(chain: Chain) -> str:
@@ -225,14 +215,7 @@ def expected_tables(folder: str | None) -> list[str]:
     Raises:
         Refused: the scripts cannot be read.
     """
-    names: list[str] = []
-    for script in load(folder) if folder else ():
-        for statement in script.statements:
-            if created := _CREATED.match(statement.text):
-                names.append(created[1])
-            elif _REMOVED.match(statement.text):
-                words = set(re.findall(r"\w+", statement.text))
-                names = [name for name in names if name not in words]
+    names = tables_of(load(folder)) if folder else []
     return list(dict.fromkeys([INODES, *names]))
 
 

@@ -80,8 +80,15 @@ def test_every_script_runs_once_and_a_second_run_does_nothing(
     row, ctx = create(manager, folder)
     assert row.action is Action.CREATE
     assert tables(manager) == ALL_TABLES
-    again, _ = create(manager, folder)
+    again, unchanged = create(manager, folder)
     assert again.action is Action.EXISTS
+    assert not unchanged.warnings
+    root(manager, "DROP TABLE vanilla_hopsfs.t1, vanilla_hopsfs.hdfs_variables;")
+    _, dropped = create(manager, folder)
+    (warning,) = dropped.warnings
+    assert f"2 of {len(ALL_TABLES)} tables" in warning
+    assert "hdfs_variables, t1" in warning
+    assert tables(manager) == ALL_TABLES - {"t1", "hdfs_variables"}, "no row of others is touched"
     assert ctx.found["ndb tables"].facts == {"database": "vanilla_hopsfs", "user": "user"}
     assert not ndb_password_path(ctx.config).exists()
     assert not list(manager.disk(0).path("/tmp").glob("tmp.*"))

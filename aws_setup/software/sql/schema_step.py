@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.engine.plan import shorten
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Problem, SetupError
@@ -24,6 +25,7 @@ from aws_setup.software.sql.account import (
 from aws_setup.software.sql.client import ROOT, Mysql
 from aws_setup.software.sql.databases import (
     databases_with_files,
+    how_to_make_tables,
     is_empty,
     prepare_entries,
     recorded_database,
@@ -36,6 +38,7 @@ from aws_setup.software.sql.migrations import (
     wait_for_earlier,
 )
 from aws_setup.software.sql.scripts import CREATE_USER, SqlScript, execute, load
+from aws_setup.software.sql.tables import missing_tables, tables_of
 from aws_setup.ssh.pool import MachinePool
 
 NAME = "ndb tables"
@@ -102,8 +105,10 @@ class SchemaStep(Step):
             return Found("", not_checked(stopped))
         if database and is_empty(database, root):
             return _without_tables(ctx, scripts, database, login, root)
+        entries = applied_in(recorded, database)
+        _warn_of_missing(ctx, scripts, entries, database, root)
         remark = f"; login {not_checked(stopped)}" if stopped else ""
-        return _found(scripts, applied_in(recorded, database), login, root, remark=remark)
+        return _found(scripts, entries, login, root, remark=remark)
 
     def create(self, ctx: Context) -> Found:
         """Create the database and its user, then run every script that is not complete.
@@ -169,6 +174,28 @@ def _without_tables(
         "database", others or state, f"{database}, made with its tables and without files"
     )
     return Found(database, state, facts, (drift,))
+
+
+def _warn_of_missing(
+    ctx: Context,
+    scripts: Sequence[SqlScript],
+    entries: Mapping[str, AppliedScript],
+    database: str,
+    root: Mysql,
+) -> None:
+    """Warn of tables that were dropped: a script that has run is not repeated beside others."""
+    if not database or any(_differences(script, entries.get(script.name)) for script in scripts):
+        return
+    needed = tables_of(scripts)
+    if missing := missing_tables(needed, database, root):
+        total = count_of(len(needed), "table of the scripts does", "tables of the scripts do")
+        ctx.warn(
+            Problem(
+                f"{len(missing)} of {total} not exist in {database}: {shorten(missing)}",
+                "they were dropped, and their rows with them: the NameNodes cannot work",
+                f"{how_to_make_tables(ctx.config, database)}, and run this again",
+            )
+        )
 
 
 def _made_elsewhere(scripts: Sequence[SqlScript], database: str) -> SetupError:
