@@ -59,8 +59,8 @@ if _libc():
 
 
 # A test makes hundreds of thousands of objects that live on (a cloud, clients): a collection after
-# each 700 new ones, the default, takes a tenth of the processor time; worlds are freed at the end
-# of each file.
+# each 700 new ones, the default, takes a tenth of the processor time; worlds are freed between
+# files.
 gc.set_threshold(20_000)
 
 MEMORY = 500
@@ -81,11 +81,16 @@ _growths: list[tuple[int, str]] = []
 
 def _peak() -> int:
     """Return the largest MiB of this process so far; 0 where the system does not tell."""
+    return _mebibytes("VmHWM:")
+
+
+def _mebibytes(field: str) -> int:
+    """Return a size of proc_pid_status(5), 0 where there is none."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
         return 0
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+    return int(status.partition(field)[2].split()[0]) // 1024
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -143,11 +148,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return copies.run_test(pyfuncitem) or None
 
 
+GARBAGE = 24
+"""MiB by which a process has grown since its last full collection, for the next one.
+
+A collection takes 50 to 100 ms; one after each file was a tenth of the suite's processor time.
+"""
+
+_after_collection = [0]
+"""MiB of this process after its last full collection."""
+
+
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Return the memory of the ended worlds to the system at the end of each file."""
-    if _libc() and (nextitem is None or nextitem.path != item.path):
+    """Return the memory of the ended worlds to the system between two files, when there is some."""
+    if not _libc() or (nextitem is not None and nextitem.path == item.path):
+        return
+    if nextitem is None or _mebibytes("VmRSS:") > _after_collection[0] + GARBAGE:
         gc.collect()
         _libc().malloc_trim(0)
+        _after_collection[0] = _mebibytes("VmRSS:")
 
 
 def pytest_collection_finish() -> None:
