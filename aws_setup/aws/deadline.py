@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.tags import GROUP_TAG
+from aws_setup.aws.tags import GROUP_TAG, NODE_GROUP_TAG
 
 AFTER_TAG = "lambda-fs:auto-pause-after"
 """Tag key of the schedule group: the value of auto_pause_after that its deadline was set with."""
@@ -159,7 +159,7 @@ def instances_by_group(instances: Iterable[Item]) -> dict[str, list[Item]]:
     """Return the VMs by the step that made them; those of scaling groups and nodes are not VMs."""
     found: dict[str, list[Item]] = {}
     for item in instances:
-        managed = tag_of(item, GROUP_TAG) or tag_of(item, "eks:nodegroup-name")
+        managed = tag_of(item, GROUP_TAG) or tag_of(item, NODE_GROUP_TAG)
         step = tag_of(item, "lambda-fs:step")
         if step and not managed and item["State"]["Name"] != "shutting-down":
             found.setdefault(step, []).append(item)

@@ -21,6 +21,9 @@ REGION_TAG = "lambda-fs:region"
 NDB_TAG = "lambda-fs:ndb"
 """Tag key of a machine of an NDB cluster that has been started: the cluster holds data."""
 
+NODE_GROUP_TAG = "eks:nodegroup-name"
+"""Tag that EKS sets on the nodes of a managed node group."""
+
 GROUP_TAG = "aws:autoscaling:groupName"
 """Tag key, of AWS's, of a machine that a scaling group has launched."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
+from aws_setup.eks.lost_nodes import lost_nodes
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
 from aws_setup.kube.connect import kube_client
@@ -38,7 +40,14 @@ class NodeLabels(Step):
             Drift(f"label of {_name(node)}", _labels(node).get(ROLE_LABEL, "none"), role)
             for node, role in self._mislabelled(nodes)
         )
-        return Found("nodes", count_ready(nodes), {"notes": not_ready(nodes)}, drift)
+        return Found("nodes", count_ready(nodes), {"notes": self._notes(ctx, nodes)}, drift)
+
+    def _notes(self, ctx: Context, nodes: Sequence[Json]) -> list[str]:
+        """Return which nodes are not ready, and the machines that the cluster has forgotten."""
+        by_group = Counter(_labels(node).get(GROUP_LABEL, "") for node in nodes)
+        few = any(by_group[spec.group] < spec.count for spec in self.specs)
+        lost = [f"{it.cause}: {it.fix}" for it in (lost_nodes(ctx, nodes) if few else ())]
+        return [*not_ready(nodes), *lost]
 
     def _mislabelled(self, nodes: Sequence[Json]) -> Iterator[tuple[Json, str]]:
         roles = {spec.group: spec.role for spec in self.specs}
@@ -54,7 +63,7 @@ class NodeLabels(Step):
             client.patch(NODE, _name(node), {"metadata": {"labels": {ROLE_LABEL: role}}})
             ctx.note(f"set label {ROLE_LABEL}={role} on {_name(node)}")
         nodes = client.list(NODE)
-        return Found("nodes", count_ready(nodes), {"notes": not_ready(nodes)})
+        return Found("nodes", count_ready(nodes), {"notes": self._notes(ctx, nodes)})
 
 
 def count_ready(nodes: Sequence[Json]) -> str:

@@ -16,7 +16,7 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import ENDED_STATES, Item, tag_of
 from aws_setup.aws.session import pages
-from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
+from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, NODE_GROUP_TAG, STEP_TAG
 from aws_setup.engine.plan import shorten
 from aws_setup.engine.step import Drift
 from aws_setup.engine.wording import count_of
@@ -24,9 +24,6 @@ from aws_setup.errors import Problem, Refused
 
 SUBNETS = "subnets"
 """Key of the drift of an auto-scaling group whose subnets are others."""
-
-NODES_TAG = "eks:nodegroup-name"
-"""Tag of EKS's nodes: they are where their cluster is, which may be one of others."""
 
 CLUSTER_SUBNETS = (
     "public subnet 1",
@@ -101,7 +98,7 @@ def _machines(ctx: Context) -> Mapping[str, Sequence[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for item in _listed(ctx, "instances"):
         ended = item["State"]["Name"] in ENDED_STATES
-        if item.get("VpcId") and not ended and not tag_of(item, NODES_TAG):
+        if item.get("VpcId") and not ended and not tag_of(item, NODE_GROUP_TAG):
             found[item["VpcId"]].append(item["InstanceId"])
     return found
 

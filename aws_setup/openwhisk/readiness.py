@@ -30,7 +30,7 @@ from aws_setup.openwhisk.release_objects import (
     unready_reason,
 )
 from aws_setup.openwhisk.secrets import read_secrets
-from aws_setup.openwhisk.stranded_pods import fail_stranded
+from aws_setup.openwhisk.unplaced_pods import UnplacedPods
 
 ORDER = ("couchdb", "zookeeper", "kafka", "redis", "controller", "nginx", "invoker")
 """Parts of OpenWhisk: each needs those before it."""
@@ -86,6 +86,7 @@ class OpenWhiskReady(Step):
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when nothing blocks any more; notes name the first blocker and its reason."""
+        unplaced = UnplacedPods(ctx)
 
         def probe() -> Found | Pending:
             blocker = find_blocker(ctx)
@@ -102,7 +103,7 @@ class OpenWhiskReady(Step):
                     text,
                     f"run `configure` again to re-create the {blocker.kind}",
                 )
-            fail_stranded(ctx, f"{blocker.kind} {blocker.name}", blocker.state)
+            unplaced.check(f"{blocker.kind} {blocker.name}", blocker.state)
             probed = ctx.failed.get(StorageProbe.name)
             if blocker.kind == "claim" and isinstance(probed, NotBound):
                 raise SetupError(

@@ -8,7 +8,7 @@ from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.deadline import instances_by_group
 from aws_setup.aws.inventory import Item, tag_of
-from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
+from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, NODE_GROUP_TAG, STEP_TAG
 from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.engine.step import CostItem
 from aws_setup.infrastructure.ami_copies import copied_snapshots
@@ -65,7 +65,7 @@ LIVE = ("pending", "running")
 
 def _step_of(instance: Item, groups: Mapping[str, str]) -> str:
     """Return the step that stops a machine: that of its group, or its own."""
-    nodes = tag_of(instance, "eks:nodegroup-name")
+    nodes = tag_of(instance, NODE_GROUP_TAG)
     return nodes or groups.get(tag_of(instance, GROUP_TAG), "") or tag_of(instance, STEP_TAG)
 
 

@@ -46,6 +46,7 @@ SERVICE_MODULES = (
     "aws.eks.catalog",
     "aws.eks.nodegroups",
     "aws.eks.nodegroup_updates",
+    "aws.eks.replaced_nodes",
     "aws.eks.addons",
     "aws.eks.fargate",
     "aws.eks.access_entries",

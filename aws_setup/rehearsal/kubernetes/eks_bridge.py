@@ -76,6 +76,8 @@ class EksApiServers:
         self._secrets = [*secrets, *TEST_SECRET_KEYS, os.environ.get("AWS_SECRET_ACCESS_KEY", "")]
         self._regions: dict[str, str] = {}
         self._managed: set[tuple[str, str]] = set()
+        self._joined: set[tuple[str, str]] = set()
+        """Cluster and machine of each node that has registered: a kubelet does so once."""
         self._entries: dict[str, dict[str, dict[str, object]]] = {}
 
     def __enter__(self) -> EksApiServers:
@@ -115,6 +117,7 @@ class EksApiServers:
     def deleted(self, *, name: str, region: str) -> None:
         """Stop the server of a deleted cluster."""
         self._managed = {pair for pair in self._managed if pair[0] != name}
+        self._joined = {pair for pair in self._joined if pair[0] != name}
         api = self.apis.pop(name, None)
         if api is not None:
             api.__exit__()
@@ -136,8 +139,10 @@ class EksApiServers:
             if held["metadata"]["labels"].get(GROUP) == group.name and name not in desired:
                 api.state.remove("nodes", held)
         for name, new in desired.items():
-            if api.state.get("nodes", name) is None:
+            machine = (group.cluster, new["spec"]["providerID"])
+            if machine not in self._joined and api.state.get("nodes", name) is None:
                 api.state.put("nodes", new)
+            self._joined.add(machine)
         self._map_node_role(api, group)
         _run_controllers(api)
 

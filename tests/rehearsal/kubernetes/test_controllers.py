@@ -272,6 +272,36 @@ def test_a_pod_runs_in_the_zone_of_its_volume(kube: KubeApiServer) -> None:
     assert "volume node affinity conflict" in message
 
 
+def test_taints_and_cordons_keep_pods_away_and_no_execute_evicts(kube: KubeApiServer) -> None:
+    v1, apps = core(kube), client.AppsV1Api(connect(kube))
+    nodes = [str(node.metadata.name) for node in v1.list_node().items]
+    tolerant = {"tolerations": [{"operator": "Exists"}]}
+    for name, spec in (("agent", {}), ("proxy", tolerant)):
+        labels = {"a": name}
+        held = {"metadata": {"labels": labels}, "spec": pod_spec(**spec)}
+        body = {"selector": {"matchLabels": labels}, "template": held}
+        apps.create_namespaced_daemon_set("default", {"metadata": {"name": name}, "spec": body})
+    there = pod_spec(nodeSelector={"kubernetes.io/hostname": nodes[0]})
+    v1.create_namespaced_pod("default", {"metadata": {"name": "evicted"}, "spec": there})
+    taint = {"key": "mine", "effect": "NoExecute"}
+    v1.patch_node(nodes[0], {"spec": {"taints": [taint]}})
+    for node in nodes[1:]:
+        v1.patch_node(node, {"spec": {"unschedulable": True}})
+    found = {
+        name: apps.read_namespaced_daemon_set(name, "default").status.number_ready
+        for name in ("agent", "proxy")
+    }
+    assert found == {"agent": len(nodes) - 1, "proxy": len(nodes)}
+    assert "TaintManagerEviction" in reasons(kube, "evicted")
+    assert "evicted" not in phases(kube)
+    v1.create_namespaced_pod("default", {"metadata": {"name": "p"}, "spec": pod_spec()})
+    message = v1.read_namespaced_pod("p", "default").status.conditions[0].message
+    assert f"{len(nodes) - 1} node(s) were unschedulable" in message
+    assert "1 node(s) had untolerated taint" in message
+    v1.create_namespaced_pod("default", {"metadata": {"name": "q"}, "spec": pod_spec(**tolerant)})
+    assert v1.read_namespaced_pod("q", "default").spec.node_name in nodes
+
+
 def test_a_restart_breaks_connections_and_a_second_writer_conflicts(kube: KubeApiServer) -> None:
     v1 = core(kube)
     held = v1.create_namespaced_config_map("kube-system", {"metadata": {"name": "aws-auth"}})

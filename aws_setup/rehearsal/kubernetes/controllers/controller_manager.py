@@ -13,6 +13,7 @@ from aws_setup.rehearsal.kubernetes.api.faults import KubernetesFaults
 from aws_setup.rehearsal.kubernetes.api.http_requests import Request
 from aws_setup.rehearsal.kubernetes.api.state import ObjectStore
 from aws_setup.rehearsal.kubernetes.controllers import (
+    daemonsets,
     jobs,
     load_balancers,
     nodes_and_namespaces,
@@ -30,7 +31,7 @@ RECONCILERS = (
     nodes_and_namespaces.reconcile_nodes,
     workloads.reconcile_deployments,
     workloads.reconcile_statefulsets,
-    workloads.reconcile_daemonsets,
+    daemonsets.reconcile_daemonsets,
     jobs.reconcile_jobs,
     volumes.reconcile_claims,
     pods.reconcile_pods,

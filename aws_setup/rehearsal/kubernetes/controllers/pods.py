@@ -6,7 +6,7 @@ from aws_setup.rehearsal.core.image_registry import canonical, digest_of
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.faults import ImagePullFails, PodCrashes, PodNotReady
 from aws_setup.rehearsal.kubernetes.api.json_copy import copy_json
-from aws_setup.rehearsal.kubernetes.controllers import database, scheduling
+from aws_setup.rehearsal.kubernetes.controllers import database, pod_set, scheduling
 from aws_setup.rehearsal.kubernetes.controllers.connection_pods import connection_output
 from aws_setup.rehearsal.kubernetes.controllers.context import (
     ControllerContext,
@@ -35,8 +35,28 @@ def reconcile_pods(context: ControllerContext) -> None:
                     _schedule(context, pod)
             elif ("nodes", "", pod["spec"]["nodeName"]) not in context.state.objects:
                 context.state.remove("pods", pod)
+            elif _is_evicted(context, pod):
+                _evict(context, pod)
             else:
                 _run(context, pod)
+
+
+def _is_evicted(context: ControllerContext, pod: KubeObject) -> bool:
+    """Return whether a taint ends a pod; one that it tolerates for some seconds does not.
+
+    https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
+    """
+    placed = context.state.get("nodes", pod["spec"]["nodeName"])
+    return placed is not None and not scheduling.tolerates(
+        pod["spec"], placed, effects=("NoExecute",)
+    )
+
+
+def _evict(context: ControllerContext, pod: KubeObject) -> None:
+    meta = pod["metadata"]
+    message = f"Marking for deletion Pod {meta['namespace']}/{meta['name']}"
+    context.state.event(pod, reason="TaintManagerEviction", message=message)
+    pod_set.delete_pod(context, pod)
 
 
 def _stop(context: ControllerContext, pod: KubeObject) -> None:

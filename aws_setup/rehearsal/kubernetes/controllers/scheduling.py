@@ -1,4 +1,4 @@
-"""Schedules pods: node selectors, affinity, taints, zones of volumes.
+"""Schedules pods: cordoned nodes, taints, node selectors, affinity, zones of volumes.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
 """
@@ -6,6 +6,7 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from aws_setup.rehearsal.kubernetes.api.errors import KubeObject
 from aws_setup.rehearsal.kubernetes.api.selectors import expression, matches
@@ -19,6 +20,7 @@ from aws_setup.rehearsal.kubernetes.controllers.context import (
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 SELECTED = "volume.kubernetes.io/selected-node"
 
 
@@ -43,23 +45,39 @@ def find_node(context: ControllerContext, pod: KubeObject) -> tuple[str, str]:
 
 
 def _rejection_reason(context: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
-    """Return why a node does not fit the pod; empty when it fits."""
-    spec, labels = pod["spec"], labels_of(node)
+    """Return why a node does not fit the pod; empty when it fits.
+
+    The first plugin that rejects a node ends the examination, in this order:
+    https://github.com/kubernetes/kubernetes/blob/master/pkg/scheduler/apis/config/v1/default_plugins.go
+    """
+    return _barred(pod["spec"], node) or _conflict(context, pod, node)
+
+
+def _barred(spec: KubeObject, node: KubeObject) -> str:
+    """Return why a node is not for such a pod, whatever else runs."""
+    if node["spec"].get("unschedulable") and not _is_tolerated(CORDONED, spec):
+        return "node(s) were unschedulable"
     if not is_ready(node):
         return "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
-    if not _tolerates(spec, node):
+    if not tolerates(spec, node, effects=("NoSchedule", "NoExecute")):
         return "node(s) had untolerated taint(s)"
-    selector = spec.get("nodeSelector") or {}
+    labels, selector = labels_of(node), spec.get("nodeSelector") or {}
     terms = (_affinity(spec, "nodeAffinity").get(REQUIRED) or {}).get("nodeSelectorTerms")
     if any(labels.get(key) != value for key, value in selector.items()) or (
         terms and not any(_term(item, labels) for item in terms)
     ):
         return "node(s) didn't match Pod's node affinity/selector"
+    return ""
+
+
+def _conflict(context: ControllerContext, pod: KubeObject, node: KubeObject) -> str:
+    """Return which volume or other pod keeps a pod from a node that is for it."""
+    spec, labels = pod["spec"], labels_of(node)
+    if not _matches_volume_zones(context, pod, labels.get(ZONE, "")):
+        return "node(s) had volume node affinity conflict"
     for term in _affinity(spec, "podAntiAffinity").get(REQUIRED, []):
         if _violates_anti_affinity(context, pod, node, term):
             return "node(s) didn't match pod anti-affinity rules"
-    if not _matches_volume_zones(context, pod, labels.get(ZONE, "")):
-        return "node(s) had volume node affinity conflict"
     return ""
 
 
@@ -72,14 +90,14 @@ def _term(term: KubeObject, labels: dict[str, str]) -> bool:
     return all(expression(requirement, labels) for requirement in term.get("matchExpressions", []))
 
 
-def _tolerates(spec: KubeObject, node: KubeObject) -> bool:
-    taints = [
-        item
-        for item in node["spec"].get("taints", [])
-        if item.get("effect") in {"NoSchedule", "NoExecute"}
-    ]
-    tolerations = spec.get("tolerations") or []
-    return all(any(_tolerated(taint, item) for item in tolerations) for taint in taints)
+def tolerates(spec: KubeObject, node: KubeObject, *, effects: Collection[str]) -> bool:
+    """Return whether a pod tolerates the taints of a node that have one of these effects."""
+    taints = [item for item in node["spec"].get("taints") or [] if item.get("effect") in effects]
+    return all(_is_tolerated(taint, spec) for taint in taints)
+
+
+def _is_tolerated(taint: KubeObject, spec: KubeObject) -> bool:
+    return any(_tolerated(taint, item) for item in spec.get("tolerations") or [])
 
 
 def _tolerated(taint: KubeObject, toleration: KubeObject) -> bool:

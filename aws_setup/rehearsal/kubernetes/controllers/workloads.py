@@ -1,4 +1,4 @@
-"""Deployments and their ReplicaSets, StatefulSets and DaemonSets."""
+"""Deployments and their ReplicaSets, and StatefulSets."""
 
 from __future__ import annotations
 
@@ -278,56 +278,5 @@ def _update_statefulset_status(context: ControllerContext, statefulset: KubeObje
             "updatedReplicas": len(fresh),
             "currentRevision": current,
             "updateRevision": revision_hash,
-        },
-    )
-
-
-DAEMONSET_HASH_LABEL = "controller-revision-hash"
-
-
-def reconcile_daemonsets(context: ControllerContext) -> None:
-    """Reconcile DaemonSets."""
-    for daemonset in context.state.all("daemonsets"):
-        with context.guard(daemonset):
-            if not is_being_deleted(daemonset) and context.acts("daemonsets", daemonset):
-                _daemon(context, daemonset)
-
-
-def _daemon(context: ControllerContext, daemonset: KubeObject) -> None:
-    selector = daemonset["spec"]["template"]["spec"].get("nodeSelector") or {}
-    desired = {
-        node["metadata"]["name"]
-        for node in context.state.all("nodes")
-        if is_ready(node) and selector.items() <= node["metadata"]["labels"].items()
-    }
-    revision_hash = context.hash_of_template(daemonset)
-    for pod in pod_set.active_pods(context, daemonset):
-        at = pod["spec"].get("nodeName")
-        if (
-            at not in desired
-            or pod["metadata"]["labels"].get(DAEMONSET_HASH_LABEL) != revision_hash
-        ):
-            pod_set.delete_pod(context, pod)
-    nodes_with_pod = {
-        pod["spec"].get("nodeName") for pod in pod_set.active_pods(context, daemonset)
-    }
-    for node in sorted(desired - nodes_with_pod):
-        pod_set.create_pod(
-            context, daemonset, labels={DAEMONSET_HASH_LABEL: revision_hash}, nodeName=node
-        )
-    pods = pod_set.active_pods(context, daemonset)
-    ready = pod_set.count_ready(pods)
-    context.state.set_status(
-        "daemonsets",
-        daemonset,
-        {
-            "observedGeneration": daemonset["metadata"]["generation"],
-            "desiredNumberScheduled": len(desired),
-            "currentNumberScheduled": len(pods),
-            "updatedNumberScheduled": len(pods),
-            "numberReady": ready,
-            "numberAvailable": ready,
-            "numberMisscheduled": 0,
-            "numberUnavailable": len(desired) - ready or None,
         },
     )
