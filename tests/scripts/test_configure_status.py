@@ -16,6 +16,7 @@ from aws_setup.cli.app import script_command
 from aws_setup.eks.node_labels import GROUP_LABEL
 from aws_setup.eks.node_launch_template import ROLE_LABEL
 from aws_setup.openwhisk.listener_access import RECONCILED
+from aws_setup.rehearsal.kubernetes.api import deletion
 from tests.scripts.test_configure import steps_of
 from tests.support.aws import client
 from tests.support.cluster import ConfiguredLab, Lab, configured_lab
@@ -218,3 +219,16 @@ def test_another_disk_replaces_the_nodes_and_another_type_is_a_conflict(zoo: Lab
     assert "instance type is r5.xlarge" in problem["what"]
     assert "delete the node group core-nodes" in problem["hint"]
     assert len(zoo.cloud.calls.writes()) == writes
+
+
+def test_a_namespace_that_was_deleted_with_all_in_it_is_made_again(zoo: Lab) -> None:
+    state = zoo.api.state
+    before = {plural: zoo.objects(plural) for plural in ("services", "statefulsets", "secrets")}
+    deletion.delete_object(state, "namespaces", state.require("namespaces", "openwhisk"))
+    zoo.api.controllers.run()
+    assert zoo.objects("pods") == []
+    zoo.run("configure")
+    assert {
+        plural: sorted({*zoo.objects(plural)} & {*names}) for plural, names in before.items()
+    } == before
+    assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}

@@ -158,7 +158,10 @@ class ObjectStore:
         return f"10.100.{self._address // 250}.{self._address % 250 + 1}"
 
     def event(self, obj: KubeObject, *, reason: str, message: str, warning: bool = False) -> None:
-        """Record an event of an object, once for each object, reason and message."""
+        """Record an event of an object, once for each object, reason and message.
+
+        None is recorded in a namespace that is being deleted, where nothing can be created.
+        """
         meta = obj["metadata"]
         about = {
             "apiVersion": obj["apiVersion"],
@@ -168,6 +171,9 @@ class ObjectStore:
             "uid": meta["uid"],
         }
         namespace = meta.get("namespace") or "default"
+        held = self.read("namespaces", namespace)
+        if held is not None and "deletionTimestamp" in held["metadata"]:
+            return
         for item in self.all("events", namespace):
             about_item = item.get("involvedObject") or {}
             same = (about_item.get("uid"), item.get("reason"), item.get("message"))

@@ -135,7 +135,13 @@ class ControllerContext:
         """Return whether a controller acts on an object now: it is not stopped, and sees it.
 
         A lagging one sees each generation of an object late; until then its status is the old one.
+        In a namespace that is being deleted controllers can create nothing, and its own controller
+        deletes what is there.
+        https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#namespacelifecycle
         """
+        namespace = self.state.read("namespaces", obj["metadata"].get("namespace", ""))
+        if namespace is not None and is_being_deleted(namespace):
+            return False
         fault = self.faults.controller(controller)
         if not isinstance(fault, ControllersLag):
             return fault is None
