@@ -26,6 +26,7 @@ RUN = """
 import json, os, signal, sys, time, weakref
 from pathlib import Path
 from aws_setup.cli.main import Invocation, run_guarded
+from aws_setup.cli.main import _signals as heard
 from aws_setup.cli.options import SharedOptions
 from aws_setup.cli.prompts import prompt_function, secret_prompt_function
 from aws_setup.engine.graph import run_graph
@@ -61,9 +62,10 @@ def library():
         raise SetupError("no port can be reached", "", "run allow-my-ip") from error
 def jobs():
     def job(name):
-        for _ in range(2):
+        for count in (1, 2):
             arrive()
-            time.sleep(0.1)
+            while len(heard) < count:
+                time.sleep(0.01)
         sys.stderr.write("the job ended\\n")
         return True
     try:
