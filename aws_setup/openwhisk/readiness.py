@@ -103,7 +103,7 @@ class OpenWhiskReady(Step):
                     text,
                     f"run `configure` again to re-create the {blocker.kind}",
                 )
-            unplaced.check(f"{blocker.kind} {blocker.name}", blocker.state)
+            unplaced.check(f"{blocker.kind} {blocker.name}")
             probed = ctx.failed.get(StorageProbe.name)
             if blocker.kind == "claim" and isinstance(probed, NotBound):
                 raise SetupError(

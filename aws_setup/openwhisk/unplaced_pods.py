@@ -63,12 +63,8 @@ class UnplacedPods:
     ctx: Context
     looked: float | None = field(default=None, init=False)
 
-    def check(self, what: str, state: str) -> None:
-        """Look for what keeps pods from every node.
-
-        Args:
-            what: what the run waits for, as shown.
-            state: what Kubernetes says of it.
+    def check(self, what: str) -> None:
+        """Look for what keeps pods from every node; `what` the run waits for is shown.
 
         Raises:
             SetupError: no node that can still be launched or become ready will run a pod.
@@ -76,10 +72,10 @@ class UnplacedPods:
         now = self.ctx.clock.now()
         if self.looked is not None and now - self.looked < BETWEEN_LOOKS:
             return
-        waiting = dict(_waiting(self.ctx)) or ({what: state} if ELSEWHERE in state else {})
+        self.looked = now
+        waiting = dict(_waiting(self.ctx))
         if not waiting:
             return
-        self.looked = now
         nodes = kube_client(self.ctx).list(NODE)
         for lost in lost_nodes(self.ctx, nodes):
             raise SetupError(f"OpenWhisk's {what} has no node", lost.cause, lost.fix)
