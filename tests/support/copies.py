@@ -31,6 +31,7 @@ from aws_setup.engine.processes import ProcessId, is_running
 from aws_setup.rehearsal.core import loopback
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.demo.helm import CACHE
 
 CAN_COPY = sys.platform.startswith("linux")
 
@@ -103,6 +104,8 @@ def wall_off(patch: pytest.MonkeyPatch, home: Path) -> None:
     patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     patch.setenv("AWS_REGION", "us-east-1")
     patch.setenv("NO_COLOR", "1")
+    # helm and kubectl, 120 MiB, are unpacked once, and not for each demo in a home of its own.
+    patch.setenv("AWS_SETUP_CACHE", str(CACHE))
     for name, value in FAST_HELM.items():
         patch.setenv(name, value)
 

@@ -25,7 +25,7 @@ from typing import IO
 from aws_setup.engine.temporary_files import owned_prefix
 from aws_setup.errors import SetupError
 
-CACHE = Path(os.environ.get("LAMBDA_FS_CACHE") or Path.home() / ".cache" / "lambda-fs")
+CACHE = Path(os.environ.get("AWS_SETUP_CACHE") or Path.home() / ".cache" / "lambda-fs")
 """The folder of the programs; set at import, before a test gets an empty home."""
 
 
