@@ -67,11 +67,14 @@ class CredentialsFile(Step):
         """Return the file, compared with the cluster's Secret and the API's address."""
         if ctx.config.write_wskprops:
             delete_abandoned(Path.home(), HIDDEN)
+        path = str(credentials_path(ctx.config))
+        if ctx.owned_only:
+            # Whatever it contains: it may be damaged, and still have the key.
+            return Found(path, "written") if credentials_path(ctx.config).is_file() else None
         current = read_credentials(ctx.config)
         if current is None:
             return None
-        path = str(credentials_path(ctx.config))
-        if ctx.owned_only or "openwhisk api" not in ctx.found:
+        if "openwhisk api" not in ctx.found:
             return Found(path, "written")
         # Lost keys are drift of the step that has them, and then this file is compared after it.
         if read_secrets(ctx) is None or current != self._credentials(ctx):

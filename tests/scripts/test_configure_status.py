@@ -232,3 +232,11 @@ def test_a_namespace_that_was_deleted_with_all_in_it_is_made_again(zoo: Lab) -> 
         plural: sorted({*zoo.objects(plural)} & {*names}) for plural, names in before.items()
     } == before
     assert {step["action"] for step in zoo.run("configure")["steps"]} == {"exists"}
+
+
+@pytest.mark.parametrize("damage", [b"\x00\xff\xfe", b"AUTH=a:b\n", b""])
+def test_a_damaged_hand_over_file_is_deleted_with_the_keys(zoo: Lab, damage: bytes) -> None:
+    path = zoo.folder / "infrastructure_json" / "lambda-fs.wskprops"
+    path.write_bytes(damage)
+    zoo.run("destroy", "--only", "openwhisk keys")
+    assert not path.exists()
