@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aws_setup.cli.options import Command, SharedOptions, shared_options
+from aws_setup.cli.options import Command, SharedOptions, VerbChoice, shared_options
 from aws_setup.cli.script import Script
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
     @click.command(name=script.name, help=script.help, cls=Command)
     @click.argument(
         "verb",
-        type=click.Choice(script.verbs),
+        type=VerbChoice(script.verbs),
         default=script.verbs[0],
         metavar="[VERB]" if len(script.verbs) > MOST_VERBS else None,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aws_setup import __version__
-from aws_setup.cli.options import Command, SharedOptions
+from aws_setup.cli.options import Command, SharedOptions, VerbChoice
 from aws_setup.errors import SetupError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @click.command(name="aws_setup", cls=Command)
-@click.argument("verb", type=click.Choice(["doctor"]))
+@click.argument("verb", type=VerbChoice(["doctor"]))
 @click.option("-y", "--yaml", type=click.Path(), metavar="FILE", help="Configuration file.")
 @click.option("--profile", metavar="NAME", help="AWS profile, instead of aws_profile.")
 @click.option("--region", metavar="REGION", help="AWS region, instead of aws_region.")

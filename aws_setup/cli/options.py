@@ -27,6 +27,51 @@ processor time of an unchanged create. At the end of the program it would be ano
 """
 
 
+CREATE, CONFIGURE = "python create_aws_infrastructure.py", "python configure_eks_cluster.py"
+
+OTHER_COMMANDS = {
+    "configure": CONFIGURE,
+    "create": CREATE,
+    "doctor": "python -m aws_setup doctor",
+    **{
+        verb: f"{CREATE} {verb}"
+        for verb in ("verify", "pause", "resume", "extend", "allow-my-ip", "plan", "status")
+    },
+}
+"""Verb -> the command that has it, for who gives it to another one."""
+
+SYNONYMS = {
+    **dict.fromkeys(("apply", "deploy", "install", "up"), ("create", "configure")),
+    **dict.fromkeys(("delete", "down", "remove", "teardown", "uninstall"), ("destroy",)),
+    **dict.fromkeys(("check", "test"), ("verify", "doctor")),
+    **dict.fromkeys(("show", "list", "state"), ("status",)),
+    **dict.fromkeys(("preview", "diff"), ("plan",)),
+    "stop": ("pause",),
+    "start": ("resume",),
+}
+"""Verbs of other tools -> ours, of which the first that a command has is meant."""
+
+
+class VerbChoice(click.Choice[str]):
+    """The verbs of a command; the error for another one names what is probably meant."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return click's message with the verb, or the command, that a mistyped one means."""
+        message, meant = super().get_invalid_choice_message(value, ctx), self._meant(str(value))
+        return f"{message} Did you mean {meant}?" if meant else message
+
+    def _meant(self, value: str) -> str:
+        from difflib import get_close_matches
+
+        word = value.lower()
+        own = [verb for verb in (word, *SYNONYMS.get(word, ())) if verb in self.choices]
+        if own := own or get_close_matches(word, self.choices, n=1):
+            return own[0]
+        known = [verb for verb in (word, *SYNONYMS.get(word, ())) if verb in OTHER_COMMANDS]
+        known = known or get_close_matches(word, OTHER_COMMANDS, n=1)
+        return f"`{OTHER_COMMANDS[known[0]]}`" if known else ""
+
+
 class Command(click.Command):
     """A script's command: with --json usage errors are printed as a JSON document, too."""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.cli.script import Script
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.settings import DeniedPermission
+from configure_eks_cluster import SCRIPT as CONFIGURE_SCRIPT
 from create_aws_infrastructure import SCRIPT
 from tests.support.scripts import prepare, run
 
@@ -43,6 +45,43 @@ def test_an_unknown_verb(tmp_path: Path) -> None:
     ended = run(SCRIPT, tmp_path, "demolish")
     assert ended.exit_code == 2
     assert "demolish" in ended.stderr
+    assert "Did you mean" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("plann", "plan"),
+        ("Destroy", "destroy"),
+        ("delete", "destroy"),
+        ("apply", "create"),
+        ("allow_my_ip", "allow-my-ip"),
+        ("doctor", "`python -m aws_setup doctor`"),
+        ("configure", "`python configure_eks_cluster.py`"),
+    ],
+)
+def test_a_mistyped_verb_is_named_with_the_one_that_is_meant(
+    tmp_path: Path, typed: str, meant: str
+) -> None:
+    ended = run(SCRIPT, tmp_path, typed)
+    assert ended.exit_code == 2
+    assert f"Did you mean {meant}?" in " ".join(ended.stderr.split())
+    document = json.loads(run(SCRIPT, tmp_path, typed, "--json").stdout)
+    assert f"Did you mean {meant}?" in document["problems"][0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("script", "typed", "meant"),
+    [
+        (CONFIGURE_SCRIPT, "create", "`python create_aws_infrastructure.py`"),
+        (CONFIGURE_SCRIPT, "pause", "`python create_aws_infrastructure.py pause`"),
+        (CONFIGURE_SCRIPT, "apply", "configure"),
+    ],
+)
+def test_a_verb_of_another_command_is_answered_with_that_command(
+    tmp_path: Path, script: Script, typed: str, meant: str
+) -> None:
+    assert f"Did you mean {meant}?" in " ".join(run(script, tmp_path, typed).stderr.split())
 
 
 def test_no_credentials(
