@@ -133,8 +133,8 @@ def kill_at(world: VirtualWorld, at: float, script: Any, verb: str, *options: st
 def moments(lasts: float, kills: int, seed: str) -> list[float]:
     """Return one drawn second of each of as many equal parts of a run.
 
-    It is none of the part's first or last fifth: at the moment of a request the computer's own speed
-    decides which comes first, the kill or the request.
+    It is none of the first or last fifth of a part: at the moment of a request the speed of the
+    computer decides which comes first, the kill or the request.
     """
     drawn = random.Random(seed)
     part = lasts / kills
