@@ -139,10 +139,12 @@ def in_a_copy(world: World, act: Callable[[], object]) -> None:
     here = Path.cwd()
     try:
         with loopback.paused(), world.cloud.lock:
+            waits, begin = os.pipe()
             child = os.fork()
             if child == 0:
-                _be_the_copy(world, act, answer)
-            _await_end(child)
+                os.close(begin)
+                _be_the_copy(world, act, answer, waits=waits)
+            _await_end(child, waits=waits, begin=begin)
     except BaseException:
         answer.unlink(missing_ok=True)
         raise
@@ -160,9 +162,15 @@ def in_a_copy(world: World, act: Callable[[], object]) -> None:
         pytest.fail(text, pytrace=False)
 
 
-def _await_end(child: int) -> None:
-    """Wait for a copy; end it when the wait is interrupted, as by the test's time-out."""
+def _await_end(child: int, *, waits: int, begin: int) -> None:
+    """Wait for a copy; end it when the wait is interrupted, as by the test's time-out.
+
+    The copy begins when its end is awaited here: what the handler of a signal raises while the
+    hooks of `fork` still run in this process, Python ignores.
+    """
     try:
+        os.close(waits)
+        os.close(begin)
         os.waitpid(child, 0)
     except BaseException:
         os.kill(child, signal.SIGKILL)  # not reaped yet: its id is its own
@@ -170,8 +178,10 @@ def _await_end(child: int) -> None:
         raise
 
 
-def _be_the_copy(world: World, act: Callable[[], object], answer: Path) -> NoReturn:
+def _be_the_copy(world: World, act: Callable[[], object], answer: Path, *, waits: int) -> NoReturn:
     try:
+        os.read(waits, 1)
+        os.close(waits)
         world.cloud.lock.release()
         # A collection would write to each inherited object, whose memory is shared until then.
         gc.freeze()
