@@ -7,6 +7,7 @@ https://kubernetes.io/docs/concepts/architecture/nodes/#self-registration-of-nod
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +17,7 @@ from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import pages
 from aws_setup.aws.tags import NODE_GROUP_TAG
-from aws_setup.eks.node_launch_template import node_group_specs
+from aws_setup.eks.node_launch_template import GROUP_LABEL, NodeGroupSpec, node_group_specs
 from aws_setup.kube.objects import Json
 
 CLUSTER_TAG = "eks:cluster-name"
@@ -47,10 +48,22 @@ class LostNode:
         )
 
 
+def short_groups(ctx: Context, nodes: Sequence[Json]) -> list[NodeGroupSpec]:
+    """Return the node groups of which `nodes` has fewer than the configuration sets."""
+    labels = (node["metadata"].get("labels") or {} for node in nodes)
+    by_group = Counter(each.get(GROUP_LABEL, "") for each in labels)
+    return [spec for spec in node_group_specs(ctx.config) if by_group[spec.group] < spec.count]
+
+
 def lost_nodes(ctx: Context, nodes: Sequence[Json]) -> list[LostNode]:
-    """Return the machines that should be among `nodes` by now; none where EC2 does not tell."""
+    """Return the machines that should be among `nodes`, all of the cluster, by now.
+
+    EC2 is asked only of groups that are short; where it does not tell, none is returned.
+    """
+    groups = [spec.group for spec in short_groups(ctx, nodes)]
+    if not groups:
+        return []
     known = {str(node.get("spec", {}).get("providerID", "")).rpartition("/")[2] for node in nodes}
-    groups = [spec.group for spec in node_group_specs(ctx.config)]
     latest = ctx.clock.today() - JOINED_AFTER
     machines: list[Item] = advice(lambda: _machines(ctx, groups), lambda _: [])
     return [

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.aws.context import Context, Step
 from aws_setup.eks.lost_nodes import lost_nodes
-from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec
+from aws_setup.eks.node_launch_template import GROUP_LABEL, ROLE_LABEL, NodeGroupSpec
 from aws_setup.engine.step import Drift, Found
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import NODE, Json
-
-GROUP_LABEL = "eks.amazonaws.com/nodegroup"
-"""Node label with the name of the node group, set by EKS."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,7 @@ class NodeLabels(Step):
 
     def _notes(self, ctx: Context, nodes: Sequence[Json]) -> list[str]:
         """Return which nodes are not ready, and the machines that the cluster has forgotten."""
-        by_group = Counter(_labels(node).get(GROUP_LABEL, "") for node in nodes)
-        few = any(by_group[spec.group] < spec.count for spec in self.specs)
-        lost = [f"{it.cause}: {it.fix}" for it in (lost_nodes(ctx, nodes) if few else ())]
+        lost = [f"{it.cause}: {it.fix}" for it in lost_nodes(ctx, nodes)]
         return [*not_ready(nodes), *lost]
 
     def _mislabelled(self, nodes: Sequence[Json]) -> Iterator[tuple[Json, str]]:

@@ -28,6 +28,9 @@ MOST_REORDERED = 5
 ROLE_LABEL = "openwhisk-role"
 """Node label by which OpenWhisk's chart schedules its pods."""
 
+GROUP_LABEL = "eks.amazonaws.com/nodegroup"
+"""Node label with the name of the node group, set by EKS."""
+
 
 @dataclass(frozen=True)
 class NodeGroupSpec:

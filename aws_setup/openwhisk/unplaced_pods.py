@@ -13,15 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aws_setup.aws.context import Context
-from aws_setup.eks.lost_nodes import lost_nodes
-from aws_setup.eks.node_labels import GROUP_LABEL, not_ready
-from aws_setup.eks.node_launch_template import NodeGroupSpec, every_node_group, node_group_specs
+from aws_setup.eks.lost_nodes import lost_nodes, short_groups
+from aws_setup.eks.node_labels import not_ready
+from aws_setup.eks.node_launch_template import every_node_group, node_group_specs
 from aws_setup.eks.volume_zones import CORE, volume_zones
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_deletions import describe_node_group
 from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import NODE, Json
-from aws_setup.openwhisk.release_objects import is_replaced, name_of, release_status, unready_reason
+from aws_setup.kube.placement import ZONE_LABEL, is_selected, tolerates
+from aws_setup.openwhisk.release_objects import (
+    Object,
+    is_replaced,
+    name_of,
+    release_status,
+    unready_reason,
+)
 
 ELSEWHERE = "volume node affinity conflict"
 """Part of the scheduler's message: ErrReasonNodeConflict of its plugin VolumeBinding.
@@ -52,6 +59,12 @@ https://kubernetes.io/docs/reference/labels-annotations-taints/
 https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/install.md
 """
 
+STANDING = frozenset({"ACTIVE", "DEGRADED"})
+"""States of a node group in which EKS neither adds, replaces nor deletes nodes by itself.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_Nodegroup.html
+"""
+
 BETWEEN_LOOKS = 60.0
 """Seconds between two looks at the nodes while pods wait for one."""
 
@@ -73,54 +86,48 @@ class UnplacedPods:
         if self.looked is not None and now - self.looked < BETWEEN_LOOKS:
             return
         self.looked = now
-        waiting = dict(_waiting(self.ctx))
+        waiting = list(_waiting(self.ctx))
         if not waiting:
             return
         nodes = kube_client(self.ctx).list(NODE)
         for lost in lost_nodes(self.ctx, nodes):
             raise SetupError(f"OpenWhisk's {what} has no node", lost.cause, lost.fix)
-        if _is_complete(self.ctx, nodes):
-            for pod, reason in waiting.items():
-                _fail_elsewhere(self.ctx, pod, reason)
-                _fail_barred(pod, reason, nodes)
+        if short_groups(self.ctx, nodes) or _are_replaced(self.ctx):
+            return
+        for pod in waiting:
+            _fail_elsewhere(self.ctx, pod, nodes)
+            _fail_barred(pod, nodes)
 
 
-def _waiting(ctx: Context) -> Iterator[tuple[str, str]]:
-    """Yield the release's pods that the scheduler could not place, each with its message."""
+def _waiting(ctx: Context) -> Iterator[Object]:
+    """Yield the release's pods that the scheduler could not place."""
     for pod in release_status(ctx).pods:
-        reason = unready_reason(pod)
-        if _REJECTED.search(reason) and not is_replaced(pod):
-            yield f"pod {name_of(pod)}", reason
+        if _REJECTED.search(unready_reason(pod)) and not is_replaced(pod):
+            yield pod
 
 
-def _is_complete(ctx: Context, nodes: Sequence[Json]) -> bool:
-    """Return whether every node of every group is there and ready, and none is being replaced.
+def _are_replaced(ctx: Context) -> bool:
+    """Return whether EKS replaces nodes: it cordons the old ones, and deletes them.
 
-    An update of a node group cordons its old nodes, and deletes them.
     https://docs.aws.amazon.com/eks/latest/userguide/managed-node-update-behavior.html
     """
-    if not_ready(nodes):
-        return False
-    for spec in node_group_specs(ctx.config):
-        if sum(_is_of(node, spec) for node in nodes) < spec.count:
-            return False
     groups = [describe_node_group(ctx, spec.group) for spec in node_group_specs(ctx.config)]
-    return all(group is None or group["status"] == "ACTIVE" for group in groups)
+    return any(group is not None and group["status"] not in STANDING for group in groups)
 
 
-def _is_of(node: Json, spec: NodeGroupSpec) -> bool:
-    return bool((node["metadata"].get("labels") or {}).get(GROUP_LABEL) == spec.group)
-
-
-def _fail_elsewhere(ctx: Context, pod: str, reason: str) -> None:
+def _fail_elsewhere(ctx: Context, pod: Object, nodes: Sequence[Json]) -> None:
+    """Fail where no node is in the zone of the pod's volume, nor one that becomes ready."""
+    reason = unready_reason(pod)
     if ELSEWHERE not in reason:
         return
-    (group,) = [spec for spec in every_node_group(ctx.config) if spec.role == CORE]
     used, name = volume_zones(ctx), ctx.config.eks_cluster_name
+    if not_ready([node for node in nodes if not used or _zone(node) in used]):
+        return
+    (group,) = [spec for spec in every_node_group(ctx.config) if spec.role == CORE]
     needed = f"set num_openwhisk_core_vms: {len(used)}, " if len(used) > group.count else ""
     places = f"; the volumes are in {', '.join(used)}" if used else ""
     raise SetupError(
-        f"OpenWhisk's {pod} has no node in the zone of its volume",
+        f"OpenWhisk's pod {name_of(pod)} has no node in the zone of its volume",
         f"{reason}{places}",
         f"{needed}run `aws eks delete-nodegroup --cluster-name {name} --nodegroup-name "
         f"{group.group}` and, when it is gone, configure again: it makes the nodes where the "
@@ -128,29 +135,36 @@ def _fail_elsewhere(ctx: Context, pod: str, reason: str) -> None:
     )
 
 
-def _fail_barred(pod: str, reason: str, nodes: Sequence[Json]) -> None:
+def _zone(node: Json) -> str:
+    return str((node["metadata"].get("labels") or {}).get(ZONE_LABEL, ""))
+
+
+def _fail_barred(pod: Object, nodes: Sequence[Json]) -> None:
     """Fail where each node is of another kind, cordoned or tainted."""
-    barred = dict(_barred(nodes))
+    fitting = [node for node in nodes if is_selected(node, pod["spec"])]
+    barred, reason = dict(_barred(fitting, pod)), unready_reason(pod)
     rejected = _REJECTED.search(reason)
-    if not barred or not rejected:
+    if not barred or not rejected or not_ready(fitting):
         return
     if sum(int(count) for count in _LASTING.findall(rejected[3])) < int(rejected[2]):
         return
     commands = "; ".join(f"`{command}`" for command in barred.values())
     raise SetupError(
-        f"OpenWhisk's {pod} has no node",
+        f"OpenWhisk's pod {name_of(pod)} has no node",
         f"{reason}; {', '.join(barred)}",
         f"let pods start there again: {commands}; then run configure again",
     )
 
 
-def _barred(nodes: Sequence[Json]) -> Iterator[tuple[str, str]]:
-    """Yield what keeps pods from a node, with the command that ends it."""
+def _barred(nodes: Sequence[Json], pod: Object) -> Iterator[tuple[str, str]]:
+    """Yield what somebody has set that keeps a pod from nodes, with the command that ends it."""
     for node in nodes:
         name, spec = name_of(node), node.get("spec", {})
         if spec.get("unschedulable"):
             yield f"node {name} is cordoned", f"kubectl uncordon {name}"
         for taint in spec.get("taints") or []:
             key, effect = str(taint["key"]), str(taint["effect"])
-            if effect != "PreferNoSchedule" and not _OF_KUBERNETES.search(key):
+            if effect == "PreferNoSchedule" or tolerates(taint, pod["spec"]):
+                continue
+            if not _OF_KUBERNETES.search(key):
                 yield f"node {name} has the taint {key}", f"kubectl taint nodes {name} {key}-"

@@ -12,8 +12,13 @@ from urllib.parse import urlsplit
 
 from aws_setup.aws.cluster import active_cluster
 from aws_setup.eks.lost_nodes import lost_nodes
-from aws_setup.eks.node_labels import GROUP_LABEL, count_ready, not_ready
-from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec, node_group_specs
+from aws_setup.eks.node_labels import count_ready, not_ready
+from aws_setup.eks.node_launch_template import (
+    GROUP_LABEL,
+    ROLE_LABEL,
+    NodeGroupSpec,
+    node_group_specs,
+)
 from aws_setup.engine.http_deadline import why_broken
 from aws_setup.engine.wording import count_of
 from aws_setup.kube.connect import kube_client
@@ -49,11 +54,9 @@ def check_nodes(chain: Chain) -> str:
     require_cluster(chain)
     client, config = kube_client(chain.ctx), chain.ctx.config
     nodes = client.list(NODE)
-    specs = node_group_specs(config)
-    if len(nodes) < sum(spec.count for spec in specs):
-        for lost in lost_nodes(chain.ctx, nodes):
-            raise Broken(lost.cause, lost.fix)
-    judge_nodes(nodes, specs)
+    for lost in lost_nodes(chain.ctx, nodes):
+        raise Broken(lost.cause, lost.fix)
+    judge_nodes(nodes, node_group_specs(config))
     name, namespace = f"{config.openwhisk_release}-{INVOKER}", config.openwhisk_namespace
     invokers = client.get(STATEFUL_SET, name, namespace)
     if invokers is None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aws_setup.eks import node_labels
-from aws_setup.eks.node_labels import GROUP_LABEL, NodeLabels, count_ready, not_ready
-from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec
+from aws_setup.eks.node_labels import NodeLabels, count_ready, not_ready
+from aws_setup.eks.node_launch_template import GROUP_LABEL, ROLE_LABEL, NodeGroupSpec
 from aws_setup.engine.step import Found
 from aws_setup.kube.objects import NODE, Json, ResourceType
 
@@ -86,6 +86,7 @@ def step_over(monkeypatch: pytest.MonkeyPatch, *nodes: Json) -> tuple[Any, Nodes
     client = Nodes(*nodes)
     monkeypatch.setattr(node_labels, "kube_client", lambda _: client)
     monkeypatch.setattr(node_labels, "active_cluster", lambda _: {"status": "ACTIVE"})
+    monkeypatch.setattr(node_labels, "lost_nodes", lambda *_: [])
     return NodeLabels(SPECS), client
 
 

@@ -13,8 +13,7 @@ from click.testing import CliRunner
 
 import configure_eks_cluster
 from aws_setup.cli.app import script_command
-from aws_setup.eks.node_labels import GROUP_LABEL
-from aws_setup.eks.node_launch_template import ROLE_LABEL
+from aws_setup.eks.node_launch_template import GROUP_LABEL, ROLE_LABEL
 from aws_setup.openwhisk.listener_access import RECONCILED
 from aws_setup.rehearsal.kubernetes.api import deletion
 from tests.scripts.test_configure import steps_of

@@ -164,23 +164,3 @@ def test_one_node_for_volumes_in_two_zones_is_refused_before_a_write(
     zoo.run("destroy", "--only", "openwhisk release")
     zoo.run("configure")
     assert len(volume_zones()) == 1
-
-
-def test_a_pod_without_a_node_in_the_zone_of_its_volume_is_not_waited_for(
-    zoo: Lab, cloud: RehearsalCloud
-) -> None:
-    """As after a change of the node group by hand."""
-    zoo.run("configure")
-    state, zone = zoo.api.state, "topology.kubernetes.io/zone"
-    for volume in state.all("persistentvolumes"):
-        labels = volume["metadata"]["labels"] | {zone: "us-east-1c"}
-        state.put(
-            "persistentvolumes", {**volume, "metadata": {**volume["metadata"], "labels": labels}}
-        )
-    for pod in state.all("pods", "openwhisk"):
-        state.remove("pods", pod)
-    began = cloud.clock.now()
-    (problem,) = zoo.run("configure", code=1)["problems"]
-    assert cloud.clock.now() - began < 300
-    assert "volume node affinity conflict" in problem["why"]
-    assert "delete-nodegroup --cluster-name zoo --nodegroup-name core-nodes" in problem["hint"]
