@@ -269,7 +269,7 @@ class Kubeconfig(Step):
             if not ctx.owned_only:
                 raise
             # A file that cannot be parsed must not keep destroy from deleting everything else.
-            ctx.note(str(error))
+            ctx.warn(error.problems[0])
             return None
         if not _has_context(document, name):
             return None
