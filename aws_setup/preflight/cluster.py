@@ -157,7 +157,7 @@ def _repeated(ctx: Context) -> Sequence[Finding]:
 def _written(ctx: Context, rows: Sequence[Row]) -> dict[Path, str]:
     """Return the files outside the deployment's own folder that a run writes, each with its fix."""
     files: dict[Path, str] = {}
-    if any(isinstance(row.step, Kubeconfig) for row in rows):
+    if any(isinstance(row.step, Kubeconfig) and row.error is None for row in rows):
         files[kubeconfig_path(ctx)] = "set kubeconfig_file or KUBECONFIG to another file"
     if ctx.config.write_wskprops:
         files[Path.home() / ".wskprops"] = "set write_wskprops: False, or repair the file"
