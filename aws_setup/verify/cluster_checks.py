@@ -11,13 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aws_setup.aws.cluster import active_cluster
+from aws_setup.aws.context import Context
 from aws_setup.eks.lost_nodes import lost_nodes
 from aws_setup.eks.node_labels import GROUP_LABEL, count_ready, not_ready
 from aws_setup.eks.node_launch_template import ROLE_LABEL, NodeGroupSpec, node_group_specs
 from aws_setup.engine.http_deadline import why_broken
 from aws_setup.engine.wording import count_of
 from aws_setup.kube.connect import kube_client
-from aws_setup.kube.objects import NODE, POD, STATEFUL_SET
+from aws_setup.kube.objects import NODE, POD, STATEFUL_SET, Json
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import TransientError
 from aws_setup.namenodes.tunnel import via_ssh
@@ -34,6 +35,8 @@ Object = Mapping[str, Any]
 
 INVOKER = "invoker"
 
+NODE_HINT = "check `kubectl describe node`; EKS replaces a node whose machine has failed"
+
 LEAST_LEFT = timedelta(days=7)
 """Time left below which a certificate fails; `configure` renews it 30 days before its end."""
 
@@ -49,11 +52,7 @@ def check_nodes(chain: Chain) -> str:
     require_cluster(chain)
     client, config = kube_client(chain.ctx), chain.ctx.config
     nodes = client.list(NODE)
-    specs = node_group_specs(config)
-    if len(nodes) < sum(spec.count for spec in specs):
-        for lost in lost_nodes(chain.ctx, nodes):
-            raise Broken(lost.cause, lost.fix)
-    judge_nodes(nodes, specs)
+    require_nodes(chain.ctx, nodes)
     name, namespace = f"{config.openwhisk_release}-{INVOKER}", config.openwhisk_namespace
     invokers = client.get(STATEFUL_SET, name, namespace)
     if invokers is None:
@@ -65,13 +64,21 @@ def check_nodes(chain: Chain) -> str:
     return f"{count_ready(nodes)}, {placed}"
 
 
+def require_nodes(ctx: Context, nodes: Sequence[Json]) -> None:
+    """Raise Broken unless every node of the deployment is there and can run pods."""
+    specs = node_group_specs(ctx.config)
+    if len(nodes) < sum(spec.count for spec in specs):
+        for lost in lost_nodes(ctx, nodes):
+            raise Broken(lost.cause, lost.fix)
+    judge_nodes(nodes, specs)
+
+
 def judge_nodes(nodes: Sequence[Object], specs: Sequence[NodeGroupSpec]) -> None:
     """Raise Broken for nodes that are missing, not ready, cordoned, or have the wrong label."""
     unready = not_ready([dict(node) for node in nodes])
     if unready:
         others = f" (and {len(unready) - 1} more)" if len(unready) > 1 else ""
-        fix = "check `kubectl describe node`; EKS replaces a node whose machine has failed"
-        raise Broken(unready[0] + others, fix)
+        raise Broken(unready[0] + others, NODE_HINT)
     for spec in specs:
         group = [node for node in nodes if _labels(node).get(GROUP_LABEL) == spec.group]
         wrong = [node for node in group if _labels(node).get(ROLE_LABEL) != spec.role]
