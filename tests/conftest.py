@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from aws_setup.rehearsal.core import internal_errors
 from tests.support import copies, leftovers, loaded_keys, service_models
 from tests.support.units import (
     ROOT,
@@ -251,3 +252,14 @@ def walled_off(
     if request.node.get_closest_marker("live"):
         return
     copies.wall_off(monkeypatch, tmp_path / "home")
+
+
+@pytest.fixture(autouse=True)
+def no_internal_errors() -> Iterator[None]:
+    """Fail the test during which an emulated service had an error of its own.
+
+    A client may not notice it: it tries again.
+    """
+    yield
+    if found := internal_errors.take():
+        pytest.fail("\n".join(found), pytrace=False)

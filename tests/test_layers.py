@@ -200,6 +200,28 @@ def test_only_wait_sleeps_and_only_report_prints(path: Path) -> None:
     assert "print" not in calls or relative.startswith("report/"), f"{relative} prints"
 
 
+FILE_CALLS = re.compile(r"\.(read_bytes|read_text|write_bytes|write_text|unlink)$")
+"""What reads, writes or deletes a file whatever is in its place: a pipe there blocks the run."""
+
+FILE_PLACES = {
+    "engine/local_files.py": {"unlink"},
+    "engine/private_files.py": {"unlink"},
+    "engine/temporary_files.py": {"unlink", "write_bytes"},
+    "engine/processes.py": {"read_text"},  # of the kernel
+    "cli/installed.py": {"read_text"},  # the project's own
+    "report/page.py": {"read_text", "unlink"},  # the project's own, and a temporary one
+    "openwhisk/namenode_image.py": {"write_text"},  # in a new folder
+}
+"""The only modules that may: all others use config/regular_files.py and engine/private_files.py."""
+
+
+@pytest.mark.parametrize("path", PRODUCT)
+def test_files_are_read_written_and_deleted_by_what_looks_at_them_first(path: Path) -> None:
+    relative = path.relative_to(PACKAGE).as_posix()
+    found = {match[1] for call in source(path).calls if (match := FILE_CALLS.search(call))}
+    assert found <= FILE_PLACES.get(relative, set()), f"{relative}: {found}"
+
+
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=path.name) for path in sorted((PACKAGE / "engine").glob("*.py"))]
 )

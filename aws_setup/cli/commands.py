@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
@@ -12,12 +11,12 @@ from aws_setup.cli.command_run import CommandRun, count_actions, note_prices
 from aws_setup.cli.deadline import bring_deadline, report_deadline, warn_of_near_deadline
 from aws_setup.cli.prompts import confirm_data_loss
 from aws_setup.cli.readiness import Readiness, check_readiness, unlock_for_check
-from aws_setup.cli.receipt_place import may_be_of
+from aws_setup.cli.run_files import write_run_files
 from aws_setup.cli.run_lock import report_lock, warn_of_other_runs
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.cli.script import Script, Story
 from aws_setup.config.lock_file import CLUSTER, Lock, has_part
-from aws_setup.config.paths import lock_path, receipt_path
+from aws_setup.config.paths import lock_path
 from aws_setup.engine.plan import (
     Row,
     blockers,
@@ -26,14 +25,14 @@ from aws_setup.engine.plan import (
     removal_needs,
     with_details,
 )
-from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
 from aws_setup.engine.runner import Outcome, apply
-from aws_setup.engine.step import Action, Found
+from aws_setup.engine.step import Action
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused, SetupError
 from aws_setup.kube.answers import each_asked_once
 from aws_setup.pause.deadline_steps import with_deadline
+from aws_setup.preflight.local_files import check_kept
 from aws_setup.report.expected import usual_times
 
 
@@ -125,9 +124,8 @@ def create(run: ScriptRun) -> None:
     outcome = execute_steps(run, rows, apply, shown=todo, mode=Mode.APPLY)
     if todo if run.result.result != "ok" else _changed(outcome):
         bring_deadline(run, run.ctx)
+    write_run_files(run, run.ctx.found, steps=run.story.table(run.ctx.config))
     run.warn_found()
-    write_run_receipt(run, run.ctx.found, steps=run.story.table(run.ctx.config))
-    run.story.local_files(run.ctx, ())
     if run.result.result == "interrupted":
         report_deadline(run, run.ctx)
         raise Interrupted
@@ -227,6 +225,7 @@ def _run_preflight(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:
 
         note_prices(run, price(run.ctx.aws, charges_of(run.ctx, rows)))
     run.warn_found()
+    problems += [finding.problem for finding in check_kept(run.ctx.config)]
     if problems:
         raise Refused.all(problems)
     return (*found.remarks, *found.prices.lines()) if found else ()
@@ -291,25 +290,6 @@ def execute_steps(
         lambda tell: act(rows, run.ctx, tell=tell, stop=run.clock.stop),
         mode=mode,
         progress=progress,
-    )
-
-
-def write_run_receipt(run: ScriptRun, found: Mapping[str, Found], *, steps: Sequence[Step]) -> None:
-    """Write the receipt; the entries of steps other than `steps`, as another script's, are kept.
-
-    Those of another account are not: a destroy there has to know which account this one is of. A
-    create keeps those of steps that are switched off, too: it deletes nothing of them.
-    """
-    config = run.ctx.config
-    known = {step.name for step in steps}
-    gone = run.script.owns_deployment and not found
-    head = {"deployment_name": config.deployment_name, "aws_region": run.ctx.aws.region}
-    write_receipt(
-        receipt_path(config),
-        head,
-        found,
-        known=None if gone else known,
-        keep=partial(may_be_of, run.ctx.aws.identity.account),
     )
 
 

@@ -11,13 +11,14 @@ from aws_setup.cli.commands import (
     confirm_writes,
     execute_steps,
     nothing_of,
-    write_run_receipt,
 )
 from aws_setup.cli.costs import RemovalCost
 from aws_setup.cli.receipt_place import is_elsewhere, of_another_place
+from aws_setup.cli.run_files import write_run_files
 from aws_setup.cli.run_lock import remove_lock
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import tls_pair_path
+from aws_setup.engine.local_files import as_warnings, delete_file
 from aws_setup.engine.plan import (
     Row,
     dependants,
@@ -147,11 +148,12 @@ def _report_removal(run: ScriptRun, chosen: Collection[str], *, files: bool, del
     if files:
         config = run.ctx.config
         steps = [*run.story.table(config), *run.story.removal(config)]
-        write_run_receipt(run, run.ctx.found if run.only else {}, steps=steps)
-        run.story.local_files(run.ctx, chosen)
+        write_run_files(run, run.ctx.found if run.only else {}, steps=steps, deleted=chosen)
         if not run.only:
             # A run may have been killed after it wrote the key, and before AWS had the certificate.
-            tls_pair_path(config).unlink(missing_ok=True)
+            with as_warnings(run.ctx):
+                delete_file(tls_pair_path(config))
+        run.warn_found()
     name = run.ctx.config.deployment_name
     scope = name if run.script.owns_deployment else f"{name} that {run.script.name} created"
     scope = f"{name} ({', '.join(sorted(chosen))})" if run.only else scope

@@ -173,10 +173,29 @@ def _load_config(invocation: Invocation, result: Result) -> Config | None:
     lock = read_lock(Path(invocation.lock)) if invocation.lock else None
     config = load_config(path, overrides=overrides, environ=os.environ, lock=lock)
     result.deployment = config.deployment_name
-    log_to_file(config)
+    result.warnings += _open_log(config, invocation.command)
     result.warnings += file_warnings(path, overrides=overrides, environ=os.environ)
     result.warnings += lock_warnings(path, lock) if lock else []
     return config
+
+
+STOPPING = ("destroy", "pause")
+"""Commands that end what is billed: they need no log to do so."""
+
+
+def _open_log(config: Config, command: str) -> list[Problem]:
+    """Open the debug log; return why a command that does without it has none.
+
+    Raises:
+        Refused: it cannot be written.
+    """
+    try:
+        log_to_file(config)
+    except Refused as error:
+        if command not in STOPPING:
+            raise
+        return list(error.problems)
+    return []
 
 
 def config_search_path(folder: Path) -> list[Path]:

@@ -33,6 +33,7 @@ from aws_setup.namenodes.step import (
     end_of,
     sends_jar,
 )
+from aws_setup.preflight.local_files import check_kept
 from aws_setup.report import Report
 from aws_setup.report.namenodes import print_ends, print_list, print_verification
 
@@ -105,6 +106,8 @@ def _check(run: ActionsRun, names: Sequence[str], desired: DesiredAction, jar: J
     if jar and names:
         body = action_body(max(names, key=len), desired, jar, version="0.0.10000")
         problems += checks.check_body(body.length)
+    if config := run.session.connections.config:
+        problems += [finding.problem for finding in check_kept(config)]
     if problems:
         raise Refused.all(problems)
 

@@ -17,6 +17,7 @@ from aws_setup.cli.commands import (
 )
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import receipt_path
+from aws_setup.engine.local_files import as_warnings
 from aws_setup.engine.plan import Row, inspect_all, only, refusals
 from aws_setup.engine.receipt import write_receipt
 from aws_setup.engine.result import changes
@@ -115,4 +116,6 @@ def _write_paused_receipt(run: ScriptRun, rows: Sequence[Row]) -> None:
     known = {name: entry for name, entry in known.items() if not entry.skipped}
     head = {"deployment_name": config.deployment_name, "aws_region": run.ctx.aws.region}
     existing = {name: entry for name, entry in known.items() if entry.id}
-    write_receipt(receipt_path(config), head, existing, known=set(known))
+    with as_warnings(run.ctx):
+        write_receipt(receipt_path(config), head, existing, known=set(known))
+    run.warn_found()

@@ -57,7 +57,7 @@ def of_another_place(ctx: Context) -> OtherPlace | None:
     """
     path = receipt_path(ctx.config)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         region = json_object(content).get("aws_region")
     except (OSError, Undecodable):
         return None

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.config.model import Config
+
+FORMAT_STEPS = ("lambda-fs format", "hopsfs format")
+"""The steps that format a file system; each has a log of its own."""
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file beside the receipt: what texts call it, and its path.
+
+    A `replaced` file is written anew under another name and renamed; others are opened and written.
+    A `needed` one is text that a run depends on: one that is damaged ends it.
+    """
+
+    title: str
+    path: Path
+    replaced: bool = True
+    needed: bool = False
 
 
 def expanded(path: Path | str) -> Path:
@@ -87,3 +105,24 @@ def tls_pair_path(config: Config) -> Path:
 def credentials_path(config: Config) -> Path:
     """Return the path of OpenWhisk's credentials in wsk's format."""
     return receipt_path(config).with_suffix(".wskprops")
+
+
+def kept_files(config: Config) -> tuple[KeptFile, ...]:
+    """Return every file beside the receipt that a run reads, writes or deletes."""
+    return (
+        KeptFile("the receipt", receipt_path(config)),
+        KeptFile("the event log", events_path(config), replaced=False),
+        KeptFile("the lock file", lock_path(config)),
+        KeptFile("the debug log", debug_log_path(config), replaced=False),
+        KeptFile("the host keys", known_hosts_path(config), replaced=False),
+        KeptFile("the OpenSSH configuration", ssh_config_path(config)),
+        KeptFile("the stored password", ndb_password_path(config), needed=True),
+        KeptFile("the prices", prices_path(config)),
+        KeptFile("the record of the NameNodes", namenodes_path(config)),
+        KeptFile("the certificate with its key", tls_pair_path(config)),
+        KeptFile("OpenWhisk's credentials", credentials_path(config), needed=True),
+        *(
+            KeptFile(f"the log of {step}", format_log_path(config, step), replaced=False)
+            for step in FORMAT_STEPS
+        ),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,8 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _malformed(path, " ".join(str(error).split())) from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise _malformed(path, " ".join(why.split())) from error
     valid = loaded is None or (
         isinstance(loaded, dict)
         and all(isinstance(item, dict) for key, _ in LISTS for item in _list(loaded.get(key), path))
@@ -246,7 +247,7 @@ def _malformed(path: Path, why: str) -> Refused:
     return Refused(
         f"cannot parse kubeconfig {path}; it was not modified",
         why,
-        "correct it, set KUBECONFIG to another file, or set write_kubeconfig: False",
+        "correct it, set kubeconfig_file or KUBECONFIG to another file, or write_kubeconfig: False",
     )
 
 
@@ -269,7 +270,8 @@ class Kubeconfig(Step):
             if not ctx.owned_only:
                 raise
             # A file that cannot be parsed must not keep destroy from deleting everything else.
-            ctx.note(str(error))
+            hint = f"correct the file, and remove the entry {name} if it is there"
+            ctx.warn(replace(error.problems[0], hint=hint))
             return None
         if not _has_context(document, name):
             return None

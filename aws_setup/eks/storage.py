@@ -280,7 +280,13 @@ def _bound(ctx: Context) -> bool | Pending:
 
 
 def last_event(ctx: Context, name: str, namespace: str = "default", *, uid: str = "") -> str:
-    """Return the newest event about an object, '' without events; of two at once the warning.
+    """Return the newest event about an object as text, '' without events."""
+    event = newest_event(ctx, name, namespace, uid=uid)
+    return f"({event.get('reason')}: {event.get('message')})" if event else ""
+
+
+def newest_event(ctx: Context, name: str, namespace: str, *, uid: str = "") -> Json | None:
+    """Return the newest event about an object, None without events; of two at once the warning.
 
     A warning that is older than the newest event does not matter any more. With `uid` the events
     of an earlier object of the same name do not count.
@@ -291,7 +297,7 @@ def last_event(ctx: Context, name: str, namespace: str = "default", *, uid: str 
         if _is_about(event.get("involvedObject") or {}, name, uid)
     ]
     about.sort(key=lambda event: (_moment(event), event.get("type") == "Warning"))
-    return f"({about[-1].get('reason')}: {about[-1].get('message')})" if about else ""
+    return about[-1] if about else None
 
 
 def _is_about(involved: Json, name: str, uid: str) -> bool:

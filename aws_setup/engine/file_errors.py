@@ -49,4 +49,6 @@ def file_problem(error: OSError) -> Problem | None:
 def _fix(error: OSError) -> str:
     if error.errno in NOT_ALLOWED:
         return "make it one that you may read and write, then run the same command again"
+    if error.errno == errno.EISDIR:
+        return "remove or rename that folder, then run the same command again"
     return fix_of(error, "correct that path, then run the same command again")

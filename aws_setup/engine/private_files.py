@@ -13,6 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.file_errors import naming
 from aws_setup.engine.temporary_files import owned_prefix
 from aws_setup.engine.wait import SystemClock
@@ -50,8 +51,7 @@ def write_private(path: Path, content: str | bytes) -> None:
         OSError: the folder cannot be created or written, or the path is no regular file.
     """
     make_private_folder(path.parent)
-    if path.exists() and not (path.is_file() or path.is_symlink()):
-        raise _refusal(path, "it is not a regular file")
+    _refuse_special(path, replaced=True)
     prefix = owned_prefix(path.parent, f".{path.name}.")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     try:
@@ -95,7 +95,7 @@ def keep_copy(path: Path, content: str | bytes) -> Path:
         try:
             handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
         except FileExistsError:
-            if copy.is_file() and copy.read_bytes() == data:
+            if copy.is_file() and read_file(copy) == data:
                 return copy
             continue
         with naming(copy), os.fdopen(handle, "wb") as file:
@@ -125,8 +125,7 @@ def open_private(path: Path, *, append: bool = False) -> int:
         OSError: it cannot be opened, or is a symbolic link or no regular file.
     """
     make_private_folder(path.parent)
-    if path.is_symlink():
-        raise _refusal(path, "it is a symbolic link, which is not followed")
+    _refuse_special(path, replaced=False)
     flags = os.O_WRONLY | os.O_CREAT | _NO_FOLLOW | _NO_WAIT | _BINARY
     handle = os.open(path, flags | (os.O_APPEND if append else os.O_TRUNC), 0o600)
     try:
@@ -141,20 +140,38 @@ def open_private(path: Path, *, append: bool = False) -> int:
     return handle
 
 
-def check_private(path: Path) -> None:
-    """Check that a file can be written, before the first write; creates only its folder.
+def check_private(path: Path, *, replaced: bool = False) -> None:
+    """Check that a file can be written, and read if there is one; creates only its folder.
+
+    Args:
+        path: the file.
+        replaced: whether `write_private` will write it; else it will be opened.
 
     Raises:
-        OSError: it could not be opened later.
+        OSError: it could not be read or written later.
     """
     make_private_folder(path.parent)
-    if path.is_symlink():
-        raise _refusal(path, "it is a symbolic link, which is not followed")
-    if path.exists() and not path.is_file():
-        raise _refusal(path, "it is not a regular file")
-    target = path if path.exists() else path.parent
+    _refuse_special(path, replaced=replaced)
+    target = path if path.exists() and not replaced else path.parent
     if not os.access(target, os.W_OK):
         raise OSError(errno.EACCES, "you have no write permission", str(target))
+    if path.is_file() and not os.access(path, os.R_OK):
+        raise OSError(errno.EACCES, "you may not read it", str(path))
+
+
+def _refuse_special(path: Path, *, replaced: bool) -> None:
+    """Raise OSError for what is no file; a rename replaces a link, and nothing is written to one.
+
+    A folder has the error of the operating system, whose fix is another one.
+    """
+    if path.is_symlink():
+        if replaced:
+            return
+        raise _refusal(path, "it is a symbolic link, which is not followed")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if path.exists() and not path.is_file():
+        raise _refusal(path, "it is not a regular file")
 
 
 def _refusal(path: Path, why: str) -> OSError:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import json_object
+from aws_setup.engine.local_files import delete_file
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.safe_text import json_text
 from aws_setup.engine.step import Found
@@ -77,7 +78,7 @@ def _write(
 ) -> None:
     delete_abandoned(path.parent, HIDDEN)
     if not steps and not cost:
-        path.unlink(missing_ok=True)
+        delete_file(path)
         return
     document = {**head, "steps": steps} | ({"cost": cost} if cost else {})
     write_private(path, json_text(document, indent=2, default=str) + "\n")

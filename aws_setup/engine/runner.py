@@ -9,6 +9,7 @@ from enum import StrEnum, auto
 from typing import Any
 
 from aws_setup.engine.graph import Limits, all_needs, run_graph
+from aws_setup.engine.local_files import as_warnings
 from aws_setup.engine.plan import (
     Row,
     conflict_problems,
@@ -317,17 +318,29 @@ def remove(
     """Delete what the plan found and is not adopted, dependants first, in parallel.
 
     When a deletion fails, the resources that the step needs are kept: the API would refuse to
-    delete them, and only after a long wait.
+    delete them, and only after a long wait. A file of this computer that cannot be deleted is a
+    warning: all else is deleted, and the user deletes that one.
     """
     run = _Run(removable(rows), ctx, tell)
     ctx.removed = frozenset(run.rows)
 
     def act(_: Job, row: Row, step_ctx: RunContext) -> Action:
-        if row.found and row.step.ends_with not in run.rows:
-            row.step.delete(step_ctx, row.found)
+        if row.found is None or row.step.ends_with in run.rows:
+            return Action.DELETE
+        if row.step.local:
+            return _delete_local(row.step, step_ctx, row.found)
+        row.step.delete(step_ctx, row.found)
         return Action.DELETE
 
     needs = {
         Job(name): {Job(need) for need in names} for name, names in removal_needs(rows).items()
     }
     return run.drive(needs, act, stop=stop, limits=None)
+
+
+def _delete_local(step: Step[Any], ctx: RunContext, found: Found) -> Action:
+    gone = False
+    with as_warnings(ctx):
+        step.delete(ctx, found)
+        gone = True
+    return Action.DELETE if gone else Action.EXISTS

@@ -90,7 +90,8 @@ def leftovers(
         whole = owns_deployment and not only
         tagged = _by_tag(fresh) if whole else []
         # What the steps of the cluster find is asked for below, each resource with its price.
-        steps = [step for step in table if step.name != OrphanCleanup.name]
+        # A file on this computer is warned of where it could not be deleted.
+        steps = [it for it in table if it.name != OrphanCleanup.name and not it.local]
         listed = [it for it in _by_step(fresh, steps) if it.what != VpcCleanup.name]
         of_steps = [it for it in listed if not only or it.what in only]
         in_vpc = _in_vpc(fresh) if whole else []

@@ -10,6 +10,7 @@ from aws_setup.aws.context import Context
 from aws_setup.config import Config
 from aws_setup.config.paths import known_hosts_path, ssh_config_path
 from aws_setup.engine.file_errors import fix_of
+from aws_setup.engine.local_files import delete_file
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Found
 from aws_setup.engine.wording import shell_word
@@ -83,16 +84,17 @@ def update_login_file(ctx: Context, deleted: Collection[str] = ()) -> None:
         deleted: the steps whose machines the run has deleted.
 
     Raises:
-        SetupError: it cannot be written, or a path in it is nothing that OpenSSH can read.
+        SetupError: it cannot be written or deleted, or a path in it is nothing that OpenSSH can
+            read.
     """
     path = ssh_config_path(ctx.config)
     found = _machine_steps(ctx, deleted)
     hosts = machine_hosts(ctx, found)
+    if not found:
+        delete_file(path)
+        return
     try:
-        if found:
-            write_private(path, login_text(ctx.config, hosts))
-        else:
-            path.unlink(missing_ok=True)
+        write_private(path, login_text(ctx.config, hosts))
     except OSError as error:
         raise SetupError(
             f"the OpenSSH configuration {path} cannot be written",

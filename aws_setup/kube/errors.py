@@ -37,7 +37,7 @@ HINT_TERMINATING = "wait until the namespace is deleted, then run the same comma
 REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile("being terminated"), HINT_TERMINATING),
     (
-        re.compile("exceeded quota"),
+        re.compile("(exceeded|failed) quota"),
         "raise the namespace's ResourceQuota (kubectl get resourcequota -A), or delete it",
     ),
     (

@@ -17,6 +17,7 @@ from aws_setup.aws.tags import as_list, tags
 from aws_setup.config import Config
 from aws_setup.config.paths import tls_pair_path
 from aws_setup.engine.decoding import read_bytes
+from aws_setup.engine.local_files import as_warnings, delete_file
 from aws_setup.engine.private_files import write_private
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.engine.wording import count_of
@@ -94,7 +95,8 @@ class ServerCertificate(Step):
         """Delete every certificate of the deployment, and the private file."""
         for item in server_certificates.own(ctx):
             _delete(ctx, item["ServerCertificateName"], arn=item["Arn"])
-        tls_pair_path(ctx.config).unlink(missing_ok=True)
+        with as_warnings(ctx):
+            delete_file(tls_pair_path(ctx.config))
 
 
 @dataclass(frozen=True)

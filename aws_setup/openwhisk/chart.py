@@ -12,6 +12,7 @@ from pathlib import Path
 from aws_setup.config import Config
 from aws_setup.config.chart_source import ENCRYPTED, is_git_url
 from aws_setup.config.paths import expanded
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.http_deadline import clock_hint
 from aws_setup.engine.private_files import make_private_folder
 from aws_setup.engine.temporary_files import unnamed_folder
@@ -146,7 +147,7 @@ def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(hashlib.sha256(read_file(path)).digest())
     return digest.hexdigest()[:40]
 
 

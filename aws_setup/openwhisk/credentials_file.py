@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from aws_setup.config import Config
 from aws_setup.config.paths import credentials_path, expanded
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import read_bytes, read_text
+from aws_setup.engine.local_files import delete_file
 from aws_setup.engine.private_files import keep_copy, write_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.temporary_files import HIDDEN, delete_abandoned
@@ -70,7 +72,7 @@ class CredentialsFile(Step):
         path = str(credentials_path(ctx.config))
         if ctx.owned_only:
             # Whatever it contains: it may be damaged, and still have the key.
-            return Found(path, "written") if credentials_path(ctx.config).is_file() else None
+            return Found(path, "written") if os.path.lexists(path) else None
         current = read_credentials(ctx.config)
         if current is None:
             return None
@@ -118,7 +120,7 @@ class CredentialsFile(Step):
 
     def delete(self, ctx: Context, found: Found) -> None:
         """Delete the file; ~/.wskprops belongs to the user and stays."""
-        credentials_path(ctx.config).unlink(missing_ok=True)
+        delete_file(credentials_path(ctx.config))
 
 
 def _content_of(path: Path) -> bytes:

@@ -89,7 +89,7 @@ def unready_reason(pod: Object) -> str:
             return f"{waiting['reason']} {waiting.get('message', '')}".strip()
     if phase != "Running":
         reason = [phase, status.get("reason", ""), status.get("message", "")]
-        return _unscheduled(status) or " ".join(filter(None, reason))
+        return unscheduled_reason(pod) or " ".join(filter(None, reason))
     ready = {c["type"]: c["status"] for c in status.get("conditions") or []}.get("Ready", "True")
     return "" if ready == "True" else "not ready"
 
@@ -109,8 +109,9 @@ def phase_of(pod: Object) -> str:
     return str(pod.get("status", {}).get("phase", "Pending"))
 
 
-def _unscheduled(status: Object) -> str:
-    for condition in status.get("conditions") or []:
+def unscheduled_reason(pod: Object) -> str:
+    """Return why the scheduler has found no node for a pod, '' where it has not said so."""
+    for condition in pod.get("status", {}).get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return f"{condition.get('reason', '')} {condition.get('message', '')}".strip()
     return ""

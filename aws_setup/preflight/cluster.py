@@ -11,7 +11,6 @@ from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.pricing import price
 from aws_setup.aws.tags import certificate_path
-from aws_setup.config.paths import credentials_path
 from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import require_cluster
 from aws_setup.eks.addons import Addon
@@ -157,8 +156,8 @@ def _repeated(ctx: Context) -> Sequence[Finding]:
 
 def _written(ctx: Context, rows: Sequence[Row]) -> dict[Path, str]:
     """Return the files outside the deployment's own folder that a run writes, each with its fix."""
-    files = {credentials_path(ctx.config): "set infrastructure_json_path to another folder"}
-    if any(isinstance(row.step, Kubeconfig) for row in rows):
+    files: dict[Path, str] = {}
+    if any(isinstance(row.step, Kubeconfig) and row.error is None for row in rows):
         files[kubeconfig_path(ctx)] = "set kubeconfig_file or KUBECONFIG to another file"
     if ctx.config.write_wskprops:
         files[Path.home() / ".wskprops"] = "set write_wskprops: False, or repair the file"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_setup.aws.context import Context, Step
-from aws_setup.config.paths import format_log_path
+from aws_setup.config.paths import FORMAT_STEPS, format_log_path
+from aws_setup.config.regular_files import read_file
 from aws_setup.engine.private_files import open_private
 from aws_setup.engine.step import Drift, Found
 from aws_setup.engine.wait import format_duration
@@ -73,8 +74,8 @@ class FileSystem:
         return f"{HADOOP}/{self.release}/bin/hdfs"
 
 
-LAMBDA_FS = FileSystem("lambda-fs format", "lambda-fs client", LAMBDA_FS_RELEASE)
-HOPS_FS = FileSystem("hopsfs format", "hopsfs client", HOPS_FS_RELEASE)
+LAMBDA_FS = FileSystem(FORMAT_STEPS[0], "lambda-fs client", LAMBDA_FS_RELEASE)
+HOPS_FS = FileSystem(FORMAT_STEPS[1], "hopsfs client", HOPS_FS_RELEASE)
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _still_runs(client: Machine) -> SetupError:
 
 
 def _failed(client: Machine, code: int, log: Path, *, late: bool) -> SetupError:
-    line = error_line(log.read_text(encoding="utf-8", errors="replace"))
+    line = error_line(read_file(log).decode("utf-8", "replace"))
     if late:
         return SetupError(
             f"{client}: hdfs namenode -format did not end within {format_duration(TIMEOUT)} and "

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from aws_setup.aws.context import Context, Step
+from aws_setup.aws.local_file import LocalFile
+from aws_setup.config import Config
 from aws_setup.config.paths import known_hosts_path
 from aws_setup.engine.step import Found
 from aws_setup.engine.wording import count_of
@@ -21,7 +24,6 @@ from aws_setup.software.machines import (
     zookeeper_machines,
 )
 from aws_setup.ssh.errors import ConnectionLost, HostKeyError, Unreachable
-from aws_setup.ssh.known_hosts import KnownHosts
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from aws_setup.ssh.silence import why_silent
@@ -167,22 +169,11 @@ def unless_gone(
 
 
 @dataclass(frozen=True)
-class KnownHostsFile(Step):
+class KnownHostsFile(LocalFile):
     """The deployment's known hosts on this computer; destroy deletes them with the machines."""
 
     name: str = "known hosts"
-    part: str = "software"
-    local: bool = True
 
-    def find(self, ctx: Context) -> Found | None:
-        """Return the file, None when it does not exist."""
-        path = known_hosts_path(ctx.config)
-        return Found(str(path)) if path.exists() else None
-
-    def create(self, ctx: Context) -> Found:
-        """Do nothing: the file is written when a machine is first reached."""
-        return Found(str(known_hosts_path(ctx.config)))
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the file."""
-        KnownHosts(known_hosts_path(ctx.config)).remove()
+    def path(self, config: Config) -> Path:
+        """Return where the file is."""
+        return known_hosts_path(config)

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from aws_setup.engine.wait import format_duration
 from aws_setup.errors import Problem, SetupError
+from aws_setup.ssh.files import NO_FILE, no_file_text
 
 SHOWN_LINES = 5
 """Lines of a failed command's output that the error shows."""
@@ -127,6 +128,14 @@ class RemoteError(SetupError):
             f"{cause}: {printed}" if printed else cause,
             hint or _fix(output),
         )
+
+
+def script_error(machine: str, command: str, *, code: int, errors: str) -> RemoteError:
+    """Return the error of a script for files, from its exit code and what it printed on stderr."""
+    if code == NO_FILE:
+        why, hint = no_file_text(errors)
+        return RemoteError(machine, command, code=code, output="", why=why, hint=hint)
+    return RemoteError(machine, command, code=code, output=errors)
 
 
 def too_slow(machine: str, command: str, *, timeout: float, output: str = "") -> RemoteError:

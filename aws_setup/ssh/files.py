@@ -6,12 +6,32 @@ Each runs as `sh -c SCRIPT lambda-fs ARGUMENT…`, so that no shell ever parses 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass
 
 from aws_setup.engine.decoding import decoding
 
 ABSENT = 66
 """Exit code of READ and DIGEST when the file certainly does not exist (EX_NOINPUT)."""
+
+NO_FILE = 65
+"""Exit code of a script when something else is where the file belongs (EX_DATAERR)."""
+
+FILE_ONLY = f"""\
+file_only() {{
+  [ -e "$1" ] && ! [ -f "$1" ] || return 0
+  kind=device
+  [ ! -d "$1" ] || kind=folder
+  [ ! -p "$1" ] || kind='named pipe'
+  [ ! -S "$1" ] || kind=socket
+  printf '%s\\n%s\\n' "$1" "$kind" >&2
+  exit {NO_FILE}
+}}
+"""
+"""The function with which the scripts look at a path first, and print it with what is there.
+
+A pipe would block what reads it, and mv puts a file into a folder of its name.
+"""
 
 _MISSING = """\
 problem=$(LC_ALL=C stat -- "$1" 2>&1 >/dev/null) || {
@@ -21,24 +41,31 @@ problem=$(LC_ALL=C stat -- "$1" 2>&1 >/dev/null) || {
 }
 """
 
-READ = _MISSING + 'exec cat -- "$1"\n'
+READ = FILE_ONLY + _MISSING + 'file_only "$1"\nexec cat -- "$1"\n'
 """Arguments: path. Prints the file."""
 
-DIGEST = _MISSING + 'sha256sum < "$1" && stat -c "%a %U %G" -- "$1"\n'
+DIGEST = FILE_ONLY + _MISSING + 'file_only "$1"\nsha256sum < "$1" && stat -c "%a %U %G" -- "$1"\n'
 """Arguments: path. Prints SHA-256, mode, owner and group."""
 
-FACTS = """\
+FACTS = (
+    FILE_ONLY
+    + """\
 for path in "$@"; do
+  file_only "$path"
   if [ -f "$path" ]; then
     printf '%s %s %s\\n' "$(sha256sum < "$path" | cut -c1-64)" "$(stat -c %.9Y -- "$path")" "$path"
   fi
 done
 """
+)
 """Arguments: paths. Prints SHA-256, modification time and path of each existing file."""
 
-WRITE = """\
+WRITE = (
+    FILE_ONLY
+    + """\
 set -eu
 umask 077
+file_only "$1"
 folder=$(dirname -- "$1")
 (umask 022; mkdir -p -- "$folder")
 temporary=".$(basename -- "$1").lambda-fs-"
@@ -55,8 +82,9 @@ esac
 [ -z "$3" ] || chown -- "$3" "$new"
 chmod -- "$2" "$new"
 sync -- "$new"
-mv -f -- "$new" "$1"
+mv -fT -- "$new" "$1"
 """
+)
 """Arguments: path, octal mode, owner ('' for unchanged), SHA-256. Reads the content from stdin.
 
 A missing folder is created and is readable by all, as /opt and /data are.
@@ -67,6 +95,16 @@ UNEXPECTED_OUTPUT = (
     "machine's users, then run the same command again"
 )
 """The fix where a script's output has other lines, such as those of a .bashrc that prints."""
+
+
+def no_file_text(errors: str) -> tuple[str, str]:
+    """Return the cause and the fix from what a script printed before it ended with NO_FILE."""
+    path, _, kind = errors.strip().rpartition("\n")
+    path = path.rpartition("\n")[2]
+    why = f"{path} is a {kind}, not a file"
+    fix = f"run `sudo mv {shlex.quote(path)} {shlex.quote(path + '.old')}` on that machine"
+    return why, f"{fix}, then run the same command again"
+
 
 NAME = "lambda-fs"
 """The scripts' name in a process list."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aws_setup.engine.decoding import read_bytes
 from aws_setup.engine.file_errors import fix_of
+from aws_setup.engine.local_files import delete_file
 from aws_setup.engine.private_files import append_private
 from aws_setup.errors import SetupError
 from aws_setup.ssh.keys import fingerprint, kind_name
@@ -69,9 +70,9 @@ class KnownHosts:
                 self._append("".join(lines))
 
     def remove(self) -> None:
-        """Delete the file; already gone is fine."""
+        """Delete the file; already gone is fine. Raises SetupError when it is still there."""
         with self._lock:
-            self.path.unlink(missing_ok=True)
+            delete_file(self.path)
 
     def _append(self, text: str) -> None:
         """Append in one write, so that no other thread or run can split a line.

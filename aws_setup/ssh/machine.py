@@ -15,7 +15,14 @@ from aws_setup.engine.wait import Clock
 from aws_setup.engine.write_guard import before_write
 from aws_setup.ssh import files, port_forward
 from aws_setup.ssh.download import BoundedFile, Bounds, downloading
-from aws_setup.ssh.errors import ConnectionLost, ConnectStage, RemoteError, Unreachable, too_slow
+from aws_setup.ssh.errors import (
+    ConnectionLost,
+    ConnectStage,
+    RemoteError,
+    Unreachable,
+    script_error,
+    too_slow,
+)
 from aws_setup.ssh.exchange import (
     CommandResult,
     CommandTimeout,
@@ -255,9 +262,8 @@ class Machine:
             return None
         if result.code:
             verb = "write" if script is files.WRITE else "read"
-            raise RemoteError(
-                str(self), f"{verb} {arguments[0]}", code=result.code, output=result.stderr
-            )
+            shown = f"{verb} {arguments[0]}"
+            raise script_error(str(self), shown, code=result.code, errors=result.stderr)
         return result
 
     @contextlib.contextmanager

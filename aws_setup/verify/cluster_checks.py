@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aws_setup.aws.cluster import active_cluster
+from aws_setup.aws.context import Context
 from aws_setup.eks.lost_nodes import lost_nodes
 from aws_setup.eks.node_labels import count_ready, not_ready
 from aws_setup.eks.node_launch_template import (
@@ -22,7 +23,7 @@ from aws_setup.eks.node_launch_template import (
 from aws_setup.engine.http_deadline import why_broken
 from aws_setup.engine.wording import count_of
 from aws_setup.kube.connect import kube_client
-from aws_setup.kube.objects import NODE, POD, STATEFUL_SET
+from aws_setup.kube.objects import NODE, POD, STATEFUL_SET, Json
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import TransientError
 from aws_setup.namenodes.tunnel import via_ssh
@@ -39,6 +40,8 @@ Object = Mapping[str, Any]
 
 INVOKER = "invoker"
 
+NODE_HINT = "check `kubectl describe node`; EKS replaces a node whose machine has failed"
+
 LEAST_LEFT = timedelta(days=7)
 """Time left below which a certificate fails; `configure` renews it 30 days before its end."""
 
@@ -54,9 +57,7 @@ def check_nodes(chain: Chain) -> str:
     require_cluster(chain)
     client, config = kube_client(chain.ctx), chain.ctx.config
     nodes = client.list(NODE)
-    for lost in lost_nodes(chain.ctx, nodes):
-        raise Broken(lost.cause, lost.fix)
-    judge_nodes(nodes, node_group_specs(config))
+    require_nodes(chain.ctx, nodes)
     name, namespace = f"{config.openwhisk_release}-{INVOKER}", config.openwhisk_namespace
     invokers = client.get(STATEFUL_SET, name, namespace)
     if invokers is None:
@@ -68,13 +69,19 @@ def check_nodes(chain: Chain) -> str:
     return f"{count_ready(nodes)}, {placed}"
 
 
+def require_nodes(ctx: Context, nodes: Sequence[Json]) -> None:
+    """Raise Broken unless every node of the deployment is there and can run pods."""
+    for lost in lost_nodes(ctx, nodes):
+        raise Broken(lost.cause, lost.fix)
+    judge_nodes(nodes, node_group_specs(ctx.config))
+
+
 def judge_nodes(nodes: Sequence[Object], specs: Sequence[NodeGroupSpec]) -> None:
     """Raise Broken for nodes that are missing, not ready, cordoned, or have the wrong label."""
     unready = not_ready([dict(node) for node in nodes])
     if unready:
         others = f" (and {len(unready) - 1} more)" if len(unready) > 1 else ""
-        fix = "check `kubectl describe node`; EKS replaces a node whose machine has failed"
-        raise Broken(unready[0] + others, fix)
+        raise Broken(unready[0] + others, NODE_HINT)
     for spec in specs:
         group = [node for node in nodes if _labels(node).get(GROUP_LABEL) == spec.group]
         wrong = [node for node in group if _labels(node).get(ROLE_LABEL) != spec.role]

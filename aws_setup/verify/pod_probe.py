@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aws_setup.aws.context import Context
-from aws_setup.eks.storage import last_event
 from aws_setup.engine.deadline import within
 from aws_setup.engine.decoding import whole_number
 from aws_setup.engine.safe_text import shorten
-from aws_setup.engine.wait import Pending, wait_until
+from aws_setup.engine.wait import wait_until
 from aws_setup.errors import SetupError
 from aws_setup.kube.connect import kube_client, owner_labels
 from aws_setup.kube.errors import KubeError
-from aws_setup.kube.objects import JOB, POD, Json
+from aws_setup.kube.objects import JOB, Json
 from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import Address
+from aws_setup.verify.pod_polls import PodPolls
 
 NAME = "lambda-fs-verify"
 
@@ -35,17 +34,9 @@ POD_SECONDS = 300.0
 
 POLL_SECONDS = 2.0
 
-PULL_POLLS = 15
-"""Polls in a row at which the image cannot be pulled, until that is final: a registry that limits
-requests answers again after some seconds, a subnet without a way to it never."""
-
-PULL_FAILURES = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
-"""Reasons of a waiting container (https://kubernetes.io/docs/concepts/containers/images/)."""
-
-PULL_HINT = (
-    "give the nodes' subnets a route to public.ecr.aws (a NAT gateway, or eks_nodes_public: True), "
-    "then run verify again; --quick starts no pod"
-)
+JOB_SECONDS = POD_SECONDS + 60
+"""Seconds after which Kubernetes ends the Job, and its pod: later than the wait, whose error would
+name that instead of what keeps the pod from starting."""
 
 _AGAIN = "run verify again; if it stays so, --quick starts no pod"
 
@@ -63,8 +54,6 @@ echo
 """
 """Arguments: host:port of each address. Prints address, exit code and seconds, in one line."""
 
-ENDED = frozenset({"Succeeded", "Failed"})
-
 LABEL = "lambda-fs/verify"
 """Label of the Jobs, by which those of killed runs are found."""
 
@@ -79,8 +68,8 @@ def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Addres
     Jobs that killed runs have left behind are deleted, too.
 
     Raises:
-        SetupError: the pod did not run; the error names its last state, or why its image cannot be
-            pulled, or which permission is missing.
+        SetupError: the pod did not run; the error names what keeps it from starting, its last
+            state, or which permission is missing.
     """
     client, namespace = kube_client(ctx), ctx.config.openwhisk_namespace
     name = f"{NAME}-{secrets.token_hex(3)}"
@@ -89,7 +78,7 @@ def probe_from_pod(ctx: Context, addresses: Sequence[Address]) -> Mapping[Addres
         _delete_leftovers(ctx, created)
         pod = wait_until(
             "a pod on an invoker node ends",
-            _PodPolls(ctx, name).poll,
+            PodPolls(ctx, name, IMAGE).poll,
             clock=ctx.clock,
             deadline=POD_SECONDS,
             pause=POLL_SECONDS,
@@ -135,7 +124,7 @@ def is_leftover(found: Json, now: datetime) -> bool:
     if ended:
         return now - min(ended) > timedelta(seconds=READ_SECONDS)
     age = now - _time(found["metadata"]["creationTimestamp"])
-    return age > timedelta(seconds=POD_SECONDS + READ_SECONDS)
+    return age > timedelta(seconds=JOB_SECONDS + READ_SECONDS)
 
 
 def _time(text: str) -> datetime:
@@ -191,7 +180,7 @@ def job(ctx: Context, name: str, addresses: Sequence[Address]) -> Json:
         "metadata": {"name": name, "labels": labels},
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": int(POD_SECONDS),
+            "activeDeadlineSeconds": int(JOB_SECONDS),
             "ttlSecondsAfterFinished": int(POD_SECONDS),
             "template": {
                 "metadata": {"labels": labels},
@@ -206,35 +195,3 @@ def job(ctx: Context, name: str, addresses: Sequence[Address]) -> Json:
             },
         },
     }
-
-
-@dataclass
-class _PodPolls:
-    """Polls the pod of a Job; `failed_pulls` are the last ones at which its image was missing."""
-
-    ctx: Context
-    name: str
-    failed_pulls: int = 0
-
-    def poll(self) -> str | Pending:
-        """Return the pod's name when it has ended.
-
-        Raises:
-            SetupError: its image cannot be pulled.
-        """
-        ctx, namespace = self.ctx, self.ctx.config.openwhisk_namespace
-        pods = kube_client(ctx).list(POD, namespace, labels=f"job-name={self.name}")
-        if not pods:
-            return Pending(
-                f"the Job has no pod yet {last_event(ctx, self.name, namespace)}".strip()
-            )
-        pod, status = str(pods[0]["metadata"]["name"]), pods[0].get("status", {})
-        if status.get("phase") in ENDED:
-            return pod
-        containers = status.get("containerStatuses") or [{}]
-        reason = containers[0].get("state", {}).get("waiting", {}).get("reason", "")
-        event = last_event(ctx, pod, namespace, uid=str(pods[0]["metadata"].get("uid", "")))
-        self.failed_pulls = self.failed_pulls + 1 if reason in PULL_FAILURES else 0
-        if self.failed_pulls >= PULL_POLLS:
-            raise SetupError(f"the node cannot pull the image {IMAGE}", event or reason, PULL_HINT)
-        return Pending(f"{reason or status.get('phase', 'Pending')} {event}".strip())

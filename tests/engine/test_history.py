@@ -222,8 +222,11 @@ def kinds(record: RunRecord) -> dict[str, tuple[str, str]]:
 
 def test_a_run_continues_without_its_log(cloud: RehearsalCloud, tmp_path: Path) -> None:
     folder = prepare(tmp_path / "work")
-    (folder / "receipts" / "lambda-fs.events.jsonl").mkdir(parents=True)
-    ended = run(SCRIPT, folder, "create", "--yes")
+    run(SCRIPT, folder, "create", "--yes", "--only", "vpc")
+    log = folder / "receipts" / "lambda-fs.events.jsonl"
+    log.unlink()
+    log.mkdir()
+    ended = run(SCRIPT, folder, "destroy", "--yes")
     assert ended.exit_code == 0
     assert ended.stderr.count("the event log could not be written") == 1
 

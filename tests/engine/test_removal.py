@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
 from aws_setup.config import Config
+from aws_setup.engine.local_files import delete_file
 from aws_setup.engine.plan import Row, held_back, needed_by, removable, removal_needs
 from aws_setup.engine.runner import remove
 from aws_setup.engine.step import Action, Drift, DriftKey, Found, RunContext, Step
@@ -159,3 +161,27 @@ def test_nothing_that_is_billed_waits_for_a_file_on_this_computer() -> None:
     local = {step.name for step in steps if step.local}
     assert {"kubeconfig", "hand-over file"} <= local
     assert not {name: waits & local for name, waits in needs.items() if waits & local}
+
+
+@dataclass(frozen=True)
+class Local(Resource):
+    """A file of this computer that cannot be deleted."""
+
+    local: bool = True
+
+    def delete(self, ctx: RunContext, found: Found) -> None:
+        delete_file(Path(found.id))
+
+
+@pytest.mark.kind("C7")
+def test_a_file_that_cannot_be_deleted_is_a_warning_and_all_else_is_deleted(tmp_path: Path) -> None:
+    ctx = RunContext(clock=SystemClock())
+    file = Row(Local("file", needs=("vm",)), Action.EXISTS, Found(str(tmp_path)))
+    outcome = remove([*TABLE, file], ctx, tell=lambda _: None, stop=lambda: None)
+    assert (outcome.failed, outcome.blocked) == ({}, [])
+    assert outcome.done == dict.fromkeys(("vm", "gateway", "subnet", "vpc"), Action.DELETE) | {
+        "file": Action.EXISTS
+    }
+    assert [problem.hint for problem in ctx.warnings.values()] == [
+        f"see what is in it, then `rm -r {tmp_path}`"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from aws_setup.config.lock_file import read_lock
 from aws_setup.kube.objects import decode_secret
+from aws_setup.lockfile import write
 from aws_setup.rehearsal.aws.ec2.images import Images
 from aws_setup.rehearsal.core.image_registry import ImageRegistries, digest_of
 from aws_setup.rehearsal.core.server import RehearsalCloud
@@ -124,9 +126,14 @@ def _refuses_what_cannot_be_had(cloud: RehearsalCloud, folder: Path, path: Path)
     assert len(cloud.calls.writes()) == before
 
 
-def test_a_file_that_cannot_be_written_is_a_warning(cloud: RehearsalCloud, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_a_warning(
+    cloud: RehearsalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(write, "write_private", full)
     folder = prepare(tmp_path / "work", create_eks_cluster=False)
-    (folder / "receipts" / "lambda-fs.lock.yaml" / "in the way").mkdir(parents=True)
     made = run(SCRIPT, folder, "--yes", "--json", "--only", "vpc")
     assert made.exit_code == 0
     assert made.document["result"] == "ok"

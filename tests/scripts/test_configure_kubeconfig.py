@@ -116,6 +116,19 @@ def test_a_kubeconfig_that_cannot_be_made_is_refused_before_anything_is_made(zoo
     assert zoo.writes() == 0
 
 
+def test_a_kubeconfig_that_is_none_is_refused_once_and_named_by_destroy(
+    zoo: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = zoo.folder / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setenv("KUBECONFIG", str(pipe))
+    (problem,) = configure(zoo, code=2)["problems"]
+    assert problem["why"] == "it is a named pipe, not a file"
+    (warning,) = zoo.run("destroy")["warnings"]
+    assert str(pipe) in warning["what"]
+    assert warning["hint"].startswith("correct the file, and remove the entry arn:aws:eks:")
+
+
 def test_a_changed_entry_is_corrected(zoo: Lab, listed: tuple[Path, Path]) -> None:
     _, file = listed
     configure(zoo)

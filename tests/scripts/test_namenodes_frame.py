@@ -123,3 +123,17 @@ def test_the_configuration_sets_the_default_of_memory(whisk: OpenWhiskServer) ->
     script("-n", "1", "--update", "--memory", "300")
     assert memory(whisk) == 300
     assert script("-n", "1", "--verify").exit_code == 0, "without --memory any value is right"
+
+
+def test_files_that_cannot_be_written_are_named_before_anything_is_sent(
+    whisk: OpenWhiskServer,
+) -> None:
+    write_config()
+    record = Path("receipts/lambda-fs.namenodes.json")
+    record.mkdir(parents=True)
+    ended = script("-n", "1", "--create", "--json")
+    assert ended.exit_code == 2
+    (problem,) = document(ended)["problems"]
+    assert record.name in problem["what"]
+    assert problem["why"] == "it is a folder"
+    assert not whisk.store.actions

@@ -82,6 +82,11 @@ def test_the_files_of_both_clients_are_those_of_this_deployment(clients: NdbEnvi
     assert lambda_fs.read(LAMBDA_FS.site + ORIGINAL) == client_files.LAMBDA_FS_SITE
     assert hops_fs.read(HOPS_FS.site) == client_files.HOPS_FS_SITE
     assert not hops_fs.exists(HOPS_FS.site + ORIGINAL)
+    kept = f"lambda-fs-client-driver: the original is kept in {LAMBDA_FS.site}{ORIGINAL}"
+    assert clients.notes.count(kept) == 1
+    lambda_fs.write(LAMBDA_FS.site, SITE.replace(HOST, "https://other"))
+    assert configure(clients).action is Action.UPDATE
+    assert clients.notes.count(kept) == 1, "it is an older one"
     assert configure(clients).action is Action.EXISTS
 
 

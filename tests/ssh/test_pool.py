@@ -18,7 +18,8 @@ from aws_setup.engine.wait import SystemClock
 from aws_setup.errors import SetupError
 from aws_setup.rehearsal.vms.inprocess_ssh import ConcurrencyGauge
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
-from aws_setup.software.zookeeper import steps
+from aws_setup.software.zookeeper import config as zk
+from aws_setup.software.zookeeper import servers, steps
 from aws_setup.ssh.connection import connect
 from aws_setup.ssh.errors import ConnectStage, RemoteError, Unreachable
 from aws_setup.ssh.known_hosts import HostKey
@@ -124,6 +125,22 @@ def test_in_process_machines_run_the_same_steps(vms: InProcessVmPool, config: Co
             "zk-1": "follower",
             "zk-2": "leader",
         }
+
+
+@pytest.mark.kind("C7")
+def test_a_folder_where_a_file_of_zookeeper_belongs_is_named_with_the_fix(
+    vms: InProcessVmPool, config: Config
+) -> None:
+    vms.launch("i-0", private_ip=ADDRESSES[0], public_ip=public_ip(0))
+    disk = vms.vms["i-0"].machine.disk
+    disk.path(zk.ZOO_CFG).mkdir(parents=True)
+    pool = MachinePool(config)
+    member = servers.MemberSpec(pool.machine("i-0", public_ip(0)), {zk.ZOO_CFG: "tickTime=2000\n"})
+    for act in (servers.member_status, servers.configure):
+        with pytest.raises(RemoteError, match=f"{zk.ZOO_CFG} is a folder, not a file") as caught:
+            act(member)
+        assert f"`sudo mv {zk.ZOO_CFG} {zk.ZOO_CFG}.old`" in caught.value.problems[0].hint
+    pool.close()
 
 
 def test_an_unknown_command_fails_as_in_a_shell(vms: InProcessVmPool, config: Config) -> None:

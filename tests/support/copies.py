@@ -28,7 +28,7 @@ import pytest
 
 from aws_setup.aws import run_lock_store
 from aws_setup.engine.processes import ProcessId, is_running
-from aws_setup.rehearsal.core import loopback
+from aws_setup.rehearsal.core import internal_errors, loopback
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.demo.helm import CACHE
@@ -63,9 +63,10 @@ class World:
         return self.cloud
 
     def check(self) -> None:
-        """Fail when the world is not that of its fixture, or a transition has failed in it."""
+        """Fail when the world is not that of its fixture, or an emulated service has failed."""
         assert self.cloud.backend("ec2") is self._state, "another cloud has replaced this one"
         assert self.cloud.clock.failed == []
+        assert internal_errors.take() == []
 
 
 def _point(patch: pytest.MonkeyPatch, cloud: RehearsalCloud) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from aws_setup.rehearsal.core import loopback
+from aws_setup.rehearsal.core import internal_errors, loopback
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.server import RehearsalCloud, serve
 from aws_setup.rehearsal.core.settings import Settings
@@ -208,6 +208,8 @@ def answer_parent(act: Callable[[], Any], answer: Path, *, parent: int) -> NoRet
     try:
         try:
             outcome = ("", act())
+            if errors := internal_errors.take():
+                outcome = ("\n".join(errors), None)
         except Failed as failure:
             outcome = (str(failure), None)
         except BaseException:  # noqa: BLE001 -- the parent raises it

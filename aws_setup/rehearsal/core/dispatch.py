@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from moto.core.exceptions import ServiceException
 
-from aws_setup.rehearsal.core import moto, permissions, protocol
+from aws_setup.rehearsal.core import internal_errors, moto, permissions, protocol
 from aws_setup.rehearsal.core.accounts import acting_in, current_account
 from aws_setup.rehearsal.core.clock import CloudClock
 from aws_setup.rehearsal.core.consistency import ConsistencyDelays
@@ -160,6 +160,7 @@ class Cloud:
             raise
         except Exception as error:
             log.exception("%s.%s", call.service, call.action)
+            internal_errors.record(f"the answer to {call.service}.{call.action}", error)
             status, code = 500, "InternalFailure"
             fault = AwsError(code, f"internal error of the rehearsal cloud: {error!r}", status=500)
             answer = protocol.encode_error(call, fault, request_id)

@@ -14,6 +14,9 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from aws_setup.rehearsal.core import internal_errors
+from aws_setup.rehearsal.core.faults import ConnectionDropped
+
 LOOPBACK = "127.0.0.1"
 
 TLS_TIMEOUT_SECONDS = 60
@@ -61,6 +64,19 @@ def _share(unbound: socket.socket) -> None:
     unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "SO_REUSEPORT"):
         unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def read_body(handler: BaseHTTPRequestHandler) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        ConnectionResetError: the client has gone while it sent the body.
+    """
+    length = int(handler.headers.get("Content-Length") or 0)
+    body = handler.rfile.read(length)
+    if len(body) < length:
+        raise ConnectionResetError("the connection ended within the body")
+    return body
 
 
 _serving: weakref.WeakSet[LoopbackServer] = weakref.WeakSet()
@@ -129,6 +145,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self._keeps_port = keeps_port
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._stopped = False
         super().__init__((LOOPBACK, port), handler)
 
     def server_bind(self) -> None:
@@ -166,6 +183,7 @@ class LoopbackServer(ThreadingHTTPServer):
     def stop(self) -> None:
         """Stop listening and close every connection."""
         _serving.discard(self)
+        self._stopped = True
         self.pause()
         self.server_close()
         with self._lock:
@@ -207,6 +225,13 @@ class LoopbackServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that disconnect or do not trust the CA; print every other error."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
+        """Record and print an error of the emulation; a connection that has ended is none.
+
+        It ended because the client has gone or does not trust the CA, because a fault is injected,
+        or because this server has been stopped, and with it what its answers are made of.
+        """
+        error = sys.exc_info()[1]
+        if error is None or isinstance(error, (OSError, ConnectionDropped)) or self._stopped:
+            return
+        internal_errors.record(f"an answer of {self.RequestHandlerClass.__qualname__}", error)
+        super().handle_error(request, client_address)

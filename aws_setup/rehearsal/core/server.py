@@ -12,7 +12,7 @@ from aws_setup.rehearsal.core import admin_api
 from aws_setup.rehearsal.core.clock import CloudClock
 from aws_setup.rehearsal.core.dispatch import Cloud
 from aws_setup.rehearsal.core.faults import ConnectionDropped
-from aws_setup.rehearsal.core.loopback import LOOPBACK, LoopbackServer
+from aws_setup.rehearsal.core.loopback import LOOPBACK, LoopbackServer, read_body
 from aws_setup.rehearsal.core.protocol import HttpAnswer, HttpRequest
 from aws_setup.rehearsal.core.settings import Settings
 
@@ -28,16 +28,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         """Answer one request, or drop the connection for a fault."""
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length)
-        if len(body) < length:  # the client was killed while it sent the request
-            self.close_connection = True
-            return
         request = HttpRequest(
             method=self.command,
             target=self.path,
             headers={key.lower(): value for key, value in self.headers.items()},
-            body=body,
+            body=read_body(self),
         )
         try:
             self._send(self._route(request))

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar, TypeVar
 
+from aws_setup.rehearsal.core import internal_errors
 from aws_setup.rehearsal.core.clock import CloudClock
 from aws_setup.rehearsal.core.faults import ConnectionDropped
-from aws_setup.rehearsal.core.loopback import LoopbackServer, hold_port
+from aws_setup.rehearsal.core.loopback import LoopbackServer, hold_port, read_body
 from aws_setup.rehearsal.core.random_faults import FaultKind
 from aws_setup.rehearsal.kubernetes import watch
 from aws_setup.rehearsal.kubernetes.api import discovery, patches, responses, reviews
@@ -158,6 +159,7 @@ class KubeApiServer:
         except OSError as error:
             LOG.exception("the emulated API server cannot %s", what)
             self.internal_errors.append(f"{what}: {error!r}")
+            internal_errors.record(what, error)
             raise
 
     def kubeconfig(self, *, token: str = "any", namespace: str = "default") -> KubeObject:
@@ -236,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a request of any method."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = read_body(self)
         api = self.owner
         try:
             fault = self._random_fault()
@@ -252,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             self._send(error.code, error.status(), retry=error.details.get("retryAfterSeconds"))
             return
-        except ConnectionDropped:
+        except (ConnectionDropped, ConnectionError):
             self._break_connection()
             return
         if fault is FaultKind.LOST:
@@ -269,15 +271,16 @@ class _Handler(BaseHTTPRequestHandler):
 
         Raises:
             ApiError: the request is rejected, or the emulator cannot handle it.
-            ConnectionDropped: the request gets no answer.
+            ConnectionDropped, ConnectionError: the request gets no answer.
         """
         try:
             return self.owner.answer(request)
-        except (ApiError, ConnectionDropped):
+        except (ApiError, ConnectionDropped, ConnectionError):
             raise
         except Exception as error:
             LOG.exception("the emulated API server cannot answer %s %s", self.command, self.path)
             self.owner.internal_errors.append(f"{self.command} {self.path}: {error!r}")
+            internal_errors.record(f"the answer to {self.command} {self.path}", error)
             raise internal_error(error) from error
 
     def _random_fault(self) -> FaultKind | None:

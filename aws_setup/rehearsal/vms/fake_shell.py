@@ -116,6 +116,23 @@ def _unknown(what: str) -> CommandResult:
     return CommandResult(127, err=f"{what.splitlines()[0]}: not found\n".encode())
 
 
+def _file_only(script: Program, paths: slice) -> Program:
+    """Return a script that looks at its paths first: what is there must be a file."""
+
+    def checked(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
+        for name in arguments[paths]:
+            path = machine.disk.path(name)
+            if path.exists() and not path.is_file():
+                kind = "folder" if path.is_dir() else "named pipe"
+                return CommandResult(files.NO_FILE, err=f"{name}\n{kind}\n".encode())
+        return script(machine, arguments, stdin)
+
+    return checked
+
+
+_ALL, _FIRST = slice(None), slice(1)
+
+
 def _read(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
     path = machine.disk.path(arguments[0])
     return CommandResult(out=path.read_bytes()) if path.is_file() else CommandResult(files.ABSENT)
@@ -226,12 +243,13 @@ def _replace_file(machine: FakeShell, arguments: list[str], stdin: bytes) -> Com
         return CommandResult(remote_files.CHANGED)
     if _sha(stdin) != new_digest:
         return CommandResult(74, err=b"the content is truncated\n")
-    if not copy.exists():
+    made = not copy.exists()
+    if made:
         shutil.copy2(path, copy)
     new = _new_file(path, stdin)
     shutil.copymode(path, new)
     new.replace(path)
-    return CommandResult()
+    return CommandResult(out=b"kept\n" if made else b"")
 
 
 def _survey(machine: FakeShell, arguments: list[str], stdin: bytes) -> CommandResult:
@@ -311,12 +329,12 @@ SCRIPTS: Mapping[str, Program] = {
     daemons.START: _run,
     zk.SRVR: _srvr,
     zk.LIST: _list,
-    remote_files.READ: _read_files,
-    remote_files.REPLACE: _replace_file,
-    files.READ: _read,
-    files.DIGEST: _digest,
-    files.WRITE: _write,
-    files.FACTS: _facts,
+    remote_files.READ: _file_only(_read_files, _ALL),
+    remote_files.REPLACE: _file_only(_replace_file, _FIRST),
+    files.READ: _file_only(_read, _FIRST),
+    files.DIGEST: _file_only(_digest, _FIRST),
+    files.WRITE: _file_only(_write, _FIRST),
+    files.FACTS: _file_only(_facts, _ALL),
     zk.CORRECT_PID: _correct_pid,
 }
 PROGRAMS: Mapping[str, Program] = {

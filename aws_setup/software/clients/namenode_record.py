@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from aws_setup.aws.context import Context, Step
+from aws_setup.aws.local_file import LocalFile
 from aws_setup.config import Config
 from aws_setup.config.paths import namenodes_path
 from aws_setup.config.regular_files import read_file
 from aws_setup.engine.decoding import json_object, whole_number
 from aws_setup.engine.private_files import write_private
-from aws_setup.engine.step import Found
 from aws_setup.software.clients.desired import (
     DEPLOYMENTS_MAX,
     ENDPOINT,
@@ -108,22 +108,11 @@ def write_record(config: Config, record: NameNodeRecord) -> None:
 
 
 @dataclass(frozen=True)
-class NameNodeRecordFile(Step):
+class NameNodeRecordFile(LocalFile):
     """The record on this computer; destroy deletes it with the cluster's OpenWhisk."""
 
     name: str = "namenode record"
-    part: str = "software"
-    local: bool = True
 
-    def find(self, ctx: Context) -> Found | None:
-        """Return the file, None when it does not exist."""
-        path = namenodes_path(ctx.config)
-        return Found(str(path)) if path.exists() else None
-
-    def create(self, ctx: Context) -> Found:
-        """Do nothing: whisk_helper.py writes the file."""
-        return Found(str(namenodes_path(ctx.config)))
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the file."""
-        namenodes_path(ctx.config).unlink(missing_ok=True)
+    def path(self, config: Config) -> Path:
+        """Return where the file is."""
+        return namenodes_path(config)

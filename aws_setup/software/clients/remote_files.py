@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from aws_setup.engine.decoding import decoding
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import ClientKind, paths_of
-from aws_setup.ssh.files import NAME, UNEXPECTED_OUTPUT
+from aws_setup.ssh.errors import script_error
+from aws_setup.ssh.files import FILE_ONLY, NAME, NO_FILE, UNEXPECTED_OUTPUT
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.survey import Question, Survey
 
@@ -19,18 +20,26 @@ ORIGINAL = ".lambda-fs-original"
 CHANGED = 73
 """Exit code of REPLACE when the file is not the one that was read (EX_CANTCREAT)."""
 
-READ = """\
+READ = (
+    FILE_ONLY
+    + """\
 for path in "$@"; do
+  file_only "$path"
   [ -e "$path" ] || continue
   content=$(base64 -w 0 < "$path") || exit 1
   printf '%s %s\\n' "${content:--}" "$path"
 done
 """
+)
 """Arguments: paths. Prints content in Base64 ('-' for none) and path of each existing file."""
 
-REPLACE = """\
+REPLACE = (
+    FILE_ONLY
+    + """\
 set -eu
 umask 077
+file_only "$1"
+file_only "$1$4"
 path=$(readlink -f -- "$1")
 digest() { sha256sum < "$1" | cut -c1-64; }
 current=$(digest "$path")
@@ -42,16 +51,20 @@ trap 'exit 75' HUP INT TERM PIPE
 if ! [ -e "$1$4" ]; then
   cp -p -- "$path" "$new"
   sync -- "$new"
-  mv -f -- "$new" "$1$4"
+  mv -fT -- "$new" "$1$4"
+  echo kept
 fi
 cat > "$new"
 [ "$(digest "$new")" = "$2" ] || { echo 'the content arrived incomplete' >&2; exit 74; }
 chown --reference="$path" -- "$new"
 chmod --reference="$path" -- "$new"
 sync -- "$new"
-mv -f -- "$new" "$path"
+mv -fT -- "$new" "$path"
 """
+)
 """Arguments: path, SHA-256 of the new and of the old content, suffix of the copy. Stdin: content.
+
+Prints a line when it has made the copy.
 
 Mode and owner are kept. The copy is made once: one that exists is never overwritten.
 """
@@ -84,7 +97,11 @@ def read_files(
     known = survey.answer(machine, Question(READ, tuple(paths))) if survey else None
     command = ["sh", "-c", READ, NAME, *paths]
     label = f"read {paths[0]} and others"
-    result = known or machine.run(command, sudo=True, repeatable=True, changes=False, label=label)
+    result = known or machine.run(
+        command, sudo=True, repeatable=True, changes=False, check=False, label=label
+    )
+    if result.code:
+        raise script_error(str(machine), label, code=result.code, errors=result.stderr)
     rows = (line.split(" ", 1) for line in result.stdout.splitlines())
     with decoding(f"{machine}: its files cannot be read", UNEXPECTED_OUTPUT):
         return {
@@ -93,8 +110,10 @@ def read_files(
         }
 
 
-def replace_file(machine: Machine, path: str, content: bytes, *, before: bytes) -> None:
+def replace_file(machine: Machine, path: str, content: bytes, *, before: bytes) -> str:
     """Replace a file atomically; the first time a copy of the original is kept beside it.
+
+    Returns the path of the copy if this call has made it, else ''.
 
     Args:
         machine: the machine.
@@ -117,9 +136,12 @@ def replace_file(machine: Machine, path: str, content: bytes, *, before: bytes) 
             "another program has changed it since it was read",
             "run the same command again",
         )
+    if result.code == NO_FILE:
+        raise script_error(str(machine), f"write {path}", code=result.code, errors=result.stderr)
     if result.code:
         raise SetupError(
             f"{machine}: {path} cannot be written",
             result.stderr.strip() or f"exit code {result.code}",
             "free space on that disk, or correct the file's permissions, then run this again",
         )
+    return path + ORIGINAL if result.stdout else ""

@@ -145,7 +145,8 @@ class ClientConfiguration(Step):
         changes = self._changes(ctx, clients, facts)
         for change in changes:
             ctx.note(f"{change.drift.what}: {change.drift.has}")
-        self.pool.each(changes, _write)
+        for kept in filter(None, self.pool.each(changes, _write)):
+            ctx.note(kept)
         if unreachable:
             raise combine_errors(unreachable)
         return _found(clients, facts, [])
@@ -253,9 +254,11 @@ def _named(machine: Machine, error: Unreachable | ConnectionLost) -> SetupError:
     return Unreachable(str(machine), error.stage, problem.why, problem.hint)
 
 
-def _write(change: FileChange) -> None:
-    client = change.client
-    replace_file(client.machine, change.path, change.content, before=client.files[change.path])
+def _write(change: FileChange) -> str:
+    """Write a file; return what to say of the copy of the original one, '' where there is one."""
+    client, before = change.client, change.client.files[change.path]
+    kept = replace_file(client.machine, change.path, change.content, before=before)
+    return f"{client.machine.name}: the original is kept in {kept}" if kept else ""
 
 
 def _record(config: Config, clients: Sequence[ClientFiles]) -> NameNodeRecord:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from aws_setup.aws.context import Context, Step
+from aws_setup.aws.local_file import LocalFile
+from aws_setup.config import Config
 from aws_setup.config.paths import ndb_password_path
-from aws_setup.engine.step import Found
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import NdbLogin
 from aws_setup.software.sql import migrations
@@ -143,22 +144,11 @@ def _grant(login: NdbLogin, root: Mysql) -> None:
 
 
 @dataclass(frozen=True)
-class PasswordFile(Step):
+class PasswordFile(LocalFile):
     """The password that an earlier version generated; destroy deletes it with the database."""
 
     name: str = "database password"
-    part: str = "software"
-    local: bool = True
 
-    def find(self, ctx: Context) -> Found | None:
-        """Return the file, None when it does not exist."""
-        path = ndb_password_path(ctx.config)
-        return Found(str(path)) if path.exists() else None
-
-    def create(self, ctx: Context) -> Found:
-        """Do nothing: passwords are no longer generated."""
-        return Found(str(ndb_password_path(ctx.config)))
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the file."""
-        ndb_password_path(ctx.config).unlink(missing_ok=True)
+    def path(self, config: Config) -> Path:
+        """Return where the file is."""
+        return ndb_password_path(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+from aws_setup.rehearsal.core import internal_errors
 from aws_setup.rehearsal.core.clock import CloudClock, ManualClock
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.core.types import AwsError
@@ -49,3 +50,4 @@ def test_a_transition_that_fails_is_seen_and_answers_no_call_with_its_own_error(
     assert done == ["the next"]
     assert [type(error) for error in cloud.clock.failed] == [AwsError]
     cloud.clock.failed.clear()
+    assert len(internal_errors.take()) == 1

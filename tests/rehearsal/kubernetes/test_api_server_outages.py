@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from aws_setup.rehearsal.core import internal_errors
 from aws_setup.rehearsal.core.loopback import LOOPBACK
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from tests.support.kube import core
@@ -86,3 +87,4 @@ def test_a_lost_port_is_recorded(kube: KubeApiServer, monkeypatch: pytest.Monkey
         kube.restart(AN_HOUR)
     (error,) = kube.internal_errors
     assert error.startswith("hold its port: ")
+    assert len(internal_errors.take()) == 1

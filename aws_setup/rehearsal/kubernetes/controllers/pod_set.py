@@ -22,8 +22,12 @@ def create_pod(
     name: str = "",
     labels: dict[str, str] | None = None,
     **spec: object,
-) -> KubeObject:
-    """Create a pod from the owner's template; without `name` the name is generated."""
+) -> KubeObject | None:
+    """Create a pod from the owner's template; without `name` the name is generated.
+
+    Returns:
+        None where a ResourceQuota refuses it: the owner's event says so.
+    """
     template = copy_json(owner["spec"]["template"])
     meta = template.get("metadata") or {}
     owner_meta = owner["metadata"]
@@ -38,7 +42,32 @@ def create_pod(
         "spec": template["spec"] | spec,
         "status": {"phase": "Pending"},
     }
+    if refusal := _over_quota(context, pod, owner):
+        message = f"Error creating: {refusal}"
+        context.state.event(owner, reason="FailedCreate", message=message, warning=True)
+        return None
     return context.state.put("pods", pod)
+
+
+def _over_quota(context: ControllerContext, pod: KubeObject, owner: KubeObject) -> str:
+    """Return why a ResourceQuota refuses a pod, '' where none does; pods are counted alone.
+
+    A controller tries again with another name; here it is the same, so that it is one event.
+
+    https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go
+    """
+    meta, namespace = owner["metadata"], pod["metadata"]["namespace"]
+    name = f"{meta['name']}-{meta['uid'][:5]}"
+    for quota in context.state.all("resourcequotas", namespace):
+        limit = (quota["spec"].get("hard") or {}).get("pods")
+        others = context.state.all("pods", namespace)
+        used = sum(it["status"].get("phase") not in {"Succeeded", "Failed"} for it in others)
+        if limit is not None and used >= int(limit):
+            return (
+                f'pods "{name}" is forbidden: exceeded quota: {quota["metadata"]["name"]}, '
+                f"requested: pods=1, used: pods={used}, limited: pods={limit}"
+            )
+    return ""
 
 
 def active_pods(context: ControllerContext, owner: KubeObject) -> list[KubeObject]:

@@ -37,8 +37,19 @@ def reconcile_pods(context: ControllerContext) -> None:
                 context.state.remove("pods", pod)
             elif _is_evicted(context, pod):
                 _evict(context, pod)
-            else:
+            elif not _waits_for_kubelet(context, pod):
                 _run(context, pod)
+
+
+def _waits_for_kubelet(context: ControllerContext, pod: KubeObject) -> bool:
+    """Return whether a pod is not started yet, and its node's kubelet or network does not work.
+
+    A pod that tolerates all taints is scheduled to such a node, and stays there.
+    https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+    """
+    placed = context.state.get("nodes", pod["spec"]["nodeName"])
+    started = pod["status"].get("containerStatuses") or pod["spec"].get("hostNetwork")
+    return not started and placed is not None and not is_ready(placed)
 
 
 def _is_evicted(context: ControllerContext, pod: KubeObject) -> bool:

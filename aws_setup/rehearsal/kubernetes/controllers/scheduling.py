@@ -21,6 +21,7 @@ HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 SELECTED = "volume.kubernetes.io/selected-node"
 
 
@@ -57,7 +58,7 @@ def _barred(spec: KubeObject, node: KubeObject) -> str:
     """Return why a node is not for such a pod, whatever else runs."""
     if node["spec"].get("unschedulable") and not _is_tolerated(CORDONED, spec):
         return "node(s) were unschedulable"
-    if not is_ready(node):
+    if not is_ready(node) and not _is_tolerated(NOT_READY, spec):
         return "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
     if not tolerates(spec, node, effects=("NoSchedule", "NoExecute")):
         return "node(s) had untolerated taint(s)"
