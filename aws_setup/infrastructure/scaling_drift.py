@@ -26,6 +26,12 @@ MISSING = "missing machines"
 PURCHASE = "purchase"
 """Key of the drift of a group that launches on demand what should be Spot, or of other types."""
 
+TEMPLATE = "launch template"
+"""Key of the drift of a group that launches from another template, or a fixed version of it."""
+
+DEFAULT_VERSION = "$Default"
+"""The version with which a group launches, whatever its number is."""
+
 
 def wanted_capacity(ctx: Context, group: Item) -> int:
     """Return how many machines a group should have: as configured, or as its own policy says.
@@ -157,3 +163,33 @@ def purchase_drift(kind: AutoScalingSpec, group: Item) -> list[Drift]:
     wants = f"{market} {kind.instance_type} ({effect})"
     policy = group.get("MixedInstancesPolicy")
     return [Drift("machines are", str(has), wants, key=PURCHASE, replaces=policy)]
+
+
+def template_drift(ctx: Context, step: str, group: Item) -> list[Drift]:
+    """Return how the launch template of a group differs from that of its step.
+
+    A template that was deleted and created again has another id: with the one of before Auto
+    Scaling launches nothing.
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-launch-template.html
+    """
+    has = launch_template_of(group)
+    found = ctx.found.get(step)
+    if found is None:
+        exist = {it["LaunchTemplateId"] for it in ctx.inventory.all("launch templates")}
+        if has.get("LaunchTemplateId") in exist:
+            return []
+    wants = found.id if found else f"the {step}"
+    version = str(has.get("Version") or DEFAULT_VERSION)
+    if has.get("LaunchTemplateId") == wants and version == DEFAULT_VERSION:
+        return []
+    shown = f"{has.get('LaunchTemplateId') or 'none'} ({version})"
+    text = f"{wants} ({DEFAULT_VERSION}; for new machines: those that run stay)"
+    return [Drift("launch template", shown, text, key=TEMPLATE)]
+
+
+def launch_template_of(group: Item) -> Item:
+    """Return what a group says of its launch template: its id, name and version."""
+    policy = group.get("MixedInstancesPolicy") or {}
+    of_policy = policy.get("LaunchTemplate", {}).get("LaunchTemplateSpecification")
+    template: Item = of_policy or group.get("LaunchTemplate") or {}
+    return template

@@ -181,12 +181,12 @@ def template_data(cloud: CloudApi, group: Group) -> dict[str, Any]:
 
 
 def find_template(cloud: CloudApi, region: str, requested: dict[str, Any]) -> dict[str, Any]:
-    """Return a launch template version; raises EC2's AwsError when it does not exist."""
-    named = {
-        key: requested[key]
-        for key in ("LaunchTemplateId", "LaunchTemplateName")
-        if requested.get(key)
-    }
+    """Return a launch template version; raises EC2's AwsError when it does not exist.
+
+    A template that is named by its id is that one, not a later one of its name.
+    """
+    key = "LaunchTemplateId" if requested.get("LaunchTemplateId") else "LaunchTemplateName"
+    named = {key: requested[key]}
     version = str(requested.get("Version") or "$Default")
     answer = cloud.call(
         "ec2", "DescribeLaunchTemplateVersions", region=region, Versions=[version], **named
