@@ -313,3 +313,27 @@ def test_narrow_outbound_rules_that_are_sufficient_are_kept(folder: Path) -> Non
         {**https, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
     )
     assert actions(folder, *GROUP) == {}
+
+
+@pytest.mark.kind("A10")
+@pytest.mark.parametrize(
+    ("command", "attribute", "option"),
+    [
+        ("pause", "DisableApiStop", "--no-disable-api-stop"),
+        ("destroy", "DisableApiTermination", "--no-disable-api-termination"),
+    ],
+)
+def test_a_protected_machine_keeps_no_other_and_is_named_with_the_command(
+    folder: Path, command: str, attribute: str, option: str
+) -> None:
+    first, *_ = zookeepers("running").values()
+    ec2 = client("ec2")
+    ec2.modify_instance_attribute(InstanceId=first, **{attribute: {"Value": True}})
+    ended = run(SCRIPT, folder, command, "--yes", "--json")
+    assert ended.exit_code in (1, 3)
+    problem = next(it for it in ended.document["problems"] if it["what"].startswith("zookeeper"))
+    assert f"--instance-id {first} {option}" in problem["hint"]
+    assert set(zookeepers("running").values()) == {first}
+    ec2.modify_instance_attribute(InstanceId=first, **{attribute: {"Value": False}})
+    assert run(SCRIPT, folder, command, "--yes", "--json").exit_code == 0
+    assert zookeepers("running") == {}
