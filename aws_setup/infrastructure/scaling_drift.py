@@ -99,13 +99,26 @@ def _effect(present: int, wanted: int) -> str:
 
 
 def remaining(group: Item) -> list[Item]:
-    """Return the machines of a group that AWS is not terminating or detaching.
+    """Return the machines of a group that AWS is not terminating or detaching, without standbys.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
     """
     leaving = ("Terminat", "Detach")
+    return [it for it in _counted(group) if not str(it.get("LifecycleState")).startswith(leaving)]
+
+
+def standbys(group: Item) -> list[str]:
+    """Return the ids of machines that somebody has taken out of service: no group ends them.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-enter-exit-standby.html
+    """
+    counted = _counted(group)
+    return [it["InstanceId"] for it in group.get("Instances", []) if it not in counted]
+
+
+def _counted(group: Item) -> list[Item]:
     machines = group.get("Instances", [])
-    return [it for it in machines if not str(it.get("LifecycleState")).startswith(leaving)]
+    return [it for it in machines if "Standby" not in str(it.get("LifecycleState"))]
 
 
 def in_service(group: Item) -> list[Item]:
@@ -115,9 +128,7 @@ def in_service(group: Item) -> list[Item]:
 
 def surplus(group: Item) -> int:
     """Return how many machines a group has still to get rid of; a standby is no surplus."""
-    machines = group.get("Instances", [])
-    counted = [it for it in machines if "Standby" not in str(it.get("LifecycleState"))]
-    return max(0, len(counted) - int(group["DesiredCapacity"]))
+    return max(0, len(_counted(group)) - int(group["DesiredCapacity"]))
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.inventory import Item
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tag_drift import is_own, tags_of
-from aws_setup.aws.tags import DEPLOYMENT_TAG, STEP_TAG
+from aws_setup.aws.tags import DEPLOYMENT_TAG, GROUP_TAG, STEP_TAG
 from aws_setup.errors import SetupError
 
 KIND = "auto-scaling groups"
@@ -17,10 +17,13 @@ def groups_of_step(ctx: Context, step: str, name: str, *, needs: Sequence[str]) 
     """Return the groups of a step; if there is none, that of its name which has lost tags.
 
     Names of groups are unique in a region. Where not all `needs` exist, the group is not searched
-    by its name; nor for destroy, which deletes by tags alone.
+    by its name. Destroy deletes by tags alone: there those of its machines say whose it is.
     """
     items = ctx.inventory.of_step(KIND, step)
-    if items or ctx.owned_only or any(need not in ctx.found for need in needs):
+    if not items and ctx.owned_only:
+        machines = ctx.inventory.all("instances")
+        return [*named(ctx, name)] if any(tag_of(it, GROUP_TAG) == name for it in machines) else []
+    if items or any(need not in ctx.found for need in needs):
         return items
     deployment = ctx.config.deployment_name
     return [it for it in named(ctx, name) if is_own(tags_of(it), deployment=deployment, step=step)]

@@ -285,6 +285,52 @@ def protect_machines(name: str) -> str:
     return "--no-protected-from-scale-in"
 
 
+def stand_by(name: str) -> str:
+    ids = [machine["InstanceId"] for machine in group(name)["Instances"]]
+    client("autoscaling").enter_standby(
+        AutoScalingGroupName=name, InstanceIds=ids, ShouldDecrementDesiredCapacity=True
+    )
+    return "exit-standby"
+
+
+def test_a_machine_in_standby_is_named_at_once_by_pause(folder: Path) -> None:
+    name = "lambda_fs_clients_ags"
+    fix, machines = stand_by(name), [one["InstanceId"] for one in group(name)["Instances"]]
+    problem = refusal(folder, "pause")
+    assert machines[0] in problem["why"]
+    assert fix in problem["hint"]
+    scaling = client("autoscaling")
+    scaling.exit_standby(AutoScalingGroupName=name, InstanceIds=machines)
+    act(folder, "pause", "--yes")
+    assert running() == 0
+
+
+def detach(name: str) -> None:
+    (first, *_) = group(name)["Instances"]
+    client("autoscaling").detach_instances(
+        AutoScalingGroupName=name,
+        InstanceIds=[first["InstanceId"]],
+        ShouldDecrementDesiredCapacity=True,
+    )
+
+
+def untag(name: str) -> None:
+    lost = {"ResourceId": name, "ResourceType": "auto-scaling-group"}
+    keys = ("lambda-fs:deployment", "lambda-fs:step")
+    client("autoscaling").delete_tags(Tags=[{**lost, "Key": key} for key in keys])
+
+
+@pytest.mark.kind("A4")
+@pytest.mark.parametrize("change", [detach, untag])
+def test_destroy_ends_machines_of_a_group_that_are_known_by_their_own_tags(
+    folder: Path, change: Any
+) -> None:
+    change("lambda_fs_clients_ags")
+    act(folder, "destroy", "--yes")
+    assert running() == 0
+    assert client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
+
+
 @pytest.mark.parametrize("keep", [suspend_terminations, protect_machines])
 @pytest.mark.parametrize("command", ["create", "pause"])
 def test_machines_that_a_group_may_not_terminate_are_named_at_once(
@@ -333,9 +379,7 @@ def test_a_group_launches_from_its_own_template_again(folder: Path, change: Any)
 def test_a_group_that_has_lost_both_its_tags_is_named_with_what_restores_them(
     folder: Path,
 ) -> None:
-    lost = {"ResourceId": "lambda_fs_clients_ags", "ResourceType": "auto-scaling-group"}
-    keys = ("lambda-fs:deployment", "lambda-fs:step")
-    client("autoscaling").delete_tags(Tags=[{**lost, "Key": key} for key in keys])
+    untag("lambda_fs_clients_ags")
     problem = refusal(folder, "create")
     assert "it has no deployment's tag" in problem["why"]
     command = shlex.split(problem["hint"].partition("`")[2].partition("`")[0])

@@ -58,14 +58,15 @@ def reconcile_group(cloud: CloudApi, group: Group) -> None:
         _terminate_stopped(cloud, group, states)
     for key in [key for key in group.instances if states.get(key, "terminated") in ENDED_STATES]:
         del group.instances[key]
-    too_many = max(0, len(group.instances) - group.desired)
-    free = [key for key, instance in group.instances.items() if not instance.protected]
+    counted = {key: it for key, it in group.instances.items() if not it.standby}
+    too_many = max(0, len(counted) - group.desired)
+    free = [key for key, instance in counted.items() if not instance.protected]
     if too_many and free and "Terminate" not in group.suspended:
         terminate(cloud, group, free[:too_many])
     if "Launch" in group.suspended:
         return
     try:
-        while len(group.instances) < group.desired:
+        while sum(not it.standby for it in group.instances.values()) < group.desired:
             _launch_one(cloud, group)
         _match_purchase(cloud, group)
     except AwsError as error:
