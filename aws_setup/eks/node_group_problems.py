@@ -10,13 +10,30 @@ from aws_setup.aws.inventory import Item
 from aws_setup.aws.reasons import fix_then, health_issues, known_fix
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import cluster_subnets, of_kind
-from aws_setup.engine.step import Drift, Found
+from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.eks_deletions import RE_CREATED
 from aws_setup.infrastructure.iam import node_role_name
 
 CAPACITY = ("InsufficientInstanceCapacity", "Unsupported", "Ec2InstanceTypeDoesNot")
 """Codes of EKS and EC2 of a failure that another zone or instance type avoids."""
+
+NO_SCALING_GROUP = "AutoScalingGroupNotFound"
+LOST_PARTS = (NO_SCALING_GROUP, "Ec2LaunchTemplateNotFound")
+"""Codes of what EKS had made for a node group and somebody has deleted: it never makes it again.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_Issue.html
+"""
+
+REPLACED = "replacement"
+"""Key of a drift that no update corrects: neither call has a capacityType, and
+UpdateNodegroupVersion takes other versions of the same launch template alone.
+
+https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
+https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupVersion.html
+"""
+
+NEW_NODES = "its nodes are deleted, then new ones created"
 
 HINT_RERUN = "run the same command again"
 
@@ -26,6 +43,8 @@ RECREATE = "run configure again: it re-creates the node group"
 def failure_of(nodes: NodeGroupSpec, group: Item) -> SetupError:
     """Return why a node group failed, with the fix for that cause in its state."""
     why, status = reasons_of(group), str(group["status"])
+    if lost_parts(group):
+        return SetupError(f"the node group is {status}", why, RECREATE)
     again = RECREATE if status in RE_CREATED else HINT_RERUN
     lacks = _lacks_capacity(why)
     return SetupError(
@@ -73,6 +92,47 @@ def capacity_hint(nodes: NodeGroupSpec, status: str) -> str:
 def reasons_of(group: Item) -> str:
     """Return the health issues of a node group as text, '' without any."""
     return "; ".join(health_issues(group))
+
+
+def lost_parts(group: Item) -> Collection[str]:
+    """Return the codes of what somebody has deleted of a node group's own parts."""
+    issues = (group.get("health") or {}).get("issues") or []
+    return {str(issue.get("code")) for issue in issues} & {*LOST_PARTS}
+
+
+def broken_drift(group: Item) -> tuple[Drift, ...]:
+    """Return the drift of a node group that only a new one replaces: failed, or without a part."""
+    lost = lost_parts(group)
+    if group["status"] not in RE_CREATED and not lost:
+        return ()
+    state = f"{group['status']} {reasons_of(group)}".strip()
+    wants = f"ACTIVE ({NEW_NODES})" if lost else "ACTIVE"
+    return (Drift("status", state, wants, key=DriftKey.STATUS, replaces=group),)
+
+
+def replacement_drift(ctx: Context, nodes: NodeGroupSpec, group: Item) -> tuple[Drift, ...]:
+    """Return the drift of capacity type or launch template: the node group is created again.
+
+    A template that was deleted and created again has another id.
+    """
+    capacity = group.get("capacityType", "ON_DEMAND")
+    if capacity != nodes.capacity:
+        wants = f"{nodes.capacity} ({NEW_NODES})"
+        return (Drift("capacity type", capacity, wants, key=REPLACED, replaces=group),)
+    has, template = str(group.get("launchTemplate", {}).get("id", "")), _template(ctx, nodes)
+    if not has or has == template or (not template and has in _templates(ctx)):
+        return ()
+    wants = f"{template or 'a new one'} ({NEW_NODES})"
+    return (Drift("launch template", has, wants, key=REPLACED, replaces=group),)
+
+
+def _template(ctx: Context, nodes: NodeGroupSpec) -> str:
+    found = ctx.found.get(f"{nodes.group} template")
+    return found.id if found else ""
+
+
+def _templates(ctx: Context) -> Collection[str]:
+    return {str(item["LaunchTemplateId"]) for item in ctx.inventory.all("launch templates")}
 
 
 def conflicts(ctx: Context, nodes: NodeGroupSpec, group: Item) -> list[Drift]:

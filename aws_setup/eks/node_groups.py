@@ -25,11 +25,14 @@ from aws_setup.eks.addon_specs import ADDONS
 from aws_setup.eks.node_count import NodeCount
 from aws_setup.eks.node_group_problems import (
     HINT_RERUN,
+    REPLACED,
+    broken_drift,
     conflicts,
     failure_of,
     older_kubernetes,
     pending_hint,
     reasons_of,
+    replacement_drift,
     subnets_without_capacity,
 )
 from aws_setup.eks.node_launch_template import CONTENTS, NodeGroupSpec
@@ -60,12 +63,6 @@ https://docs.aws.amazon.com/eks/latest/APIReference/API_Issue.html"""
 
 CONFIG, VERSION = "config", "version"
 """Keys of the drift that UpdateNodegroupConfig and UpdateNodegroupVersion correct."""
-
-CAPACITY_TYPE = "capacity type"
-"""Key of a drift that no update corrects: UpdateNodegroupConfig has no capacityType.
-
-https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupConfig.html
-"""
 
 ROLE_LAG = ("cannot be found", "does not exist", "could not be assumed", "trust relationships")
 """Texts of CreateNodegroup's error while a new role is not visible to EKS yet."""
@@ -123,16 +120,10 @@ class NodeGroup(Tagged, Step):
             owner = tag_of(group, DEPLOYMENT_TAG) or "none"
             fix = f"delete the node group {group['nodegroupName']} in the EKS console"
             return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
-        if group["status"] in RE_CREATED:
-            state = f"{group['status']} {reasons_of(group)}".strip()
-            return (Drift("status", state, "ACTIVE", key=DriftKey.STATUS, replaces=group),)
-        paused = paused_drift([group])
-        if paused:
-            return paused
-        capacity = group.get("capacityType", "ON_DEMAND")
-        if capacity != self.nodes.capacity:
-            wants = f"{self.nodes.capacity} (its nodes are deleted, then new ones created)"
-            return (Drift("capacity type", capacity, wants, key=CAPACITY_TYPE, replaces=group),)
+        if drift := broken_drift(group) or paused_drift([group]):
+            return drift
+        if drift := replacement_drift(ctx, self.nodes, group):
+            return drift
         changes = self._changes(ctx, group)
         fewer = int(group["scalingConfig"]["desiredSize"]) > self.nodes.count
         replaced = fewer or any(drift.key == VERSION for drift in changes)
@@ -219,11 +210,11 @@ class NodeGroup(Tagged, Step):
     def update(self, ctx: Context, found: Found) -> Found:
         """Set size and labels, then the template's version: EKS accepts one update at a time.
 
-        A node group whose creation or deletion failed, with another capacity type, or with too few
-        nodes for the zones of its volumes, is deleted and re-created.
+        A node group that has failed or lost parts in AWS, with another capacity type or launch
+        template, or with too few nodes for the zones of its volumes, is deleted and re-created.
         """
         keys = {drift.key for drift in found.drift}
-        if keys & {DriftKey.STATUS, CAPACITY_TYPE, ZONES}:
+        if keys & {DriftKey.STATUS, REPLACED, ZONES}:
             self.delete(ctx, found)
             return self._create(ctx, without=subnets_without_capacity(found))
         if CONFIG in keys:

@@ -17,7 +17,8 @@ from aws_setup.aws.tags import DEPLOYMENT_TAG, REGION_TAG, STEP_TAG
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.receipt import read_steps
 from aws_setup.infrastructure.cluster_parts import own_cluster
-from aws_setup.infrastructure.iam import ClusterRole, NodeRole, node_role_name
+from aws_setup.infrastructure.cluster_role import ClusterRole
+from aws_setup.infrastructure.iam import NodeRole, node_role_name
 from aws_setup.infrastructure.network import Vpc
 
 

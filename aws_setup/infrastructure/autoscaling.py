@@ -37,8 +37,10 @@ from aws_setup.infrastructure.scaling_activities import FAILED_LOOKS, launch_fai
 from aws_setup.infrastructure.scaling_deletion import delete_group
 from aws_setup.infrastructure.scaling_drift import (
     CAPACITY,
+    DEFAULT_VERSION,
     MISSING,
     PURCHASE,
+    TEMPLATE,
     in_service,
     purchase_drift,
     remaining,
@@ -46,8 +48,10 @@ from aws_setup.infrastructure.scaling_drift import (
     size_drift,
     sizes_text,
     surplus,
+    template_drift,
     wanted_capacity,
 )
+from aws_setup.infrastructure.scaling_lookup import groups_of_step, name_taken
 from aws_setup.infrastructure.scaling_obstacles import check_launches, check_terminations
 
 HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
@@ -71,12 +75,20 @@ class AutoScalingGroup(Tagged, Step):
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """Its launch template and its subnets."""
-        return (f"launch template {self.kind.template}", *PUBLIC_SUBNETS)
+        return (self.template, *PUBLIC_SUBNETS)
+
+    @property
+    def template(self) -> str:
+        """The step of its launch template."""
+        return f"launch template {self.kind.template}"
 
     def find(self, ctx: Context) -> Found | None:
         """Return the group, with its sizes and what it buys compared."""
-        items = ctx.inventory.of_step("auto-scaling groups", self.name)
+        items = self._groups(ctx)
         return self._found(ctx, items[0]) if items else None
+
+    def _groups(self, ctx: Context) -> list[Item]:
+        return groups_of_step(ctx, self.name, self._group_name(ctx.config), needs=self.needs)
 
     def _found(self, ctx: Context, group: Item) -> Found:
         deleting, paused = str(group.get("Status") or ""), self._paused(group)
@@ -84,6 +96,7 @@ class AutoScalingGroup(Tagged, Step):
         wanted = desired if paused or deleting else self._wanted(ctx, group)
         drift = list(paused) or self._size_drift(ctx, group, wanted)
         drift += purchase_drift(self.kind, group)
+        drift += [] if deleting else template_drift(ctx, self.template, group)
         drift += [] if deleting else group_drift(ctx, group, PUBLIC_SUBNETS)
         if deleting:
             drift.append(Drift("deletion", deleting, "a group", key=DriftKey.DELETION))
@@ -130,7 +143,7 @@ class AutoScalingGroup(Tagged, Step):
                 raise
             found = wait_visible(lambda: self._refreshed(ctx), clock=ctx.clock)
             if found is None:
-                raise
+                raise name_taken(ctx, self.name, self._group_name(ctx.config)) from error
             return self._recreate(ctx, found) if _is_being_deleted(found) else found
         desired = ctx.config.autoscaling_group_desired_capacity
         state = f"0 of {count_of(desired, 'machine')}" if desired else "available"
@@ -164,8 +177,7 @@ class AutoScalingGroup(Tagged, Step):
     def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
         """Return the group with its tags, which its later machines get too."""
         wanted, write = self._tags(ctx.config), partial(_write_tags, ctx)
-        groups = ctx.inventory.of_step("auto-scaling groups", self.name)
-        named = [it for it in groups if it["AutoScalingGroupName"] == found.id]
+        named = [it for it in self._groups(ctx) if it["AutoScalingGroupName"] == found.id]
         return [TaggedItem(found.id, tags_of(item), wanted, write) for item in named]
 
     def _launch(self, ctx: Context) -> dict[str, Any]:
@@ -174,8 +186,8 @@ class AutoScalingGroup(Tagged, Step):
         https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
         """
         template = {
-            "LaunchTemplateId": ctx.of(f"launch template {self.kind.template}").id,
-            "Version": "$Default",
+            "LaunchTemplateId": ctx.of(self.template).id,
+            "Version": DEFAULT_VERSION,
         }
         if not self.kind.spot:
             return {"LaunchTemplate": template}
@@ -194,7 +206,7 @@ class AutoScalingGroup(Tagged, Step):
         return {"MixedInstancesPolicy": policy}
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Set sizes, purchase and subnets; a group that is being deleted is re-created afterwards.
+        """Set sizes, template, purchase and subnets; one that is being deleted is re-created later.
 
         A smaller number terminates machines; a larger one launches them.
         """
@@ -204,7 +216,7 @@ class AutoScalingGroup(Tagged, Step):
         if keys - {MISSING}:
             if CAPACITY in keys and not ctx.config.autoscaling_group_desired_capacity:
                 self._forget_sizes(ctx, found)
-            launch = self._launch(ctx) if PURCHASE in keys else {}
+            launch = self._launch(ctx) if keys & {PURCHASE, TEMPLATE} else {}
             if SUBNETS in keys:
                 launch["VPCZoneIdentifier"] = _subnets(ctx)
             ctx.aws.autoscaling.update_auto_scaling_group(
@@ -232,8 +244,7 @@ class AutoScalingGroup(Tagged, Step):
 
         With them an empty group would be one that a passed deadline has stopped.
         """
-        groups = ctx.inventory.of_step("auto-scaling groups", self.name)
-        if any(tag_of(group, SIZES_TAG) for group in groups):
+        if any(tag_of(group, SIZES_TAG) for group in self._groups(ctx)):
             tag: Any = {"ResourceId": found.id, "ResourceType": "auto-scaling-group"}
             ctx.aws.autoscaling.delete_tags(Tags=[tag | {"Key": SIZES_TAG}])
 

@@ -1,4 +1,4 @@
-"""The IAM roles of the EKS cluster and of its nodes."""
+"""IAM roles with trust and managed policies, that of the EKS nodes among them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context, Step
-from aws_setup.aws.idempotency import delete_with_retry, retry_not_found, wait_visible
+from aws_setup.aws.idempotency import delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item
 from aws_setup.aws.session import error_code
 from aws_setup.aws.tag_drift import tags_of
@@ -24,7 +24,6 @@ from aws_setup.engine.step import Drift, Found
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.blockers import blocked, users_of_role
 from aws_setup.infrastructure.iam_policies import (
-    CLUSTER_POLICY,
     EC2_PRINCIPALS,
     NODE_POLICIES,
     WIDER_POLICIES,
@@ -33,84 +32,12 @@ from aws_setup.infrastructure.iam_policies import (
 )
 from aws_setup.infrastructure.permissions_boundary import boundary_argument, boundary_drift
 from aws_setup.infrastructure.role_tags import TaggedRole, owner_drift, role_facts
-from aws_setup.infrastructure.stale_entries import NO_ENTRY, STALE, renew_entry, stale_drift
-
-
-@dataclass(frozen=True)
-class ClusterRole(TaggedRole, Step):
-    """The role that EKS's control plane assumes."""
-
-    name: str = "eks cluster role"
-    part: str = "eks"
-    regional: bool = False
-    adopted: bool = False
-
-    def find(self, ctx: Context) -> Found | None:
-        """Return the role; one of the same name without this deployment's tag is a conflict."""
-        items = ctx.inventory.all("eks cluster role")
-        if not items:
-            self._refuse_missing(ctx)
-            return None
-        role = items[0]
-        drift = () if self.adopted else self._drift(ctx, role)
-        return Found(role["Arn"], "available", role_facts(role), drift)
-
-    def _refuse_missing(self, ctx: Context) -> None:
-        if self.adopted:
-            raise SetupError(
-                f"the IAM role {ctx.config.eks_iam_role_name} does not exist",
-                "create_eks_iam_role is False, so it must exist",
-                "set create_eks_iam_role: True, or correct eks_iam_role_name",
-            )
-
-    def _drift(self, ctx: Context, role: Item) -> tuple[Drift, ...]:
-        fix = "choose another eks_iam_role_name, or use it with create_eks_iam_role: False"
-        used = partial(self._used_in, ctx, role)
-        if others := owner_drift(ctx, role, self.name, fix=fix, used_in=used):
-            return others
-        boundary = boundary_drift(ctx, role)
-        attached = ctx.aws.iam.list_attached_role_policies(RoleName=role["RoleName"])
-        arns = {policy["PolicyArn"] for policy in attached["AttachedPolicies"]}
-        if managed_policy(ctx, CLUSTER_POLICY) not in arns:
-            return (*boundary, Drift("policy", "none", "AmazonEKSClusterPolicy"))
-        return boundary
-
-    def _used_in(self, ctx: Context, role: Item) -> str:
-        clusters = ctx.inventory.all("eks cluster")
-        used = any(cluster.get("roleArn") == role["Arn"] for cluster in clusters)
-        return ctx.aws.region if used else ""
-
-    def create(self, ctx: Context) -> Found:
-        """Create the role and attach its policy."""
-        name = ctx.config.eks_iam_role_name
-        own = tags(ctx.config, self.name, region=ctx.aws.region)
-        try:
-            role: Any = ctx.aws.iam.create_role(
-                RoleName=name,
-                AssumeRolePolicyDocument=trust_policy("eks.amazonaws.com"),
-                Description="Assumed by the control plane of the EKS cluster of LambdaFS",
-                Tags=as_list(own),  # type: ignore[arg-type]
-                **boundary_argument(ctx),
-            )["Role"]
-        except ClientError as error:
-            if error_code(error) != "EntityAlreadyExists":
-                raise
-            get = ctx.aws.iam.get_role
-            role = retry_not_found(lambda: get(RoleName=name)["Role"], clock=ctx.clock)
-            if any(drift.fix for drift in self._drift(ctx, role)):
-                raise
-        return self.update(ctx, Found(role["Arn"], "available", {"role_name": name}))
-
-    def update(self, ctx: Context, found: Found) -> Found:
-        """Attach the policy."""
-        ctx.aws.iam.attach_role_policy(
-            RoleName=ctx.config.eks_iam_role_name, PolicyArn=managed_policy(ctx, CLUSTER_POLICY)
-        )
-        return Found(found.id, "available", found.facts)
-
-    def delete(self, ctx: Context, found: Found) -> None:
-        """Detach every policy and delete the role, when it carries this deployment's tag."""
-        delete_role(ctx, ctx.config.eks_iam_role_name)
+from aws_setup.infrastructure.stale_entries import (
+    NO_ENTRY,
+    STALE,
+    node_entry_drift,
+    renew_node_entry,
+)
 
 
 def delete_role(ctx: Context, name: str) -> None:
@@ -319,14 +246,14 @@ class NodeRole(ManagedRole):
         drift = super()._drift(ctx, role)
         if ctx.owned_only or any(item.fix for item in drift) or not cluster_of(ctx):
             return drift
-        stale = stale_drift(ctx, role["Arn"], created=role["CreateDate"])
+        stale = node_entry_drift(ctx, role)
         return (*drift, stale) if stale else drift
 
     def update(self, ctx: Context, found: Found) -> Found:
         """Restore policies, trust and the access entry, without which no node can join."""
         updated = super().update(ctx, found)
         if any(drift.key == STALE for drift in found.drift):
-            renew_entry(ctx, found.id)
+            renew_node_entry(ctx, found.id)
         return updated
 
     def delete(self, ctx: Context, found: Found) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from aws_setup.aws.context import Context
 
@@ -50,6 +51,22 @@ def trust_policy(service: str, *actions: str) -> str:
         "Action": list(actions) if actions else "sts:AssumeRole",
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def allows_service(trust: Any, service: str) -> bool:
+    """Whether a trust policy lets a service assume a role, whatever conditions it has besides."""
+    statements = trust.get("Statement") or []
+    return any(
+        statement.get("Effect") == "Allow"
+        and "sts:AssumeRole" in _listed(statement.get("Action"))
+        and service in _listed((statement.get("Principal") or {}).get("Service"))
+        for statement in _listed(statements)
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return what a policy says as a single value or as a list."""
+    return list(value) if isinstance(value, list) else [value]
 
 
 def web_identity_trust(provider_arn: str, *, subject: str) -> str:

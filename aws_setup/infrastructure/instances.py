@@ -28,6 +28,7 @@ from aws_setup.infrastructure.attachments import HINT, unattached
 from aws_setup.infrastructure.cluster_members import at_known_addresses, refuse_unknown_address
 from aws_setup.infrastructure.disk_drift import delete_with_vms, disk_drift
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, lost, write_marks, write_tags
+from aws_setup.infrastructure.machine_groups import group_drift, restore_groups
 from aws_setup.infrastructure.metadata_options import metadata_drift, restore_metadata
 from aws_setup.infrastructure.moved_network import machine_drift
 from aws_setup.infrastructure.run_instances import (
@@ -65,7 +66,8 @@ class VmGroupStep(Ec2Tagged, Step):
         if not active:
             return None
         found = self._found(active)
-        more = (*machine_drift(ctx, active, self.name), *disk_drift(ctx, active))
+        more = [*machine_drift(ctx, active, self.name), *group_drift(ctx, active)]
+        more += disk_drift(ctx, active)
         facts = {**found.facts, **other_amis(ctx, self.group, active)}
         return replace(found, facts=facts, drift=(*found.drift, *more))
 
@@ -145,9 +147,10 @@ class VmGroupStep(Ec2Tagged, Step):
         return replace(self, group=replace(group, ami=ami_in_use(ctx, group.ami)))
 
     def update(self, ctx: Context, found: Found) -> Found:
-        """Start stopped VMs, launch missing ones, restore metadata settings and disks."""
+        """Start stopped VMs, launch missing ones, restore their settings, groups and disks."""
         active = self._active(ctx, fresh=True)
         restore_metadata(ctx, active)
+        restore_groups(ctx, active)
         delete_with_vms(ctx, active)
         stopped = [item for item in active if item["State"]["Name"] == "stopped"]
         unmarked = [item for item in stopped if paused_since(item) is None]

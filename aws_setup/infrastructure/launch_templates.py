@@ -12,7 +12,7 @@ from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import client_token, delete_with_retry, wait_visible
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import regional_name, specification, tags
+from aws_setup.aws.tags import GROUP_TAG, regional_name, specification, tags
 from aws_setup.config import Config
 from aws_setup.engine.step import Drift, Found
 from aws_setup.infrastructure.ami_copies import ami_in_use
@@ -20,6 +20,7 @@ from aws_setup.infrastructure.ami_details import machines_text
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, with_lost
 from aws_setup.infrastructure.metadata_options import metadata_options
 from aws_setup.infrastructure.run_instances import disks
+from aws_setup.infrastructure.termination import terminate
 
 CONTENT_TAG = "lambda-fs:fingerprint"
 """Tag key of a launch template: fingerprint and number of its default version."""
@@ -158,7 +159,13 @@ class LaunchTemplate(Ec2Tagged, Step):
         return Found(template_id, "available", {"version": version})
 
     def delete(self, ctx: Context, found: Found) -> None:
-        """Delete the template with all its versions."""
+        """Delete the template with all its versions, and machines that were detached from a group.
+
+        They have the template's tags; those that are in a group are that group's.
+        """
+        machines = ctx.inventory.of_step("instances", self.name)
+        detached = [it["InstanceId"] for it in machines if not tag_of(it, GROUP_TAG)]
+        terminate(ctx, f"detached machines of {self.name}", detached)
         delete_with_retry(
             ctx,
             f"launch template {found.id}",

@@ -92,7 +92,7 @@ class Vpc(Ec2Tagged, Step):
             drift.append(Drift("marker", "none", f"a {MARKER_GROUP}"))
         if surplus:
             ids = ", ".join(other["VpcId"] for other in surplus)
-            drift.append(Drift("VPCs of this deployment", f"also {ids}", "one"))
+            drift.append(Drift("VPCs of this deployment", f"also {ids}", "one (it is deleted)"))
         if not _dns(ctx, vpc["VpcId"]):
             drift.append(Drift("DNS support and host names", "off", "on"))
         drift += open_group_drift(ctx, vpc["VpcId"])
@@ -133,7 +133,7 @@ class Vpc(Ec2Tagged, Step):
         for vpc in ctx.inventory.of_step("vpcs", self.name, fresh=True):
             if vpc["VpcId"] != winner:
                 ctx.note(f"deleting {vpc['VpcId']}: another run created {winner} first")
-                _delete(ctx, vpc["VpcId"])
+                _delete(ctx, vpc["VpcId"], refused=partial(refuse_deletion, ctx, vpc["VpcId"]))
         for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
             change: Any = {attribute: {"Value": True}}
             ctx.aws.ec2.modify_vpc_attribute(VpcId=winner, **change)

@@ -14,14 +14,15 @@ from aws_setup.aws.idempotency import (
     remembered_tokens,
     wait_visible,
 )
-from aws_setup.aws.inventory import Item
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.session import error_code
-from aws_setup.aws.tags import specification, tags
+from aws_setup.aws.tags import DEPLOYMENT_TAG, specification, tags
 from aws_setup.engine.step import Drift, Found
+from aws_setup.errors import SetupError
 from aws_setup.infrastructure.lost_tags import Ec2Tagged, with_lost
 from aws_setup.infrastructure.network import MARKER_GROUP, MAX_TOKEN_GENERATIONS
+from aws_setup.infrastructure.subnet_routes import EVERYWHERE, route_tables
 
-EVERYWHERE = "0.0.0.0/0"
 PUBLIC = "public route table"
 
 
@@ -85,7 +86,9 @@ class RouteTable(Ec2Tagged, Step):
         """Remove its associations and delete it."""
         for table in ctx.inventory.of_step("route tables", self.name, fresh=True):
             for association in table["Associations"]:
-                if not association.get("Main"):
+                if association.get("Main"):
+                    _replace_main(ctx, table, association["RouteTableAssociationId"])
+                else:
                     _disassociate(ctx, association["RouteTableAssociationId"])
         delete_with_retry(
             ctx,
@@ -93,6 +96,29 @@ class RouteTable(Ec2Tagged, Step):
             lambda: ctx.aws.ec2.delete_route_table(RouteTableId=found.id),
             gone={"InvalidRouteTableID.NotFound"},
         )
+
+
+def _replace_main(ctx: Context, table: Item, association: str) -> None:
+    """Make another table the main one of the VPC: AWS deletes a main table with the VPC alone.
+
+    Somebody has made this one the main table; AWS's own is still there, or has been deleted.
+    https://docs.aws.amazon.com/vpc/latest/userguide/WorkWithRouteTables.html
+
+    Raises:
+        SetupError: the VPC has no other table than the deployment's.
+    """
+    table_id, vpc, name = table["RouteTableId"], table["VpcId"], ctx.config.deployment_name
+    tables = route_tables(ctx, vpc)
+    others = [it["RouteTableId"] for it in tables if tag_of(it, DEPLOYMENT_TAG) != name]
+    if not others:
+        raise SetupError(
+            f"route table {table_id} is kept",
+            f"it is the main route table of {vpc}, and the deployment has no other for its place",
+            f"run `aws ec2 create-route-table --vpc-id {vpc}`, `aws ec2 "
+            f"replace-route-table-association --association-id {association} --route-table-id RTB` "
+            "with the id of the new one, and then destroy again",
+        )
+    ctx.aws.ec2.replace_route_table_association(AssociationId=association, RouteTableId=others[0])
 
 
 def _disassociate(ctx: Context, association: str) -> None:

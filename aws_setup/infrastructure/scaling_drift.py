@@ -26,6 +26,12 @@ MISSING = "missing machines"
 PURCHASE = "purchase"
 """Key of the drift of a group that launches on demand what should be Spot, or of other types."""
 
+TEMPLATE = "launch template"
+"""Key of the drift of a group that launches from another template, or a fixed version of it."""
+
+DEFAULT_VERSION = "$Default"
+"""The version with which a group launches, whatever its number is."""
+
 
 def wanted_capacity(ctx: Context, group: Item) -> int:
     """Return how many machines a group should have: as configured, or as its own policy says.
@@ -93,13 +99,26 @@ def _effect(present: int, wanted: int) -> str:
 
 
 def remaining(group: Item) -> list[Item]:
-    """Return the machines of a group that AWS is not terminating or detaching.
+    """Return the machines of a group that AWS is not terminating or detaching, without standbys.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
     """
     leaving = ("Terminat", "Detach")
+    return [it for it in _counted(group) if not str(it.get("LifecycleState")).startswith(leaving)]
+
+
+def standbys(group: Item) -> list[str]:
+    """Return the ids of machines that somebody has taken out of service: no group ends them.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-enter-exit-standby.html
+    """
+    counted = _counted(group)
+    return [it["InstanceId"] for it in group.get("Instances", []) if it not in counted]
+
+
+def _counted(group: Item) -> list[Item]:
     machines = group.get("Instances", [])
-    return [it for it in machines if not str(it.get("LifecycleState")).startswith(leaving)]
+    return [it for it in machines if "Standby" not in str(it.get("LifecycleState"))]
 
 
 def in_service(group: Item) -> list[Item]:
@@ -109,9 +128,7 @@ def in_service(group: Item) -> list[Item]:
 
 def surplus(group: Item) -> int:
     """Return how many machines a group has still to get rid of; a standby is no surplus."""
-    machines = group.get("Instances", [])
-    counted = [it for it in machines if "Standby" not in str(it.get("LifecycleState"))]
-    return max(0, len(counted) - int(group["DesiredCapacity"]))
+    return max(0, len(_counted(group)) - int(group["DesiredCapacity"]))
 
 
 @dataclass(frozen=True)
@@ -157,3 +174,33 @@ def purchase_drift(kind: AutoScalingSpec, group: Item) -> list[Drift]:
     wants = f"{market} {kind.instance_type} ({effect})"
     policy = group.get("MixedInstancesPolicy")
     return [Drift("machines are", str(has), wants, key=PURCHASE, replaces=policy)]
+
+
+def template_drift(ctx: Context, step: str, group: Item) -> list[Drift]:
+    """Return how the launch template of a group differs from that of its step.
+
+    A template that was deleted and created again has another id: with the one of before Auto
+    Scaling launches nothing.
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-launch-template.html
+    """
+    has = launch_template_of(group)
+    found = ctx.found.get(step)
+    if found is None:
+        exist = {it["LaunchTemplateId"] for it in ctx.inventory.all("launch templates")}
+        if has.get("LaunchTemplateId") in exist:
+            return []
+    wants = found.id if found else f"the {step}"
+    version = str(has.get("Version") or DEFAULT_VERSION)
+    if has.get("LaunchTemplateId") == wants and version == DEFAULT_VERSION:
+        return []
+    shown = f"{has.get('LaunchTemplateId') or 'none'} ({version})"
+    text = f"{wants} ({DEFAULT_VERSION}; for new machines: those that run stay)"
+    return [Drift("launch template", shown, text, key=TEMPLATE)]
+
+
+def launch_template_of(group: Item) -> Item:
+    """Return what a group says of its launch template: its id, name and version."""
+    policy = group.get("MixedInstancesPolicy") or {}
+    of_policy = policy.get("LaunchTemplate", {}).get("LaunchTemplateSpecification")
+    template: Item = of_policy or group.get("LaunchTemplate") or {}
+    return template

@@ -10,7 +10,7 @@ from __future__ import annotations
 from aws_setup.aws.inventory import Item
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
-from aws_setup.infrastructure.scaling_drift import remaining
+from aws_setup.infrastructure.scaling_drift import remaining, standbys
 
 AGAIN = "then run the same command again"
 
@@ -28,13 +28,21 @@ def check_terminations(step: str, group: Item) -> None:
     """Raise where a group that has too many machines may not terminate them.
 
     Raises:
-        SetupError: its process Terminate is suspended, or all that is left is protected.
+        SetupError: its process Terminate is suspended, or all that is left is protected or in
+            standby.
     """
     _check_process(step, group, "Terminate", "no machine is terminated")
-    left = remaining(group)
+    left, name = remaining(group), group["AutoScalingGroupName"]
+    apart = standbys(group)
+    if apart and len(apart) == len(group["Instances"]):
+        raise SetupError(
+            f"{step}: {count_of(len(apart), 'machine is', 'machines are')} kept",
+            f"{', '.join(apart)}: in standby, which no size of the group ends",
+            "if they may be terminated: `aws autoscaling exit-standby --auto-scaling-group-name "
+            f"{name} --instance-ids {' '.join(apart)}`, {AGAIN}",
+        )
     kept = [machine["InstanceId"] for machine in left if machine.get("ProtectedFromScaleIn")]
     if kept and len(kept) == len(left) > int(group["DesiredCapacity"]):
-        name = group["AutoScalingGroupName"]
         raise SetupError(
             f"{step}: {count_of(len(kept), 'machine is', 'machines are')} kept",
             f"{', '.join(kept)}: protected from scale-in",

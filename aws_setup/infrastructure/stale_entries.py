@@ -1,4 +1,4 @@
-"""Access entries that are older than their IAM principal: they no longer give access.
+"""Access entries that no longer give access: older than their IAM principal, or deleted.
 
 EKS binds an entry to the unique id of the role or user. One that was deleted and created again has
 the same ARN and another id, and Kubernetes answers it 401 until its entry is created again, too.
@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.context import Context
 from aws_setup.aws.denials import is_denial
 from aws_setup.aws.inventory import Item
@@ -25,6 +26,12 @@ NO_ENTRY = ("ResourceNotFoundException", "InvalidRequestException")
 
 STALE = "stale access entry"
 """Key of the drift of an entry that has to be created again."""
+
+NODE_ENTRY = "EC2_LINUX"
+"""Type of the entry that EKS makes for the role of managed nodes."""
+
+HAVE_NODES = ("ACTIVE", "DEGRADED", "UPDATING")
+"""States of a node group whose entry EKS has made."""
 
 
 def stale_drift(
@@ -48,6 +55,33 @@ def stale_drift(
     day = f"{entry['createdAt']:%Y-%m-%d}"
     has = f"of {day}, older than the {kind}, which was deleted and created again"
     return Drift(f"access entry of {arn}", has, "a new entry", key=STALE)
+
+
+def node_entry_drift(ctx: Context, role: Item) -> Drift | None:
+    """Return the drift of the entry that EKS makes for a node role: stale, or deleted by hand.
+
+    Without it the kubelets of nodes that run are refused, and EKS does not make it again.
+    https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html
+    """
+    arn = str(role["Arn"])
+    if entry := describe_entry(ctx, arn):
+        return stale_drift(ctx, arn, created=role["CreateDate"], entry=entry)
+    mode = ((cluster_of(ctx) or {}).get("accessConfig") or {}).get("authenticationMode")
+    if mode in (None, "CONFIG_MAP"):
+        return None
+    groups = ctx.inventory.all("node groups")
+    nodes = [it for it in groups if it["nodeRole"] == arn and it["status"] in HAVE_NODES]
+    return Drift(f"access entry of {arn}", "none", "one for nodes", key=STALE) if nodes else None
+
+
+def renew_node_entry(ctx: Context, arn: str) -> None:
+    """Create the access entry of a node role again, also where none is left of the former one."""
+    if describe_entry(ctx, arn):
+        renew_entry(ctx, arn)
+        return
+    cluster = ctx.config.eks_cluster_name
+    entry = {"clusterName": cluster, "principalArn": arn, "type": NODE_ENTRY}
+    _create(ctx, entry)
 
 
 def describe_entry(ctx: Context, arn: str) -> Item | None:

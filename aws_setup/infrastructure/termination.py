@@ -11,33 +11,37 @@ from aws_setup.aws.idempotency import delete_with_retry
 from aws_setup.aws.session import error_code, pages
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.engine.wait import Pending
-from aws_setup.errors import SetupError
+from aws_setup.infrastructure.protected import act_on_unprotected, protected_error
 
 
 def terminate(ctx: Context, what: str, ids: list[str]) -> None:
     """Terminate instances and return when they are terminated.
 
     Raises:
-        SetupError: an instance has termination protection, which is never overridden.
+        SetupError: an instance has termination protection, which is never overridden; the others
+            are terminated then.
     """
     if not ids:
         return
-    try:
+
+    def terminate_some(some: list[str]) -> None:
         delete_with_retry(
             ctx,
             what,
-            lambda: _terminate_known(ctx, ids),
+            lambda: _terminate_known(ctx, some),
             gone={"InvalidInstanceID.NotFound"},
             busy=set(),
         )
-    except ClientError as error:
-        if error_code(error) != "OperationNotPermitted":
-            raise
-        raise SetupError(
-            f"{what}: termination protection is on",
-            str(error.response["Error"].get("Message", "")),
-            "disable it in the EC2 console, if the instance may be deleted",
-        ) from error
+
+    refused = act_on_unprotected(ids, terminate_some)
+    _await_terminated(ctx, what, [each for each in ids if each not in refused])
+    if refused:
+        raise protected_error(what, refused, stop=False)
+
+
+def _await_terminated(ctx: Context, what: str, ids: list[str]) -> None:
+    if not ids:
+        return
 
     def gone() -> bool | Pending:
         filters: Any = [{"Name": "instance-id", "Values": ids}]

@@ -22,7 +22,12 @@ from aws_setup.aws.paused import (
 from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
-from aws_setup.eks.node_group_problems import failure_of, reasons_of
+from aws_setup.eks.node_group_problems import (
+    NO_SCALING_GROUP,
+    failure_of,
+    lost_parts,
+    reasons_of,
+)
 from aws_setup.eks.node_groups import DEGRADED_LOOKS, group_facts
 from aws_setup.eks.node_launch_template import NodeGroupSpec, every_node_group
 from aws_setup.engine.step import CostItem, Drift, Found
@@ -33,6 +38,8 @@ from aws_setup.infrastructure.eks_deletions import RE_CREATED, describe_node_gro
 from aws_setup.infrastructure.eks_updates import UPDATING, send_update
 from aws_setup.infrastructure.instances import active_instances
 from aws_setup.pause.vms import NOT_CREATED, create_is_running
+
+WITHOUT_NODES = "its auto-scaling group was deleted, and its nodes; configure re-creates them"
 
 UPDATE_DEADLINE = 3600.0
 """Seconds; EKS drains each node before it terminates it, up to 15 minutes each."""
@@ -52,10 +59,15 @@ class _SizedNodeGroup(Step):
         return self.nodes.group
 
     def find(self, ctx: Context) -> Found | None:
-        """Return the node group with its drift; skipped when it is not this deployment's."""
+        """Return the node group with its drift; skipped when it is not this deployment's.
+
+        One whose Auto Scaling group was deleted has no nodes, and EKS changes it no more.
+        """
         group = describe_node_group(ctx, self.name)
         if group is None or tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
             return Found("", skipped=NOT_CREATED)
+        if NO_SCALING_GROUP in lost_parts(group):
+            return Found("", skipped=WITHOUT_NODES)
         if group["status"] in ("CREATING", "DELETING"):
             raise create_is_running(f"node group {self.name} is {group['status']}")
         drift, ready = self._drift(ctx, group), group["status"] in ("ACTIVE", "DEGRADED")

@@ -30,6 +30,7 @@ from aws_setup.infrastructure.instances import (
     stopped_drift,
 )
 from aws_setup.infrastructure.lost_tags import write_marks
+from aws_setup.infrastructure.protected import act_on_unprotected, protected_error
 from aws_setup.infrastructure.run_instances import disk_charges
 from aws_setup.infrastructure.vm_groups import VmGroup
 
@@ -72,17 +73,20 @@ class StoppedVms(Step):
 
         A mark that exists is kept: it has the time at which the pause began. What was stopped by
         hand is paused since then.
+
+        Raises:
+            SetupError: an instance has stop protection; the others are stopped then.
         """
         active = active_instances(ctx, self.name, fresh=True)
         write_marks(ctx, active, lambda item: _marks(item, ctx.clock.today()))
         ids = [item["InstanceId"] for item in active if not _is_down(item)]
-        if ids:
-            ctx.wait_until(
-                f"the VMs of {self.name} accept the stop",
-                lambda: _stop(ctx, ids),
-                deadline=600,
-                pause=5,
-            )
+
+        def stop(some: list[str]) -> None:
+            what = f"the VMs of {self.name} accept the stop"
+            ctx.wait_until(what, lambda: _stop(ctx, some), deadline=600, pause=5)
+
+        if refused := act_on_unprotected(ids, stop) if ids else {}:
+            raise protected_error(self.name, refused, stop=True)
         return Found(found.id, "stopping", found.facts, ready=False, ids=found.ids)
 
     def wait(self, ctx: Context, found: Found) -> Found:

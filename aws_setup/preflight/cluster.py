@@ -15,7 +15,8 @@ from aws_setup.eks.access_entries import AccessEntries
 from aws_setup.eks.active_cluster import require_cluster
 from aws_setup.eks.addons import Addon
 from aws_setup.eks.kubeconfig import Kubeconfig, kubeconfig_path
-from aws_setup.eks.node_groups import CAPACITY_TYPE, CONFIG, VERSION, NodeGroup
+from aws_setup.eks.node_group_problems import REPLACED
+from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup
 from aws_setup.eks.oidc import OidcProvider, issuer_of
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, DriftKey
@@ -236,9 +237,9 @@ def _launched_nodes(ctx: Context, row: Row) -> Iterator[Launch]:
         return
     nodes, keys = row.step.nodes, {drift.key for drift in row.found.drift} if row.found else set()
     present = len(active_instances(ctx, nodes.group)) if row.found else 0
-    if CAPACITY_TYPE in keys:
+    if REPLACED in keys:
         present = 0  # its old nodes count against the quota of the other market
-    if row.found is None or keys & {CONFIG, VERSION, DriftKey.STATUS, CAPACITY_TYPE}:
+    if row.found is None or keys & {CONFIG, VERSION, DriftKey.STATUS, REPLACED}:
         count = max(0, nodes.count - present)
         yield Launch(nodes.group, "", nodes.instance_type, count, spot=nodes.spot)
 

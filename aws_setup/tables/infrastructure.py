@@ -8,9 +8,9 @@ from aws_setup.config.cross_checks import fixed_addresses
 from aws_setup.infrastructure.address_reservations import ReservedAddresses, after_fixed_addresses
 from aws_setup.infrastructure.ami_copy_steps import with_ami_copies
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
+from aws_setup.infrastructure.cluster_role import ClusterRole
 from aws_setup.infrastructure.eks_cluster import EksCluster
 from aws_setup.infrastructure.existing_network import ExistingSubnet, ExistingVpc
-from aws_setup.infrastructure.iam import ClusterRole
 from aws_setup.infrastructure.instances import VmGroupStep
 from aws_setup.infrastructure.internet_gateway import InternetGateway
 from aws_setup.infrastructure.launch_templates import LaunchTemplate, auto_scaling_specs

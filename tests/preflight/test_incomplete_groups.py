@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from aws_setup.aws.tags import STEP_TAG
-from aws_setup.eks.node_groups import CAPACITY_TYPE, CONFIG, VERSION, NodeGroup
+from aws_setup.eks.node_group_problems import REPLACED
+from aws_setup.eks.node_groups import CONFIG, VERSION, NodeGroup
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.engine.plan import Row
 from aws_setup.engine.step import Action, Drift, DriftKey, Found
@@ -182,7 +183,7 @@ def row(action: Action, *keys: str) -> Row:
         (row(Action.CREATE), [12]),
         (row(Action.UPDATE, CONFIG), [4]),
         (row(Action.UPDATE, DriftKey.STATUS), [4]),
-        (row(Action.UPDATE, CAPACITY_TYPE), [12]),
+        (row(Action.UPDATE, REPLACED), [12]),
         (row(Action.UPDATE, VERSION), [4]),
         (row(Action.UPDATE, "tags"), []),
         (row(Action.EXISTS), []),

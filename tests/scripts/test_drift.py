@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,20 @@ def no_policy() -> None:
     iam.detach_role_policy(RoleName=name, PolicyArn=arn)
 
 
+def no_trust() -> None:
+    iam = client("iam")
+    trusted = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}
+    policy = {"Version": "2012-10-17", "Statement": [trusted | {"Action": "sts:AssumeRole"}]}
+    iam.update_assume_role_policy(
+        RoleName="lambda-fs-eks-cluster-role", PolicyDocument=json.dumps(policy)
+    )
+
+
+def no_policy_and_trust() -> None:
+    no_policy()
+    no_trust()
+
+
 def one_stopped() -> None:
     client("ec2").stop_instances(InstanceIds=machines("zookeeper")[:1])
 
@@ -183,7 +198,7 @@ DRIFTS: Mapping[str, tuple[str, Callable[[], None]]] = {
     "public subnet 2 routing": ("create", moved_to_another_table),
     "elastic ip": ("update", second_address),
     "eks cluster": ("update", open_cluster),
-    "eks cluster role": ("update", no_policy),
+    "eks cluster role": ("update", no_policy_and_trust),
     "zookeeper": ("update", one_stopped),
     "ndb data nodes 1": ("update", one_terminated),
     "ndb data nodes 2": ("update", one_renamed),
@@ -223,6 +238,8 @@ def test_what_was_changed_by_hand_is_corrected(cloud: RehearsalCloud, folder: Pa
         name: action for name, (action, _) in DRIFTS.items()
     }
     assert planned(folder) == {}
+    trust = client("iam").get_role(RoleName="lambda-fs-eks-cluster-role")["Role"]
+    assert "eks.amazonaws.com" in str(trust["AssumeRolePolicyDocument"])
     assert resources(cloud) == made
     writes = len(cloud.calls.writes())
     assert run(SCRIPT, folder, "--yes").exit_code == 0

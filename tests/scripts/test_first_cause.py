@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import configure_eks_cluster
-from aws_setup.infrastructure.routing import EVERYWHERE
+from aws_setup.infrastructure.subnet_routes import EVERYWHERE
 from tests.support import scripts
 from tests.support.aws import client
 from tests.support.kube import tool

@@ -313,3 +313,76 @@ def test_narrow_outbound_rules_that_are_sufficient_are_kept(folder: Path) -> Non
         {**https, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
     )
     assert actions(folder, *GROUP) == {}
+
+
+@pytest.mark.kind("A10")
+@pytest.mark.parametrize(
+    ("command", "attribute", "option"),
+    [
+        ("pause", "DisableApiStop", "--no-disable-api-stop"),
+        ("destroy", "DisableApiTermination", "--no-disable-api-termination"),
+    ],
+)
+def test_a_protected_machine_keeps_no_other_and_is_named_with_the_command(
+    folder: Path, command: str, attribute: str, option: str
+) -> None:
+    first, *_ = zookeepers("running").values()
+    ec2 = client("ec2")
+    ec2.modify_instance_attribute(InstanceId=first, **{attribute: {"Value": True}})
+    ended = run(SCRIPT, folder, command, "--yes", "--json")
+    assert ended.exit_code in (1, 3)
+    problem = next(it for it in ended.document["problems"] if it["what"].startswith("zookeeper"))
+    assert f"--instance-id {first} {option}" in problem["hint"]
+    assert set(zookeepers("running").values()) == {first}
+    ec2.modify_instance_attribute(InstanceId=first, **{attribute: {"Value": False}})
+    assert run(SCRIPT, folder, command, "--yes", "--json").exit_code == 0
+    assert zookeepers("running") == {}
+
+
+@pytest.mark.kind("A4")
+def test_a_route_table_that_was_made_the_main_one_is_deleted(empty: Path) -> None:
+    only = ("--only", "private route table")
+    actions(empty, "--yes", *only)
+    ec2 = client("ec2")
+    filters = [{"Name": "tag:lambda-fs:step", "Values": ["private route table"]}]
+    (own,) = ec2.describe_route_tables(Filters=filters)["RouteTables"]
+    in_vpc = [{"Name": "vpc-id", "Values": [own["VpcId"]]}]
+    tables = ec2.describe_route_tables(Filters=in_vpc)["RouteTables"]
+    (main,) = (it for table in tables for it in table["Associations"] if it["Main"])
+    ec2.replace_route_table_association(
+        AssociationId=main["RouteTableAssociationId"], RouteTableId=own["RouteTableId"]
+    )
+    assert run(SCRIPT, empty, "destroy", "--yes").exit_code == 0
+    assert ec2.describe_vpcs(Filters=in_vpc)["Vpcs"] == []
+
+
+@pytest.mark.kind("A4")
+def test_a_second_vpc_with_our_tags_that_is_in_use_is_named_at_once(empty: Path) -> None:
+    actions(empty, "--yes", "--only", "private route table")
+    ec2 = client("ec2")
+    (own,) = ec2.describe_vpcs(Filters=[{"Name": "tag:lambda-fs:step", "Values": ["vpc"]}])["Vpcs"]
+    other = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    ec2.create_tags(Resources=[other], Tags=own["Tags"])
+    subnet = ec2.create_subnet(VpcId=other, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    ended = run(SCRIPT, empty, "--yes", "--json", "--only", "vpc")
+    (problem,) = ended.document["problems"]
+    assert f"{other} is kept" in problem["what"]
+    assert f"aws ec2 delete-subnet --subnet-id {subnet}" in problem["hint"]
+    ec2.delete_subnet(SubnetId=subnet)
+    actions(empty, "--yes", "--only", "vpc")
+    assert actions(empty, "plan", "--only", "vpc") == {}
+
+
+@pytest.mark.kind("A2")
+def test_a_machine_that_lost_the_security_group_gets_it_again_and_keeps_others(
+    folder: Path,
+) -> None:
+    ec2, first = client("ec2"), next(iter(zookeepers("running").values()))
+    group, vpc = own_group()["GroupId"], own_group()["VpcId"]
+    mine = ec2.create_security_group(GroupName="mine", Description="mine", VpcId=vpc)["GroupId"]
+    ec2.modify_instance_attribute(InstanceId=first, Groups=[mine])
+    assert actions(folder, "plan") == {"zookeeper": "update"}
+    assert actions(folder, "--yes") == {"zookeeper": "update"}
+    (machine,) = ec2.describe_instances(InstanceIds=[first])["Reservations"][0]["Instances"]
+    assert {it["GroupId"] for it in machine["SecurityGroups"]} == {mine, group}
+    assert actions(folder, "plan") == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from aws_setup.rehearsal.core.settings import Settings
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from create_aws_infrastructure import SCRIPT
-from tests.support.aws import client
+from tests.support.aws import IMAGE, client
 from tests.support.calendar import Calendar, movable_calendar
 from tests.support.clock import advance_by_calls
 from tests.support.copies import SHARED, World, shared_cloud
@@ -284,6 +285,52 @@ def protect_machines(name: str) -> str:
     return "--no-protected-from-scale-in"
 
 
+def stand_by(name: str) -> str:
+    ids = [machine["InstanceId"] for machine in group(name)["Instances"]]
+    client("autoscaling").enter_standby(
+        AutoScalingGroupName=name, InstanceIds=ids, ShouldDecrementDesiredCapacity=True
+    )
+    return "exit-standby"
+
+
+def test_a_machine_in_standby_is_named_at_once_by_pause(folder: Path) -> None:
+    name = "lambda_fs_clients_ags"
+    fix, machines = stand_by(name), [one["InstanceId"] for one in group(name)["Instances"]]
+    problem = refusal(folder, "pause")
+    assert machines[0] in problem["why"]
+    assert fix in problem["hint"]
+    scaling = client("autoscaling")
+    scaling.exit_standby(AutoScalingGroupName=name, InstanceIds=machines)
+    act(folder, "pause", "--yes")
+    assert running() == 0
+
+
+def detach(name: str) -> None:
+    (first, *_) = group(name)["Instances"]
+    client("autoscaling").detach_instances(
+        AutoScalingGroupName=name,
+        InstanceIds=[first["InstanceId"]],
+        ShouldDecrementDesiredCapacity=True,
+    )
+
+
+def untag(name: str) -> None:
+    lost = {"ResourceId": name, "ResourceType": "auto-scaling-group"}
+    keys = ("lambda-fs:deployment", "lambda-fs:step")
+    client("autoscaling").delete_tags(Tags=[{**lost, "Key": key} for key in keys])
+
+
+@pytest.mark.kind("A4")
+@pytest.mark.parametrize("change", [detach, untag])
+def test_destroy_ends_machines_of_a_group_that_are_known_by_their_own_tags(
+    folder: Path, change: Any
+) -> None:
+    change("lambda_fs_clients_ags")
+    act(folder, "destroy", "--yes")
+    assert running() == 0
+    assert client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
+
+
 @pytest.mark.parametrize("keep", [suspend_terminations, protect_machines])
 @pytest.mark.parametrize("command", ["create", "pause"])
 def test_machines_that_a_group_may_not_terminate_are_named_at_once(
@@ -296,3 +343,49 @@ def test_machines_that_a_group_may_not_terminate_are_named_at_once(
     assert fix in problem["hint"]
     assert len(group()["Instances"]) == 2
     act(folder, "destroy", "--yes")
+
+
+def exchange_template(name: str) -> None:
+    ec2, data = client("ec2"), {"ImageId": IMAGE, "InstanceType": "t3.micro"}
+    made = ec2.create_launch_template(LaunchTemplateName="mine", LaunchTemplateData=data)
+    template = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+    client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=name, LaunchTemplate=template
+    )
+
+
+def delete_template(name: str) -> None:
+    template = group(name)["LaunchTemplate"]["LaunchTemplateId"]
+    client("ec2").delete_launch_template(LaunchTemplateId=template)
+
+
+@pytest.mark.kind("A2")
+@pytest.mark.parametrize("change", [exchange_template, delete_template])
+def test_a_group_launches_from_its_own_template_again(folder: Path, change: Any) -> None:
+    change("lambda_fs_clients_ags")
+    _, drift = changed(folder, **{DESIRED: 3})
+    assert drift[CLIENTS][1].startswith("launch template: lt-")
+    act(folder, "create", "--yes")
+    own = client("ec2").describe_launch_templates(LaunchTemplateNames=["lambda_fs_clients"])
+    template = {"LaunchTemplateId": own["LaunchTemplates"][0]["LaunchTemplateId"]}
+    used = group()["LaunchTemplate"]
+    assert used.items() >= (template | {"Version": "$Default"}).items()
+    types = {one["InstanceType"] for one in group()["Instances"]}
+    assert (len(group()["Instances"]), types) == (3, {"r5.4xlarge"})
+    assert left(folder) == []
+
+
+@pytest.mark.kind("A2")
+def test_a_group_that_has_lost_both_its_tags_is_named_with_what_restores_them(
+    folder: Path,
+) -> None:
+    untag("lambda_fs_clients_ags")
+    problem = refusal(folder, "create")
+    assert "it has no deployment's tag" in problem["why"]
+    command = shlex.split(problem["hint"].partition("`")[2].partition("`")[0])
+    tags = [dict(pair.split("=") for pair in word.split(",")) for word in command[4:]]
+    client("autoscaling").create_or_update_tags(
+        Tags=[{**tag, "PropagateAtLaunch": tag["PropagateAtLaunch"] == "true"} for tag in tags]
+    )
+    act(folder, "create", "--yes")
+    assert left(folder) == []

@@ -143,7 +143,11 @@ def test_a_resource_that_lost_its_owner_or_step_is_found_by_its_place(
     for name in own:
         client("iam").untag_role(RoleName=name, TagKeys=[key])
     untag_schedules(key)
+    scaling, group = client("autoscaling"), "hopsfs_clients_ags"
+    of_group = {"ResourceId": group, "ResourceType": "auto-scaling-group"}
+    scaling.delete_tags(Tags=[{**of_group, "Key": key}])
     rows = planned(folder)
+    assert rows[f"auto-scaling group {group}"]["action"] == "update"
     roles_too = ("eks cluster role", "deadline role", "deadline")
     assert {rows[step]["action"] for step in roles_too} == {"update"}
     assert {step: rows[step]["action"] for step in ids} == dict.fromkeys(ids, "update")

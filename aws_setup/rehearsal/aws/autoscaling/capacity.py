@@ -58,14 +58,15 @@ def reconcile_group(cloud: CloudApi, group: Group) -> None:
         _terminate_stopped(cloud, group, states)
     for key in [key for key in group.instances if states.get(key, "terminated") in ENDED_STATES]:
         del group.instances[key]
-    too_many = max(0, len(group.instances) - group.desired)
-    free = [key for key, instance in group.instances.items() if not instance.protected]
+    counted = {key: it for key, it in group.instances.items() if not it.standby}
+    too_many = max(0, len(counted) - group.desired)
+    free = [key for key, instance in counted.items() if not instance.protected]
     if too_many and free and "Terminate" not in group.suspended:
         terminate(cloud, group, free[:too_many])
     if "Launch" in group.suspended:
         return
     try:
-        while len(group.instances) < group.desired:
+        while sum(not it.standby for it in group.instances.values()) < group.desired:
             _launch_one(cloud, group)
         _match_purchase(cloud, group)
     except AwsError as error:
@@ -181,12 +182,12 @@ def template_data(cloud: CloudApi, group: Group) -> dict[str, Any]:
 
 
 def find_template(cloud: CloudApi, region: str, requested: dict[str, Any]) -> dict[str, Any]:
-    """Return a launch template version; raises EC2's AwsError when it does not exist."""
-    named = {
-        key: requested[key]
-        for key in ("LaunchTemplateId", "LaunchTemplateName")
-        if requested.get(key)
-    }
+    """Return a launch template version; raises EC2's AwsError when it does not exist.
+
+    A template that is named by its id is that one, not a later one of its name.
+    """
+    key = "LaunchTemplateId" if requested.get("LaunchTemplateId") else "LaunchTemplateName"
+    named = {key: requested[key]}
     version = str(requested.get("Version") or "$Default")
     answer = cloud.call(
         "ec2", "DescribeLaunchTemplateVersions", region=region, Versions=[version], **named

@@ -14,6 +14,7 @@ from aws_setup.rehearsal.aws.autoscaling import capacity, metrics
 from aws_setup.rehearsal.aws.autoscaling.mixed_instances import check_policy, check_template
 from aws_setup.rehearsal.aws.autoscaling.store import (
     Group,
+    GroupInstance,
     GroupsByRegion,
     add_tags,
     group_of,
@@ -189,7 +190,7 @@ def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
             "InstanceId": instance.instance_id,
             "InstanceType": instance.instance_type,
             "AvailabilityZone": instance.zone,
-            "LifecycleState": _lifecycle(states.get(instance.instance_id, "terminated")),
+            "LifecycleState": _lifecycle(instance, states.get(instance.instance_id, "terminated")),
             "HealthStatus": "Healthy",
             "LaunchTemplate": instance.template,
             "ProtectedFromScaleIn": instance.protected,
@@ -198,9 +199,9 @@ def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
     ]
 
 
-def _lifecycle(state: str) -> str:
+def _lifecycle(instance: GroupInstance, state: str) -> str:
     if state == "running":
-        return "InService"
+        return "Standby" if instance.standby else "InService"
     return "Pending" if state == "pending" else "Terminating"
 
 

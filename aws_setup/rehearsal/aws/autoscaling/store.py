@@ -21,6 +21,8 @@ class GroupInstance:
     spot: bool = False
     protected: bool = False
     """Whether a smaller group may not terminate it (ProtectedFromScaleIn)."""
+    standby: bool = False
+    """Whether somebody has taken it out of service: it runs, and is no part of the capacity."""
 
 
 @dataclass

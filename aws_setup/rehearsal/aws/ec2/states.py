@@ -68,6 +68,10 @@ def _stop(cloud: CloudApi, call: Call) -> dict[str, Any]:
         cloud, call, allowed=("pending", "running", "stopping", "stopped")
     ):
         before = _state(instance)
+        if str(instance.disable_api_stop).lower() == "true":
+            message = f"The instance '{instance.id}' may not be stopped. Modify its"
+            message += " 'disableApiStop' instance attribute and try again."
+            raise AwsError("OperationNotPermitted", message)
         if instance.lifecycle == "spot":
             # EC2 user guide, "Stop a Spot Instance": only persistent requests allow it.
             message = (

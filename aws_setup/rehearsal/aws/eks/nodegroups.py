@@ -13,7 +13,7 @@ from typing import Any
 
 from aws_setup.rehearsal.aws import iam
 from aws_setup.rehearsal.aws.ec2.limits import is_offered
-from aws_setup.rehearsal.aws.eks import addons, nodes, responses, validation
+from aws_setup.rehearsal.aws.eks import addons, health, nodes, responses, validation
 from aws_setup.rehearsal.aws.eks.launch_templates import check_launch_template
 from aws_setup.rehearsal.aws.eks.responses import paginate
 from aws_setup.rehearsal.aws.eks.store import (
@@ -182,8 +182,10 @@ def nodes_changed(cloud: CloudApi, call: Call, cluster: Cluster, group: Nodegrou
 def describe_nodegroup(cloud: CloudApi, call: Call) -> dict[str, Any]:
     """Answer DescribeNodegroup."""
     cluster, name = region_store(cloud, call).cluster(call.params["clusterName"]), call.params
-    document = response_copy(cluster.nodegroup(name["nodegroupName"]).document)
-    issues = cloud.faults.health_issues("nodegroup", document["nodegroupName"])
+    group = cluster.nodegroup(name["nodegroupName"])
+    document = response_copy(group.document)
+    issues = health.lost_parts(cloud, call, group, document)
+    issues += cloud.faults.health_issues("nodegroup", document["nodegroupName"])
     document["health"]["issues"] += issues
     if issues and document["status"] == "ACTIVE":
         document["status"] = "DEGRADED"
