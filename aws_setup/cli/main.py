@@ -77,12 +77,12 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
             work(config, result, report)
         if _signals:
             raise Interrupted
-    except (KeyboardInterrupt, Interrupted):
-        _note_interruption(result)
+    except (KeyboardInterrupt, Interrupted) as error:
+        _note_interruption(result, error if isinstance(error, Interrupted) else Interrupted())
     except Exception as error:
         if _signals:
             log.debug("the run was interrupted", exc_info=error)
-            _note_interruption(result)
+            _note_interruption(result, Interrupted())
         else:
             _note_failure(result, error, verbose=options.verbose)
     result.seconds = round(time.monotonic() - began, 1)
@@ -145,11 +145,14 @@ def _end_as_with_ctrl_c() -> None:
             signal.signal(number, end)
 
 
-def _note_interruption(result: Result) -> None:
+def _note_interruption(result: Result, error: Interrupted) -> None:
     result.result = "interrupted"
-    hint = "run the same command again: it resumes where it stopped"
     name = signal.Signals(_signals[0]).name if _signals else "SIGINT"
-    result.problems.append(Problem("interrupted", CAUSES.get(name, name), hint))
+    cause = CAUSES.get(name, name) if _signals or not error.cause else error.cause
+    what, hint = "interrupted", "run the same command again: it resumes where it stopped"
+    if error.unchanged:
+        what, hint = "cancelled; nothing was changed", "run the same command again to proceed"
+    result.problems.append(Problem(what, cause, hint))
 
 
 def _log_to_stderr() -> None:
