@@ -28,6 +28,7 @@ from aws_setup.engine.temporary_files import delete_abandoned
 from aws_setup.engine.wording import shell_word
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.report import CommandOptions, Report
+from aws_setup.ssh import PROTOCOL_LOG
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +157,12 @@ def _note_interruption(result: Result, error: Interrupted) -> None:
 
 
 def _log_to_stderr() -> None:
-    """Show the log on stderr, for -v; unless a handler is there already."""
+    """Show the log on stderr, for -v; unless a handler is there already.
+
+    Not that of SSH's protocol, which would hide the plan whose rows -v lists; the file has it.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: record.name != PROTOCOL_LOG)
     handler.setFormatter(SafeFormatter(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
