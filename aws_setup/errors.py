@@ -62,4 +62,12 @@ class Interrupted(BaseException):
 
     It is no Exception, as KeyboardInterrupt is none, so that what handles every error does not
     continue with the run: https://docs.python.org/3/library/exceptions.html#KeyboardInterrupt
+
+    Args:
+        cause: what ended the run, unless a signal did.
+        unchanged: whether it ended before the first write, at the question for consent.
     """
+
+    def __init__(self, cause: str = "", *, unchanged: bool = False) -> None:
+        super().__init__(cause)
+        self.cause, self.unchanged = cause, unchanged

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aws_setup.cli.options import Command, SharedOptions, VerbChoice, shared_options
+from aws_setup.cli.options import Command, SharedOptions, shared_options
 from aws_setup.cli.script import Script
+from aws_setup.cli.usage import OtherVerbsOption, UnexpectedWord, VerbChoice
 
 if TYPE_CHECKING:
     from aws_setup.config import Config
@@ -34,7 +35,7 @@ def script_command(script: Script, *, folder: Path) -> click.Command:
     )
     @shared_options(only_metavar="STEP", only_help="This step and its needs (destroy: dependants).")
     def command(verb: str, **parameters: Any) -> None:
-        _check_lock_options(script, verb, parameters)
+        _check_options(script, verb, parameters)
         options = SharedOptions.take(parameters)
         flags = {flag: parameters.pop(flag.parameter) for flag in script.flags}
         overrides = {
@@ -65,15 +66,30 @@ def _lock_options(command: click.Command) -> None:
     click.option("--from", "repeats", type=click.Path(), metavar="FILE", help=from_text)(command)
 
 
-def _check_lock_options(script: Script, verb: str, settings: Mapping[str, Any]) -> None:
-    """Raise a usage error for a lock file that the verb does not read."""
-    reading = (script.verbs[0], "plan")
-    if settings["repeats"] is not None and verb not in reading:
-        raise click.UsageError(f"--from is of {' and '.join(reading)}, not of {verb}")
-    if settings["against"] is not None and verb != "status":
-        raise click.UsageError(f"--against is of status, not of {verb}")
-    if settings["diff"] and verb != "plan":
-        raise click.UsageError(f"--diff is of plan, not of {verb}")
+def _check_options(script: Script, verb: str, settings: Mapping[str, Any]) -> None:
+    """Refuse what the verb does not read: ignored, the run would do something else than is meant.
+
+    Raises:
+        OtherVerbsOption: an option of another verb.
+        UnexpectedWord: a duration, which only extend takes.
+    """
+    if verb != "extend" and settings.get("duration") is not None:
+        raise UnexpectedWord(settings["duration"], why=f"{verb} takes none")
+    first = script.verbs[0]
+    readers = {
+        "repeats": ("--from", (first, "plan")),
+        "against": ("--against", ("status",)),
+        "diff": ("--diff", ("plan",)),
+        "reformat": ("--reformat", (first, "plan")),
+        "deep": ("--deep", ("pause",)),
+        "keep": ("--keep", ("allow-my-ip",)),
+        "quick": ("--quick", ("verify",)),
+        "images": ("--images", ("destroy",)),
+        "no_wait": ("--no-wait", (first,)),
+    }
+    for parameter, (option, verbs) in readers.items():
+        if settings.get(parameter) not in (None, False) and verb not in verbs:
+            raise OtherVerbsOption(option, verbs, verb)
 
 
 def _infrastructure_options(command: click.Command) -> None:

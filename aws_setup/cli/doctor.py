@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aws_setup import __version__
-from aws_setup.cli.options import Command, SharedOptions, VerbChoice
+from aws_setup.cli.options import Command, SharedOptions
+from aws_setup.cli.usage import VerbChoice
 from aws_setup.errors import SetupError
 
 if TYPE_CHECKING:

@@ -51,6 +51,7 @@ def required(command: str, *, at_once: bool = False) -> Iterator[None]:
 
     It is the first that a script does: a new terminal often has another Python than the one of
     the virtual environment. Packages are looked for when one cannot be imported, or `at_once`.
+    Ctrl-C ends it without a traceback.
     """
     if problem := python_problem(sys.version_info[:3]):
         _refuse(command, problem, "use a newer Python")
@@ -62,6 +63,8 @@ def required(command: str, *, at_once: bool = False) -> Iterator[None]:
         if missing := missing_packages():
             _refuse(command, not_installed(missing), INSTALL_FIX)
         raise
+    except KeyboardInterrupt:  # before the run has begun to handle it
+        sys.exit(130)
 
 
 def not_installed(names: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ from aws_setup.engine.temporary_files import delete_abandoned
 from aws_setup.engine.wording import shell_word
 from aws_setup.errors import Interrupted, Problem, Refused, SetupError
 from aws_setup.report import CommandOptions, Report
+from aws_setup.ssh import PROTOCOL_LOG
 
 log = logging.getLogger(__name__)
 
@@ -77,12 +78,12 @@ def run_guarded(invocation: Invocation, work: Work) -> int:
             work(config, result, report)
         if _signals:
             raise Interrupted
-    except (KeyboardInterrupt, Interrupted):
-        _note_interruption(result)
+    except (KeyboardInterrupt, Interrupted) as error:
+        _note_interruption(result, error if isinstance(error, Interrupted) else Interrupted())
     except Exception as error:
         if _signals:
             log.debug("the run was interrupted", exc_info=error)
-            _note_interruption(result)
+            _note_interruption(result, Interrupted())
         else:
             _note_failure(result, error, verbose=options.verbose)
     result.seconds = round(time.monotonic() - began, 1)
@@ -145,16 +146,23 @@ def _end_as_with_ctrl_c() -> None:
             signal.signal(number, end)
 
 
-def _note_interruption(result: Result) -> None:
+def _note_interruption(result: Result, error: Interrupted) -> None:
     result.result = "interrupted"
-    hint = "run the same command again: it resumes where it stopped"
     name = signal.Signals(_signals[0]).name if _signals else "SIGINT"
-    result.problems.append(Problem("interrupted", CAUSES.get(name, name), hint))
+    cause = CAUSES.get(name, name) if _signals or not error.cause else error.cause
+    what, hint = "interrupted", "run the same command again: it resumes where it stopped"
+    if error.unchanged:
+        what, hint = "cancelled; nothing was changed", "run the same command again to proceed"
+    result.problems.append(Problem(what, cause, hint))
 
 
 def _log_to_stderr() -> None:
-    """Show the log on stderr, for -v; unless a handler is there already."""
+    """Show the log on stderr, for -v; unless a handler is there already.
+
+    Not that of SSH's protocol, which would hide the plan whose rows -v lists; the file has it.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: record.name != PROTOCOL_LOG)
     handler.setFormatter(SafeFormatter(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from aws_setup.cli.address_verdict import comparing_addresses
 from aws_setup.cli.client_files import configure_clients
@@ -208,10 +209,18 @@ def list_actions(run: ActionsRun) -> None:
     names = [row.step.name for row in rows]
     found = [existing[name] for name in selection.pick(existing) if name in set(names)]
     missing = [name for name in names if name not in existing]
-    run.recorder.begin(rows, run.result, clock=run.clock, mode=Mode.INSPECT)
+    listed = [_as_listed(row) for row in rows]
+    run.recorder.begin(listed, run.result, clock=run.clock, mode=Mode.INSPECT)
     print_list(run.report, selection, found, missing)
     run.result.more["actions"] = [verify.list_document(selection, action) for action in found]
     run.result.more["missing"] = missing
+
+
+def _as_listed(row: Row) -> Row:
+    """Return the row of an action that exists without differences: --list desires nothing."""
+    if row.found is None:
+        return row
+    return replace(row, action=Action.EXISTS, found=replace(row.found, drift=()))
 
 
 def verify_actions(run: ActionsRun) -> None:

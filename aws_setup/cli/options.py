@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import gc
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +15,7 @@ import click
 
 from aws_setup import __version__
 from aws_setup.cli.completion import complete_only
+from aws_setup.cli.usage import UnexpectedWord, usage_problem
 from aws_setup.engine.output_stream import discard, open_missing, unwritten
 from aws_setup.errors import Problem
 
@@ -27,53 +30,23 @@ processor time of an unchanged create. At the end of the program it would be ano
 """
 
 
-CREATE, CONFIGURE = "python create_aws_infrastructure.py", "python configure_eks_cluster.py"
-
-OTHER_COMMANDS = {
-    "configure": CONFIGURE,
-    "create": CREATE,
-    "doctor": "python -m aws_setup doctor",
-    **{
-        verb: f"{CREATE} {verb}"
-        for verb in ("verify", "pause", "resume", "extend", "allow-my-ip", "plan", "status")
-    },
-}
-"""Verb -> the command that has it, for who gives it to another one."""
-
-SYNONYMS = {
-    **dict.fromkeys(("apply", "deploy", "install", "up"), ("create", "configure")),
-    **dict.fromkeys(("delete", "down", "remove", "teardown", "uninstall"), ("destroy",)),
-    **dict.fromkeys(("check", "test"), ("verify", "doctor")),
-    **dict.fromkeys(("show", "list", "state"), ("status",)),
-    **dict.fromkeys(("preview", "diff"), ("plan",)),
-    "stop": ("pause",),
-    "start": ("resume",),
-}
-"""Verbs of other tools -> ours, of which the first that a command has is meant."""
-
-
-class VerbChoice(click.Choice[str]):
-    """The verbs of a command; the error for another one names what is probably meant."""
-
-    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        """Return click's message with the verb, or the command, that a mistyped one means."""
-        message, meant = super().get_invalid_choice_message(value, ctx), self._meant(str(value))
-        return f"{message} Did you mean {meant}?" if meant else message
-
-    def _meant(self, value: str) -> str:
-        from difflib import get_close_matches
-
-        word = value.lower()
-        own = [verb for verb in (word, *SYNONYMS.get(word, ())) if verb in self.choices]
-        if own := own or get_close_matches(word, self.choices, n=1):
-            return own[0]
-        known = [verb for verb in (word, *SYNONYMS.get(word, ())) if verb in OTHER_COMMANDS]
-        known = known or get_close_matches(word, OTHER_COMMANDS, n=1)
-        return f"`{OTHER_COMMANDS[known[0]]}`" if known else ""
-
-
 class Command(click.Command):
-    """A script's command: with --json usage errors are printed as a JSON document, too."""
+    """A script's command: a usage error is printed as every error, with --json as the document."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        context = {"help_option_names": ["-h", "--help"], "allow_extra_args": True}
+        super().__init__(*args, **settings | {"context_settings": context})
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line.
+
+        Raises:
+            UnexpectedWord: there are more words than the command takes.
+        """
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            raise UnexpectedWord(rest[0], ctx)
+        return rest
 
     def main(self, args: Sequence[str] | None = None, **settings: Any) -> Any:  # type: ignore[override]
         """Run the command; a usage error ends it with exit code 2."""
@@ -86,11 +59,7 @@ class Command(click.Command):
         try:
             super().main(words, **settings | {"standalone_mode": False})
         except click.UsageError as error:
-            if "--json" not in words:
-                error.show()
-            else:
-                hint = f"see {self.name} --help for the options"
-                _print_document(Problem(error.format_message(), "", hint))
+            _print_refusal(usage_problem(error, self), as_json="--json" in words)
             sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(130)
@@ -102,13 +71,31 @@ class Command(click.Command):
         sys.exit(0)
 
 
-def _print_document(problem: Problem) -> None:
-    """Print the JSON document of a refused command line."""
-    from aws_setup.engine.result import Result
-    from aws_setup.report import Report, Style
+def _print_refusal(problem: Problem, *, as_json: bool) -> None:
+    """Print what is wrong with a command line; the report's libraries take longer than this."""
+    if as_json:
+        from aws_setup.engine.result import Result
+        from aws_setup.report import Report, Style
 
-    result = Result(command="", result="refused", problems=[problem])
-    Report(Style(json=True)).document(result)
+        result = Result(command="", result="refused", problems=[problem])
+        Report(Style(json=True)).document(result)
+        return
+    what = f"{problem.what}: {problem.why}" if problem.why else problem.what
+    lines = [f"error: {what}", f"  Fix: {problem.hint}"]
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        indents = ("  ", "    ")
+        lines = [
+            textwrap.fill(
+                line,
+                width,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line, indent in zip(lines, indents, strict=True)
+        ]
+    sys.stderr.write("\n".join(lines) + "\n")
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.pricing import price
-from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.cli.command_run import note_prices
 from aws_setup.cli.commands import (
     ScriptRun,
@@ -15,6 +13,7 @@ from aws_setup.cli.commands import (
     create,
     execute_steps,
 )
+from aws_setup.cli.deployment import require_deployment
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.config.paths import receipt_path
 from aws_setup.engine.local_files import as_warnings
@@ -24,7 +23,6 @@ from aws_setup.engine.result import changes
 from aws_setup.engine.runner import apply
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import Interrupted, Refused
-from aws_setup.infrastructure.renamed_cluster import refuse_renamed
 from aws_setup.pause.costs import remaining_charges, running_charges
 from aws_setup.pause.nat import DeletedNat
 from aws_setup.pause.table import pause_steps
@@ -37,7 +35,9 @@ def pause(run: ScriptRun) -> None:
     Raises:
         Refused: nothing of the deployment exists, or it is being created.
     """
-    _require_deployment(run, "pause")
+    for cluster in require_deployment(run, "pause"):
+        if cluster["status"] == "CREATING":
+            raise create_is_running(f"the EKS cluster {cluster['name']} is CREATING")
     steps = pause_steps(run.ctx.config, deep=run.deep)
     steps = only(steps, run.only) if run.only else steps
     rows = inspect_all(steps, run.ctx, stop=run.clock.stop)
@@ -67,31 +67,9 @@ def resume(run: ScriptRun) -> None:
     Raises:
         Refused: nothing of the deployment exists.
     """
-    _require_deployment(run, "resume")
+    require_deployment(run, "resume")
     story = replace(run.story, table=run.story.resume, next_command=lambda _: "")
     create(replace(run, story=story))
-
-
-def _require_deployment(run: ScriptRun, verb: str) -> None:
-    """Refuse what cannot be paused or resumed, before anything is inspected over SSH."""
-    config, inventory = run.ctx.config, run.ctx.inventory
-    run.ctx.refresh()
-    refuse_renamed(run.ctx)
-    clusters = [
-        cluster
-        for cluster in inventory.all("eks cluster")
-        if tag_of(cluster, DEPLOYMENT_TAG) == config.deployment_name
-    ]
-    for cluster in clusters if verb == "pause" else ():
-        if cluster["status"] == "CREATING":
-            raise create_is_running(f"the EKS cluster {cluster['name']} is CREATING")
-    if clusters or any(inventory.all(kind) for kind in ("instances", "auto-scaling groups")):
-        return
-    raise Refused(
-        f"there is nothing to {verb}",
-        f"{config.deployment_name} has no machines and no cluster in {run.ctx.aws.region}",
-        "run python create_aws_infrastructure.py to create it",
-    )
 
 
 def _price_lines(run: ScriptRun, rows: Sequence[Row]) -> Sequence[str]:

@@ -44,8 +44,11 @@ def _prompted(question: str, **how: Any) -> str:
     require_main_thread(question)
     try:
         return str(click.prompt(one_line(question), err=True, **how))
-    except click.Abort:
-        raise Interrupted from None
+    except click.Abort as error:
+        if not how.get("hide_input"):  # click ends the line of a secret itself
+            click.echo(err=True)
+        ended = isinstance(error.__context__, EOFError)
+        raise Interrupted("the input has ended" if ended else "") from None
 
 
 def confirm(action: str, *, yes: bool, ask: Ask | None, word: str = "") -> None:
@@ -59,6 +62,7 @@ def confirm(action: str, *, yes: bool, ask: Ask | None, word: str = "") -> None:
 
     Raises:
         Refused: the user declined, or there is no terminal.
+        Interrupted: the user did not answer; nothing has been changed.
     """
     if yes:
         return
@@ -67,7 +71,11 @@ def confirm(action: str, *, yes: bool, ask: Ask | None, word: str = "") -> None:
             "cannot ask for confirmation", "stdin is not a terminal", f"add --yes to {action}"
         )
     question = f'Type "{word}" to {action}' if word else f"Type y to {action}"
-    if ask(question).strip() not in ({word} if word else {"y", "Y", "yes"}):
+    try:
+        answer = ask(question).strip()
+    except Interrupted as interrupted:
+        raise Interrupted(interrupted.cause, unchanged=True) from None
+    if answer not in ({word} if word else {"y", "Y", "yes"}):
         expected = f'"{word}"' if word else "y"
         raise Refused(
             "cancelled; nothing was changed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_setup.cli.commands import ScriptRun
+from aws_setup.cli.deployment import require_deployment, require_running
 from aws_setup.cli.readiness import open_chain, run_chain, unlock_machines
 from aws_setup.cli.run_recorder import Mode
 from aws_setup.report.verification import print_checks
@@ -20,9 +21,11 @@ def verify(run: ScriptRun) -> None:
     """Check every link from the client to the file system; exit code 1 if one is broken.
 
     Raises:
-        Refused: --only names no check.
+        Refused: --only names no check; nothing of the deployment exists, or it is paused.
     """
     checks = select(CHECKS, quick=run.quick, names=run.only)
+    require_deployment(run, "verify")
+    require_running(run)
     run.recorder.begin([], run.result, clock=run.clock, mode=Mode.INSPECT)
     unlock_machines(run.ctx)
     with open_chain(run.ctx, run.clock, tell=run.report.message) as chain:

@@ -169,8 +169,8 @@ def required(files: Sequence[str], facts: DeploymentFacts) -> str:
                 unknown.append(key)
     parts = [", ".join(known)] if known else []
     if unknown:
-        parts.append(f"and, as on the λFS client, {', '.join(unknown)}")
-    return " ".join(parts)
+        parts.append(f"the λFS client's values of {', '.join(unknown)}")
+    return " and ".join(parts)
 
 
 _ALL_KNOWN = DeploymentFacts("-", 1, ("-",), "-", NdbLogin("-", "-", "-"))

@@ -41,13 +41,19 @@ def print_list(
             f"{datetime.fromtimestamp(action.updated, UTC):%Y-%m-%d %H:%M}Z",
         )
     report.table(table)
-    hashes = {jar_hash(action) for action in found}
-    actions, jars = count_of(len(found), "action"), count_of(len(hashes), "different jar")
-    report.result(f"{actions}, {jars}.")
+    report.result(f"{count_of(len(found), 'action')}{_jars(found)}.")
     if any(action.sha256 and not action.unmodified for action in found):
         report.result("* changed by another program since: its jar is not known for certain.")
     if missing:
         report.result(f"Missing: {', '.join(missing)}.")
+
+
+def _jars(found: Sequence[CurrentAction]) -> str:
+    """Return how many jars several actions have; '' where none is known."""
+    jars = {jar_hash(action) for action in found}
+    if len(found) < 2 or not any(action.sha256 for action in found):
+        return ""
+    return f" with {len(jars)} different jars" if len(jars) > 1 else ", all with the same jar"
 
 
 def print_verification(report: Report, results: Sequence[VerifyResult]) -> None:

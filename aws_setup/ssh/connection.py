@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_setup.errors import Place, address_hint
+from aws_setup.ssh import PROTOCOL_LOG
 from aws_setup.ssh.authentication import authenticate
 from aws_setup.ssh.errors import (
     ConnectStage,
@@ -136,7 +137,7 @@ def _log_in(
 
 def _transport(sock: Any) -> paramiko.Transport:
     transport = paramiko.Transport(sock, disabled_algorithms={"pubkeys": ["ssh-rsa", "ssh-dss"]})
-    transport.set_log_channel(log.name)
+    transport.set_log_channel(PROTOCOL_LOG)
     options = transport.get_security_options()
     options.ciphers = _strong(options.ciphers)
     options.digests = _strong(options.digests)

@@ -23,7 +23,7 @@ from aws_setup.eks.node_launch_template import (
 from aws_setup.engine.http_deadline import why_broken
 from aws_setup.engine.wording import count_of
 from aws_setup.kube.connect import kube_client
-from aws_setup.kube.objects import NODE, POD, STATEFUL_SET, Json
+from aws_setup.kube.objects import NAMESPACE, NODE, POD, STATEFUL_SET, Json
 from aws_setup.namenodes.endpoint import Endpoint
 from aws_setup.namenodes.http import TransientError
 from aws_setup.namenodes.tunnel import via_ssh
@@ -50,6 +50,14 @@ def require_cluster(chain: Chain) -> None:
     """Raise Broken without a cluster whose API server runs."""
     if active_cluster(chain.ctx) is None:
         raise Broken("the EKS cluster does not exist, or is not active", CREATE)
+
+
+def require_namespace(chain: Chain) -> None:
+    """Raise Broken while OpenWhisk has never been installed, or was deleted with its namespace."""
+    require_cluster(chain)
+    name = chain.ctx.config.openwhisk_namespace
+    if kube_client(chain.ctx).get(NAMESPACE, name) is None:
+        raise Broken(f"OpenWhisk is not installed: there is no namespace {name}", CONFIGURE)
 
 
 def check_nodes(chain: Chain) -> str:
@@ -129,7 +137,7 @@ def _owner(pod: Object) -> str:
 
 def check_openwhisk(chain: Chain) -> str:
     """OpenWhisk's controller and all other parts are ready."""
-    require_cluster(chain)
+    require_namespace(chain)
     blocker = find_blocker(chain.ctx)
     if blocker:
         raise Broken(describe(chain.ctx, blocker), f"{CONFIGURE} status, which lists what is wrong")

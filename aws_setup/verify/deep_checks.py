@@ -11,7 +11,7 @@ from aws_setup.software.clients.desired import TCP_ENABLED
 from aws_setup.ssh.port_forward import PortState
 from aws_setup.verify.chain import DATA_NODES, Address, Chain
 from aws_setup.verify.check import NotApplicable
-from aws_setup.verify.cluster_checks import require_cluster
+from aws_setup.verify.cluster_checks import require_namespace
 from aws_setup.verify.firewall import unreachable
 from aws_setup.verify.pod_probe import probe_from_pod
 
@@ -41,7 +41,7 @@ def callbacks(chain: Chain) -> Sequence[Address]:
 
 def check_pod(chain: Chain) -> str:
     """A pod runs on an invoker node, and tries every address that NameNodes connect to."""
-    require_cluster(chain)
+    require_namespace(chain)
     addresses = [address for found in targets(chain).values() for address in found]
     chain.probed.update(probe_from_pod(chain.ctx, addresses))
     return f"a pod on an invoker node has tried {count_of(len(addresses), 'address', 'addresses')}"

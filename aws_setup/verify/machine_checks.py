@@ -61,8 +61,9 @@ def check_machines(chain: Chain) -> str:
     machines = all_machines(chain)
     stopped = [machine for machine in machines if not machine.address]
     if stopped:
+        which = "have" if len(stopped) > 1 else "has"
         raise Broken(
-            f"{_first(stopped)} has no public address: it is stopped",
+            f"{_first(stopped)} {which} no public address: stopped",
             f"{CREATE}, which starts stopped VMs, or its resume if you have paused them",
         )
     chain.pool.check()

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from aws_setup.cli.debug_log import incomplete_log, log_to_file
+from aws_setup.cli.main import _log_to_stderr
 from aws_setup.config import Config
+from aws_setup.ssh import PROTOCOL_LOG
 
 
 class FullDisk(io.StringIO):
@@ -40,3 +42,16 @@ def test_a_full_disk_ends_the_log_with_one_warning(
     assert f"lambda-fs.log: {os.strerror(errno.ENOSPC)}" in problem.why
     assert capfd.readouterr().err == "", "no traceback of logging"
     log.removeHandler(handler)
+
+
+def test_verbose_shows_the_log_without_that_of_sshs_protocol(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its 250 lines stood between the rows that -v lists."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    _log_to_stderr()
+    logging.getLogger("aws_setup.ssh.pool").warning("a request")
+    logging.getLogger(PROTOCOL_LOG).warning("kex algos: curve25519-sha256")
+    shown = capsys.readouterr().err
+    assert "a request" in shown
+    assert "kex" not in shown

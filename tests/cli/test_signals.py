@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -28,7 +29,7 @@ from pathlib import Path
 from aws_setup.cli.main import Invocation, run_guarded
 from aws_setup.cli.main import _signals as heard
 from aws_setup.cli.options import SharedOptions
-from aws_setup.cli.prompts import prompt_function, secret_prompt_function
+from aws_setup.cli.prompts import confirm, prompt_function, secret_prompt_function
 from aws_setup.engine.graph import run_graph
 from aws_setup.errors import Interrupted, SetupError
 
@@ -73,7 +74,7 @@ def jobs():
     except Interrupted:
         sys.stderr.write("what a run does at its end\\n")
         raise
-def question(): prompt_function()("Type y to go on")
+def question(): confirm("go on", yes=False, ask=prompt_function())
 def secret(): secret_prompt_function()("Passphrase")
 
 def work(result, report):
@@ -203,9 +204,14 @@ def test_at_a_question_a_signal_and_the_end_of_input_interrupt(
         wait_until_it_reads(process.pid)
         deliver(process, signal.Signals[way])
     stdout, _ = process.communicate(timeout=240)
+    shown += os.read(terminal, 1000)
     os.close(terminal)
     assert process.returncode == 130, stdout
     assert '"result": "interrupted"' in stdout
+    assert shown.endswith(b"\n"), "what follows does not begin in the line of the question"
+    (problem,) = json.loads(stdout)["problems"]
+    assert problem["why"] == WHY.get(way, "the input has ended")
+    assert ("nothing was changed" in problem["what"]) == (case == "question")
 
 
 def test_ctrl_c_waits_for_the_threads_that_work_on_machines(tmp_path: Path) -> None:
@@ -257,3 +263,20 @@ def test_threads_of_an_interrupted_run_write_no_more_and_the_next_run_does() -> 
     with write_guard.guarding(lambda: None):
         in_a_thread()
     assert refused == [False, True, False]
+
+
+@pytest.mark.parametrize("words", [["create_aws_infrastructure.py"], ["-m", "aws_setup", "doctor"]])
+def test_ctrl_c_while_the_program_is_loaded_leaves_no_traceback(
+    tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")

@@ -169,7 +169,9 @@ def test_what_the_image_must_have() -> None:
     assert "serverless.deployments.max=20" in text
     assert "com.mysql.clusterj.connectstring=10.0.6.227:1186" in text
     unknown = required((NDB,), replace(FACTS, manager="", login=None))
-    assert unknown.startswith("and, as on the λFS client, com.mysql.clusterj.connectstring, ")
+    assert unknown.startswith("the λFS client's values of com.mysql.clusterj.connectstring, ")
+    both = required((SITE, NDB), replace(FACTS, manager="", login=None))
+    assert both.endswith(f" and {unknown}")
 
 
 TWICE = AUTHORS_SITE.replace(b"serverless.tcp.port", b"serverless.endpoint")

@@ -44,8 +44,8 @@ def addresses(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_what_does_not_exist_is_neither_paused_nor_resumed(
+@pytest.mark.parametrize("verb", ["pause", "resume", "verify"])
+def test_what_does_not_exist_is_neither_paused_nor_resumed_nor_verified(
     cloud: RehearsalCloud, tmp_path: Path, verb: str
 ) -> None:
     folder = prepare(tmp_path / "work")
@@ -80,7 +80,7 @@ def test_a_pause_stops_every_machine_and_resume_restores_what_was(folder: Path) 
 def test_a_paused_deployment_is_not_started_by_accident(folder: Path) -> None:
     act(folder, "pause")
     before = shape()
-    for verb in ("create", "plan"):
+    for verb in ("create", "plan", "verify"):
         refused = act(folder, verb, code=2)
         assert [problem["what"] for problem in refused["problems"]] == ["the deployment is paused"]
         assert "resume" in refused["problems"][0]["hint"]

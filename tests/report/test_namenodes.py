@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -23,3 +24,21 @@ def test_nothing_is_cut_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, co
     text = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= columns
+
+
+@pytest.mark.parametrize(
+    ("jars", "said"),
+    [
+        ("", "0 actions."),
+        ("a", "1 action."),
+        ("aa", "2 actions, all with the same jar."),
+        ("aab", "3 actions with 2 different jars."),
+    ],
+)
+def test_the_jars_of_the_listed_actions_are_counted(
+    capsys: pytest.CaptureFixture[str], jars: str, said: str
+) -> None:
+    action = CurrentAction("n0", "0.0.1", "java", 300, 4, 0.0, web=True)
+    found = [replace(action, name=f"n{i}", sha256=jar) for i, jar in enumerate(jars)]
+    print_list(Report(Style(no_color=True)), Selection("n"), found, [])
+    assert said in capsys.readouterr().out.splitlines()

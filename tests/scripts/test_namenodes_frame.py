@@ -78,13 +78,16 @@ def test_only_with_another_name_is_refused_without_a_write(whisk: OpenWhiskServe
 def test_html_writes_a_page_about_the_run(whisk: OpenWhiskServer, configured: bool) -> None:
     if configured:
         write_config()
-    assert script("-n", "3", "--create", "--html", "page.html").exit_code == 0
+    created = script("-n", "3", "--create", "--memory", "300", "--html", "page.html")
+    assert created.exit_code == 0
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.count(">created<") == 3
     assert AUTH.split(":")[1] not in page
     for arguments in (["--list"], ["-n", "4", "--verify"], ["-n", "4", "--sync", "--plan"]):
         assert script(*arguments, "--html", "page.html").exit_code in (0, 1)
-        assert "namenode2" in Path("page.html").read_text(encoding="utf-8")
+        page = Path("page.html").read_text(encoding="utf-8")
+        assert "namenode2" in page
+        assert (">update<" in page) == ("--sync" in arguments), "--list and --verify change nothing"
     logs = list(Path().rglob("*.events.jsonl"))
     assert [len(read_events(log)) for log in logs] == ([1] if configured else [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_setup.ssh import PROTOCOL_LOG
 from aws_setup.ssh.connection import KEEP_ALIVE, SshContext, _open_socket, connect
 from aws_setup.ssh.errors import ConnectStage, Unreachable
 from aws_setup.ssh.keys import KeyRing
@@ -100,7 +102,8 @@ def test_a_network_without_a_way_there_does_not_blame_the_security_group(
     assert "allow-my-ip" not in problem.hint
 
 
-def test_a_server_without_an_ssh_banner(tmp_path: Path) -> None:
+def test_a_server_without_an_ssh_banner(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "aws_setup")
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=hang_up, args=(server,))
         thread.start()
@@ -108,6 +111,8 @@ def test_a_server_without_an_ssh_banner(tmp_path: Path) -> None:
         thread.join()
     assert error.stage is ConnectStage.SSHD
     assert "sent no SSH banner" in error.problems[0].why
+    of_protocol = {record.name for record in caplog.records if "client mode" in record.message}
+    assert of_protocol == {PROTOCOL_LOG}, "that of -v does not show it"
 
 
 def test_a_server_that_never_answers_is_named_at_the_timeout(tmp_path: Path) -> None:

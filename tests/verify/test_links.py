@@ -6,12 +6,15 @@ group, followers, and two deployments in one VPC.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from aws_setup.config import Config
 from aws_setup.infrastructure.ingress_rules import (
     ALL_TRAFFIC,
     MYSQLD,
@@ -40,7 +43,7 @@ from aws_setup.software.clients.desired import (
 )
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.port_forward import PortState
-from aws_setup.verify import client_checks, deep_checks, firewall
+from aws_setup.verify import client_checks, cluster_checks, deep_checks, firewall
 from aws_setup.verify.chain import Address, Chain, ClientSettings
 from aws_setup.verify.check import Broken, NotApplicable
 from create_aws_infrastructure import SCRIPT
@@ -299,3 +302,19 @@ def test_packets_to_followers_arrive_whether_or_not_a_benchmark_runs() -> None:
     for state in (PortState.OPEN, PortState.REFUSED):
         found = client_checks.check_followers(chain(followers=2, state=state))
         assert found == "10.0.6.20:8000, 10.0.6.21:8000"
+
+
+@pytest.mark.parametrize("check", [cluster_checks.check_openwhisk, deep_checks.check_pod])
+def test_openwhisk_that_was_never_installed_is_called_so(
+    monkeypatch: pytest.MonkeyPatch, check: Callable[[Chain], str]
+) -> None:
+    """It was a Job that had not been created yet, and a request that Kubernetes refused."""
+    empty = SimpleNamespace(get=lambda *_: None, list=lambda *_, **__: [])
+    monkeypatch.setattr(cluster_checks, "active_cluster", lambda _: {"name": "zoo"})
+    monkeypatch.setattr(cluster_checks, "kube_client", lambda _: empty)
+    chain = SimpleNamespace(
+        ctx=SimpleNamespace(config=Config(ssh_keypair_name="k", ssh_key_path="k"))
+    )
+    with pytest.raises(Broken, match="not installed: there is no namespace openwhisk") as broken:
+        check(cast(Chain, chain))
+    assert broken.value.fix == "run python configure_eks_cluster.py"
