@@ -15,8 +15,7 @@ import yaml
 
 from aws_setup.aws.context import Context
 from aws_setup.config import Config
-from aws_setup.eks.node_labels import GROUP_LABEL
-from aws_setup.eks.node_launch_template import ROLE_LABEL
+from aws_setup.eks.node_launch_template import GROUP_LABEL, ROLE_LABEL
 from aws_setup.errors import Interrupted, SetupError
 from aws_setup.rehearsal.kubernetes.server import KubeApiServer
 from aws_setup.ssh.port_forward import PortState
