@@ -46,6 +46,30 @@ class JumpSocket:
             self._channel.close()
         self._carrier.close()
 
+    def send(self, data: bytes) -> int:
+        """Send as a socket does; return the number of bytes sent."""
+        try:
+            return self._channel.send(data)
+        except EOFError:
+            self._note_broken()
+            raise
+
+    def recv(self, size: int) -> bytes:
+        """Receive as a socket does; b'' at the end."""
+        try:
+            return self._channel.recv(size)
+        except EOFError:
+            self._note_broken()
+            raise
+
+    def _note_broken(self) -> None:
+        """Note that the connection to the jump host takes no message any more.
+
+        Who sends one may find out before paramiko's thread does, which then closes the channels.
+        """
+        if not self._closing and not self._channel.eof_received:
+            self._lost = True
+
     def failure(self, route: SshRoute) -> Unreachable | None:
         """Return the error of a connection that ended with the jump host's; None for another."""
         self._note_end()

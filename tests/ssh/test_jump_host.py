@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from aws_setup.ssh import connection
 from aws_setup.ssh.errors import ConnectionLost, Unreachable
+from aws_setup.ssh.jump_host import JumpSocket
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
 from tests.support.machines import ADDRESSES, VmEnvironment, needs_machines, vm_environment
@@ -189,6 +191,34 @@ SAID = {
     (COMMAND, "key exchange"): "gave no SSH connection: exit code 0: it printed nothing",
     (COMMAND, "login"): "the connection broke while logging in: ",
 }
+
+
+@dataclass
+class BrokenChannel:
+    """A channel whose connection takes nothing, before the thread that reads it has noticed."""
+
+    eof_received: bool
+    closed: bool = False
+
+    def send(self, data: bytes) -> int:
+        raise EOFError
+
+    def recv(self, size: int) -> bytes:
+        raise EOFError
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["jump host", "machine"])
+@pytest.mark.parametrize("use", [lambda s: s.send(b"x"), lambda s: s.recv(1)], ids=["send", "recv"])
+def test_the_end_that_a_sender_meets_first_is_that_of_the_jump_host(
+    use: Callable[[JumpSocket], object], ended: bool
+) -> None:
+    unused: Any = None
+    channel: Any = BrokenChannel(eof_received=ended)
+    socket_through = JumpSocket(channel, unused, "bastion")
+    with pytest.raises(EOFError):
+        use(socket_through)
+    route: Any = SimpleNamespace(address="203.0.113.11")
+    assert (socket_through.failure(route) is None) == ended
 
 
 def test_the_wait_for_a_machine_outlives_a_jump_host_that_ends_at_each_stage(way: Way) -> None:
