@@ -106,6 +106,9 @@ def no_file_text(errors: str) -> tuple[str, str]:
     return why, f"{fix}, then run the same command again"
 
 
+KEPT = "kept"
+"""Line that a script prints when it has kept what it replaced; a .bashrc may print others."""
+
 NAME = "lambda-fs"
 """The scripts' name in a process list."""
 
