@@ -24,6 +24,7 @@ public=$(ssh-keygen -y -P '' -f "$key" 2> /dev/null < /dev/null | cut -d ' ' -f 
 if [ -e "$key" ] && ! grep -qsxF -- "$public $2" "$key.pub"; then
   mv -f -- "$key" "$key.of-the-image"
   [ ! -e "$key.pub" ] || mv -f -- "$key.pub" "$key.of-the-image.pub"
+  echo kept
 fi
 [ -e "$key" ] || ssh-keygen -q -t rsa -b 3072 -m PEM -N '' -C "$2" -f "$key" < /dev/null
 if head -n 1 "$key" | grep -q 'BEGIN OPENSSH'; then
@@ -34,7 +35,8 @@ if head -n 1 "$key" | grep -q 'BEGIN OPENSSH'; then
   mv -f -- "$new" "$key"
 fi
 """
-"""Arguments: folder, comment of the key. A key from the image is public, so it is renamed.
+"""Arguments: folder, comment of the key. A key from the image is public, so it is renamed, and a
+line is printed.
 
 So is a private key that is not that of its public one: ssh offers the public one, and then says
 "private key … contents do not match public" (OpenSSH, sshconnect2.c: identity_sign).

@@ -31,7 +31,7 @@ from aws_setup.software.machines import (
     await_launched,
     machines_of,
 )
-from aws_setup.ssh.files import digest_of
+from aws_setup.ssh.files import KEPT, digest_of
 from aws_setup.ssh.keys import KeyRing, inspect_key, readable_by_java
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.pool import MachinePool
@@ -225,7 +225,9 @@ def _comment(ctx: Context, client_id: str) -> str:
 
 def _generate_key(ctx: Context, client: Machine) -> str:
     command = ["sh", "-c", GENERATE_KEY, "lambda-fs", SSH, _comment(ctx, client.id)]
-    client.run(command, timeout=120, repeatable=True)
+    printed = client.run(command, timeout=120, repeatable=True).stdout
+    if KEPT in printed.splitlines():
+        ctx.note(f"{client.name}: the key of the image is kept in {PRIVATE}.of-the-image")
     key = _keys_of(ctx, client, Survey()).generated
     if key is None:
         raise SetupError(

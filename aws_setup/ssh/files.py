@@ -6,10 +6,10 @@ Each runs as `sh -c SCRIPT lambda-fs ARGUMENT…`, so that no shell ever parses 
 from __future__ import annotations
 
 import hashlib
-import shlex
 from dataclasses import dataclass
 
 from aws_setup.engine.decoding import decoding
+from aws_setup.engine.wording import shell_word
 
 ABSENT = 66
 """Exit code of READ and DIGEST when the file certainly does not exist (EX_NOINPUT)."""
@@ -102,9 +102,13 @@ def no_file_text(errors: str) -> tuple[str, str]:
     path, _, kind = errors.strip().rpartition("\n")
     path = path.rpartition("\n")[2]
     why = f"{path} is a {kind}, not a file"
-    fix = f"run `sudo mv {shlex.quote(path)} {shlex.quote(path + '.old')}` on that machine"
+    file, other = (shell_word(name, windows=False) for name in (path, f"{path}.old"))
+    fix = f"run `sudo mv {file} {other}` on that machine"
     return why, f"{fix}, then run the same command again"
 
+
+KEPT = "kept"
+"""Line that a script prints when it has kept what it replaced; a .bashrc may print others."""
 
 NAME = "lambda-fs"
 """The scripts' name in a process list."""

@@ -171,6 +171,8 @@ def test_a_key_of_the_image_is_renamed_and_never_authorised(clients: NdbEnvironm
         clients.disk(1).write(f"/home/ubuntu/.ssh/{name}", "ssh-rsa PUBLIC of-the-image\n")
     link(clients)
     assert "PUBLIC" in clients.disk(1).read("/home/ubuntu/.ssh/id_rsa.of-the-image")
+    kept = "the key of the image is kept in /home/ubuntu/.ssh/id_rsa.of-the-image"
+    assert [note for note in clients.notes if kept in note] == [f"lambda-fs-client-driver: {kept}"]
     assert "PUBLIC" not in clients.disk(0).read("/home/ubuntu/.ssh/authorized_keys")
 
 

@@ -278,11 +278,13 @@ def _generate_key(machine: FakeShell, arguments: list[str], stdin: bytes) -> Com
     private, public = (f"{folder}/{name}" for name in ("id_rsa", "id_rsa.pub"))
     pair = {private: f"{_IMITATED}{comment}\n", public: f"ssh-rsa {_public(comment)} {comment}\n"}
     if any(not machine.disk.exists(name) or machine.disk.read(name) != pair[name] for name in pair):
+        kept = b"kept\n" if machine.disk.exists(private) else b""
         for name, text in pair.items():
             if machine.disk.exists(name):
                 old = name.replace("id_rsa", "id_rsa.of-the-image")
                 machine.disk.path(name).replace(machine.disk.path(old))
             machine.disk.write(name, text)
+        return CommandResult(out=kept)
     return CommandResult()
 
 

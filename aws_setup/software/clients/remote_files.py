@@ -10,7 +10,7 @@ from aws_setup.engine.decoding import decoding
 from aws_setup.errors import SetupError
 from aws_setup.software.clients.desired import ClientKind, paths_of
 from aws_setup.ssh.errors import script_error
-from aws_setup.ssh.files import FILE_ONLY, NAME, NO_FILE, UNEXPECTED_OUTPUT
+from aws_setup.ssh.files import FILE_ONLY, KEPT, NAME, NO_FILE, UNEXPECTED_OUTPUT
 from aws_setup.ssh.machine import Machine
 from aws_setup.ssh.survey import Question, Survey
 
@@ -144,4 +144,4 @@ def replace_file(machine: Machine, path: str, content: bytes, *, before: bytes) 
             result.stderr.strip() or f"exit code {result.code}",
             "free space on that disk, or correct the file's permissions, then run this again",
         )
-    return path + ORIGINAL if result.stdout else ""
+    return path + ORIGINAL if KEPT in result.stdout.splitlines() else ""
