@@ -6,12 +6,15 @@ from collections.abc import Collection
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
-from aws_setup.aws.inventory import Item
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues, known_fix
+from aws_setup.aws.tag_drift import is_own, tags_of
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import cluster_subnets, of_kind
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.eks_cluster import restore_tag
 from aws_setup.infrastructure.eks_deletions import RE_CREATED
 from aws_setup.infrastructure.iam import node_role_name
 
@@ -92,6 +95,20 @@ def capacity_hint(nodes: NodeGroupSpec, status: str) -> str:
 def reasons_of(group: Item) -> str:
     """Return the health issues of a node group as text, '' without any."""
     return "; ".join(health_issues(group))
+
+
+def owner_drift(ctx: Context, group: Item, step: str) -> tuple[Drift, ...]:
+    """Return the conflict of a node group of others; () for the deployment's own.
+
+    One of its two tags may be lost; destroy goes by that of the deployment alone.
+    """
+    name, owner = ctx.config.deployment_name, tag_of(group, DEPLOYMENT_TAG)
+    lost = not ctx.owned_only and is_own(tags_of(group), deployment=name, step=step)
+    if owner == name or lost:
+        return ()
+    fix = f"delete the node group {group['nodegroupName']} in the EKS console"
+    fix = fix if owner else f"{restore_tag(group['nodegroupArn'], name)}; else {fix}"
+    return (Drift("owner", owner or "none", name, fix, DriftKey.OWNER),)
 
 
 def lost_parts(group: Item) -> Collection[str]:
