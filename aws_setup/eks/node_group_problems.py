@@ -130,8 +130,10 @@ def broken_drift(group: Item) -> tuple[Drift, ...]:
 def replacement_drift(ctx: Context, nodes: NodeGroupSpec, group: Item) -> tuple[Drift, ...]:
     """Return the drift of capacity type or launch template: the node group is created again.
 
-    A template that was deleted and created again has another id.
+    A template that was deleted and created again has another id. Destroy does not ask.
     """
+    if ctx.owned_only:
+        return ()
     capacity = group.get("capacityType", "ON_DEMAND")
     if capacity != nodes.capacity:
         wants = f"{nodes.capacity} ({NEW_NODES})"

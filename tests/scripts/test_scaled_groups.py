@@ -12,7 +12,7 @@ import pytest
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.paused import SIZES_TAG
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from create_aws_infrastructure import SCRIPT
@@ -329,6 +329,16 @@ def test_destroy_ends_machines_of_a_group_that_are_known_by_their_own_tags(
     act(folder, "destroy", "--yes")
     assert running() == 0
     assert client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
+
+
+def test_destroy_deletes_groups_though_templates_cannot_be_listed(
+    deployed: RehearsalCloud, folder: Path
+) -> None:
+    deployed.settings.deny = [DeniedPermission(action="ec2:DescribeLaunchTemplates")]
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code != 0
+    deployed.settings.deny = []
+    assert client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
+    act(folder, "destroy", "--yes")
 
 
 @pytest.mark.parametrize("keep", [suspend_terminations, protect_machines])
