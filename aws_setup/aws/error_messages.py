@@ -14,7 +14,8 @@ HINT_LOG_IN = (
     "command again"
 )
 HINT_QUOTA = (
-    "request an increase in the Service Quotas console, or configure fewer or smaller instances"
+    "request an increase in the Service Quotas console, or delete what the account no longer needs "
+    "of it; for machines, configure fewer or smaller ones"
 )
 HINT_PERMISSION = (
     "ask the account's administrator for this permission; docs/permissions.md lists them all"

@@ -53,7 +53,9 @@ _SENTENCES: tuple[tuple[str, ErrorMessage], ...] = (
         ErrorMessage(
             "{message}",
             "check that the nodes' subnets have a route to the internet or the endpoints of EKS, "
-            "ECR, EC2 and S3, and read `aws ec2 get-console-output` of one of the nodes",
+            "ECR, EC2 and S3, that no network ACL denies it, that the VPC's DHCP options name "
+            "AmazonProvidedDNS, and that no inline policy of the node role denies what it needs; "
+            "and read `aws ec2 get-console-output` of one of the nodes",
         ),
     ),
     (r"not authorized|not have permission", ErrorMessage("{message}", HINT_PERMISSION)),

@@ -6,12 +6,15 @@ from collections.abc import Collection
 
 from aws_setup.aws.context import Context
 from aws_setup.aws.error_messages import CAPACITY as NO_CAPACITY
-from aws_setup.aws.inventory import Item
+from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.reasons import fix_then, health_issues, known_fix
+from aws_setup.aws.tag_drift import is_own, tags_of
+from aws_setup.aws.tags import DEPLOYMENT_TAG
 from aws_setup.eks.node_launch_template import NodeGroupSpec
 from aws_setup.eks.node_subnets import cluster_subnets, of_kind
 from aws_setup.engine.step import Drift, DriftKey, Found
 from aws_setup.errors import SetupError
+from aws_setup.infrastructure.eks_cluster import restore_tag
 from aws_setup.infrastructure.eks_deletions import RE_CREATED
 from aws_setup.infrastructure.iam import node_role_name
 
@@ -94,6 +97,20 @@ def reasons_of(group: Item) -> str:
     return "; ".join(health_issues(group))
 
 
+def owner_drift(ctx: Context, group: Item, step: str) -> tuple[Drift, ...]:
+    """Return the conflict of a node group of others; () for the deployment's own.
+
+    One of its two tags may be lost; destroy goes by that of the deployment alone.
+    """
+    name, owner = ctx.config.deployment_name, tag_of(group, DEPLOYMENT_TAG)
+    lost = not ctx.owned_only and is_own(tags_of(group), deployment=name, step=step)
+    if owner == name or lost:
+        return ()
+    fix = f"delete the node group {group['nodegroupName']} in the EKS console"
+    fix = fix if owner else f"{restore_tag(group['nodegroupArn'], name)}; else {fix}"
+    return (Drift("owner", owner or "none", name, fix, DriftKey.OWNER),)
+
+
 def lost_parts(group: Item) -> Collection[str]:
     """Return the codes of what somebody has deleted of a node group's own parts."""
     issues = (group.get("health") or {}).get("issues") or []
@@ -113,8 +130,10 @@ def broken_drift(group: Item) -> tuple[Drift, ...]:
 def replacement_drift(ctx: Context, nodes: NodeGroupSpec, group: Item) -> tuple[Drift, ...]:
     """Return the drift of capacity type or launch template: the node group is created again.
 
-    A template that was deleted and created again has another id.
+    A template that was deleted and created again has another id. Destroy does not ask.
     """
+    if ctx.owned_only:
+        return ()
     capacity = group.get("capacityType", "ON_DEMAND")
     if capacity != nodes.capacity:
         wants = f"{nodes.capacity} ({NEW_NODES})"

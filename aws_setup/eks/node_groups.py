@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 
 from aws_setup.aws.context import Context, Step
 from aws_setup.aws.idempotency import wait_visible
-from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.inventory import Item
 from aws_setup.aws.paused import paused_drift
 from aws_setup.aws.reasons import health_issues
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
-from aws_setup.aws.tags import DEPLOYMENT_TAG, tags
+from aws_setup.aws.tags import tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.eks.addon_specs import ADDONS
@@ -30,6 +30,7 @@ from aws_setup.eks.node_group_problems import (
     conflicts,
     failure_of,
     older_kubernetes,
+    owner_drift,
     pending_hint,
     reasons_of,
     replacement_drift,
@@ -116,10 +117,8 @@ class NodeGroup(Tagged, Step):
         return tags(ctx.config, self.name, name=self.nodes.group)
 
     def _drift(self, ctx: Context, group: Item) -> tuple[Drift, ...]:
-        if tag_of(group, DEPLOYMENT_TAG) != ctx.config.deployment_name:
-            owner = tag_of(group, DEPLOYMENT_TAG) or "none"
-            fix = f"delete the node group {group['nodegroupName']} in the EKS console"
-            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
+        if others := owner_drift(ctx, group, self.name):
+            return others
         if drift := broken_drift(group) or paused_drift([group]):
             return drift
         if drift := replacement_drift(ctx, self.nodes, group):

@@ -53,7 +53,7 @@ class Result:
     def planned(self, rows: Sequence[Row]) -> None:
         """Record the rows of a plan as the steps; an unknown step is a problem too."""
         self.steps = [_row(row) for row in rows]
-        self.problems.extend(to_problem(row.error, step=row.step.name) for row in rows if row.error)
+        self.problems.extend(problems_of({row.step.name: row.error for row in rows if row.error}))
 
     def detailed(self, rows: Sequence[Row]) -> None:
         """Record the rows of a plan again, with what each resource is."""
@@ -95,12 +95,33 @@ class Result:
         return fields | more
 
 
+_REFUSED_CALL = re.compile(r"(\w+) failed (\(\S+\))")
+"""What is wrong where a call was refused: its name, and the code of the answer."""
+
+
 def problems_of(failed: Mapping[str, Exception]) -> list[Problem]:
-    """Return the problems of failed steps; steps with equal errors share one problem."""
-    steps_of: dict[Problem, list[str]] = {}
+    """Return the problems of failed steps; steps with equal errors share one problem.
+
+    Different calls that were refused with one code and reason are one problem, too: a session that
+    has expired is named once, and not for each resource that cannot be read.
+    """
+    same: dict[object, dict[str, Problem]] = {}
     for name, error in failed.items():
-        steps_of.setdefault(to_problem(error), []).append(name)
-    return [_attributed(problem, names) for problem, names in steps_of.items()]
+        problem = to_problem(error)
+        call = _REFUSED_CALL.fullmatch(problem.what)
+        key = (call[2], problem.why, problem.hint) if call else problem
+        same.setdefault(key, {})[name] = problem
+    return [_attributed(_combined([*each.values()]), [*each]) for each in same.values()]
+
+
+def _combined(problems: Sequence[Problem]) -> Problem:
+    """Return one problem for some that differ in the name of a call alone."""
+    calls = [_REFUSED_CALL.fullmatch(problem.what) for problem in problems]
+    names = list(dict.fromkeys(call[1] for call in calls if call))
+    first = problems[0]
+    if len(names) < 2 or not calls[0]:
+        return first
+    return replace(first, what=f"{shorten(names, most=3)} failed {calls[0][2]}")
 
 
 def _attributed(problem: Problem, names: list[str]) -> Problem:

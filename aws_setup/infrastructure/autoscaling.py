@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailur
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from aws_setup.aws.reasons import hint_of_reason
 from aws_setup.aws.session import error_code
 from aws_setup.aws.spot import offered_alternatives
 from aws_setup.aws.tag_drift import Tagged, TaggedItem, tags_of
-from aws_setup.aws.tags import STEP_TAG, regional_name, tags
+from aws_setup.aws.tags import regional_name, tags
 from aws_setup.aws.usual_times import MEDIANS
 from aws_setup.config import Config
 from aws_setup.engine.step import CostItem, Drift, DriftKey, Found
@@ -52,7 +52,12 @@ from aws_setup.infrastructure.scaling_drift import (
     wanted_capacity,
 )
 from aws_setup.infrastructure.scaling_lookup import groups_of_step, name_taken
-from aws_setup.infrastructure.scaling_obstacles import check_launches, check_terminations
+from aws_setup.infrastructure.scaling_obstacles import (
+    check_launches,
+    check_terminations,
+    held_state,
+)
+from aws_setup.infrastructure.scaling_tags import pairs, write_tags
 
 HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
 
@@ -168,7 +173,7 @@ class AutoScalingGroup(Tagged, Step):
             "MaxSize": config.autoscaling_group_max_size,
             "DesiredCapacity": config.autoscaling_group_desired_capacity,
             "VPCZoneIdentifier": _subnets(ctx),
-            "Tags": _pairs(self._tags(config)),
+            "Tags": pairs(self._tags(config)),
         }
 
     def _tags(self, config: Config) -> dict[str, str]:
@@ -176,7 +181,7 @@ class AutoScalingGroup(Tagged, Step):
 
     def tagged(self, ctx: Context, found: Found) -> list[TaggedItem]:
         """Return the group with its tags, which its later machines get too."""
-        wanted, write = self._tags(ctx.config), partial(_write_tags, ctx)
+        wanted, write = self._tags(ctx.config), partial(write_tags, ctx)
         named = [it for it in self._groups(ctx) if it["AutoScalingGroupName"] == found.id]
         return [TaggedItem(found.id, tags_of(item), wanted, write) for item in named]
 
@@ -271,7 +276,7 @@ class AutoScalingGroup(Tagged, Step):
                     check_terminations(self.name, group)
                 return Pending(f"{count_of(left, 'machine')} to be terminated") if left else current
             if current.facts["launched"] >= current.facts["desired"]:
-                return Pending(current.state)
+                return held_state(group, current.state)
             check_launches(self.name, group)
             reason = launch_failure(ctx, found.id)
             if reason and next(failed) >= FAILED_LOOKS:
@@ -328,22 +333,6 @@ class AutoScalingGroup(Tagged, Step):
 
 def _subnets(ctx: Context) -> str:
     return ",".join(ctx.of(subnet).id for subnet in PUBLIC_SUBNETS)
-
-
-def _pairs(group_tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [
-        {"Key": key, "Value": value, "PropagateAtLaunch": key != STEP_TAG}
-        for key, value in group_tags.items()
-    ]
-
-
-def _write_tags(ctx: Context, names: Sequence[str], group_tags: Mapping[str, str]) -> None:
-    written: Any = [
-        {**pair, "ResourceId": name, "ResourceType": "auto-scaling-group"}
-        for name in names
-        for pair in _pairs(group_tags)
-    ]
-    ctx.aws.autoscaling.create_or_update_tags(Tags=written)
 
 
 def _is_being_deleted(found: Found) -> bool:

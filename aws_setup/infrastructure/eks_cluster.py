@@ -91,9 +91,10 @@ class EksCluster(Tagged, Step):
 
     def _drift(self, ctx: Context, cluster: Item) -> tuple[Drift, ...]:
         if not self._is_ours(ctx, cluster):
-            owner = tag_of(cluster, DEPLOYMENT_TAG) or "no deployment"
+            owner, name = tag_of(cluster, DEPLOYMENT_TAG), ctx.config.deployment_name
             fix = "choose another eks_cluster_name, or set create_eks_cluster: False"
-            return (Drift("owner", owner, ctx.config.deployment_name, fix, DriftKey.OWNER),)
+            fix = fix if owner else f"{restore_tag(cluster['arn'], name)}; else {fix}"
+            return (Drift("owner", owner or "no deployment", name, fix, DriftKey.OWNER),)
         moved = () if self.adopted else cluster_drift(ctx, cluster)
         if cluster["status"] == UPDATING:
             # By an earlier run, perhaps, and perhaps to what is wanted: `update` waits and looks.
@@ -250,6 +251,14 @@ def warn_of_issues(ctx: Context, cluster: Item) -> None:
     if why and cluster["status"] in ("ACTIVE", "UPDATING") and not ctx.owned_only:
         what = f"EKS cluster {cluster['name']} is {cluster['status']} and has health issues"
         ctx.warn(Problem(what, why, "restore what EKS names, before nodes or an update need it"))
+
+
+def restore_tag(arn: str, deployment: str) -> str:
+    """Return how a resource of EKS that has lost its tags becomes the deployment's again."""
+    return (
+        f"if it is this deployment's, run `aws eks tag-resource --resource-arn {arn} --tags "
+        f"{DEPLOYMENT_TAG}={deployment}`"
+    )
 
 
 def failure_of(cluster: Item) -> SetupError:

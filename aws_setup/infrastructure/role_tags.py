@@ -58,8 +58,11 @@ def owner_drift(
     """
     name, region = ctx.config.deployment_name, ctx.aws.region
     if not role_is_own(ctx, role, step):
-        owner = tags_of(role).get(DEPLOYMENT_TAG) or "no deployment"
-        return (Drift("owner", owner, name, fix, DriftKey.OWNER),)
+        owner = tags_of(role).get(DEPLOYMENT_TAG)
+        if not owner:
+            tag = f"--role-name {role['RoleName']} --tags Key={DEPLOYMENT_TAG},Value={name}"
+            fix = f"if it is this deployment's, run `aws iam tag-role {tag}`; else {fix}"
+        return (Drift("owner", owner or "no deployment", name, fix, DriftKey.OWNER),)
     held = tags_of(role).get(REGION_TAG) or used_in()
     if held == region:
         return ()

@@ -177,12 +177,14 @@ def purchase_drift(kind: AutoScalingSpec, group: Item) -> list[Drift]:
 
 
 def template_drift(ctx: Context, step: str, group: Item) -> list[Drift]:
-    """Return how the launch template of a group differs from that of its step.
+    """Return how the launch template of a group differs from that of its step; not for destroy.
 
     A template that was deleted and created again has another id: with the one of before Auto
     Scaling launches nothing.
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-launch-template.html
     """
+    if ctx.owned_only:
+        return []
     has = launch_template_of(group)
     found = ctx.found.get(step)
     if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_setup.aws.advice import advice
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item, tag_of
 from aws_setup.aws.tag_drift import is_own, tags_of
@@ -21,7 +22,7 @@ def groups_of_step(ctx: Context, step: str, name: str, *, needs: Sequence[str]) 
     """
     items = ctx.inventory.of_step(KIND, step)
     if not items and ctx.owned_only:
-        machines = ctx.inventory.all("instances")
+        machines = advice(lambda: ctx.inventory.all("instances"), lambda _: [])
         return [*named(ctx, name)] if any(tag_of(it, GROUP_TAG) == name for it in machines) else []
     if items or any(need not in ctx.found for need in needs):
         return items

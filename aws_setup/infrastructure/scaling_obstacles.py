@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-
 from __future__ import annotations
 
 from aws_setup.aws.inventory import Item
+from aws_setup.engine.wait import Pending
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 from aws_setup.infrastructure.scaling_drift import remaining, standbys
@@ -50,6 +51,26 @@ def check_terminations(step: str, group: Item) -> None:
             f"--auto-scaling-group-name {name} --no-protected-from-scale-in "
             f"--instance-ids {' '.join(kept)}`, {AGAIN}",
         )
+
+
+def held_state(group: Item, state: str) -> Pending:
+    """Return a state of a group, with the machines that a lifecycle hook holds, and what ends it.
+
+    A hook that somebody has added holds machines for an hour by default.
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html
+    """
+    states = {it["InstanceId"]: str(it.get("LifecycleState")) for it in group["Instances"]}
+    held = [f"{key} is {value}" for key, value in states.items() if value.endswith(":Wait")]
+    if not held:
+        return Pending(state)
+    name = group["AutoScalingGroupName"]
+    return Pending(
+        f"{state}; a lifecycle hook holds machines: {', '.join(held)}",
+        "what the hook waits for has to complete it; or find it with `aws autoscaling "
+        f"describe-lifecycle-hooks --auto-scaling-group-name {name}`, delete it with `aws "
+        f"autoscaling delete-lifecycle-hook --auto-scaling-group-name {name} "
+        f"--lifecycle-hook-name HOOK`, {AGAIN}",
+    )
 
 
 def _check_process(step: str, group: Item, process: str, effect: str) -> None:

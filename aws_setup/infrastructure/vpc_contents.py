@@ -149,10 +149,8 @@ def _unowned(
     other = tag_of(item, DEPLOYMENT_TAG)
     if not other:
         return UnownedResource(what, key, owner, command)
-    fix = (
-        "run `python create_aws_infrastructure.py destroy` with the configuration of the "
-        f"deployment {other}"
-    )
+    # No whole command: it would be printed with the configuration of this run.
+    fix = f"run destroy with the configuration of the deployment {other}"
     return UnownedResource(what, key, f"{owner}, of the deployment {other}", fix)
 
 

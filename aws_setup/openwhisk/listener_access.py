@@ -17,6 +17,7 @@ from aws_setup.aws.cluster import cluster_of
 from aws_setup.aws.cluster_kinds import BALANCER_GROUP, LOAD_BALANCERS
 from aws_setup.aws.context import Context
 from aws_setup.aws.inventory import Item
+from aws_setup.aws.reasons import known_fix
 from aws_setup.eks.storage import last_event
 from aws_setup.engine.step import Drift
 from aws_setup.engine.wait import Pending
@@ -199,3 +200,8 @@ def _names(group: Item, other: str) -> bool:
 
 def _networks(listed: Iterable[str]) -> set[str]:
     return {str(ip_network(cidr, strict=False)) for cidr in listed}
+
+
+def being_created(event: str) -> Pending:
+    """Return the state of a load balancer without a host name, with the fix of its last event."""
+    return Pending(f"AWS is creating the load balancer {event}".strip(), known_fix(event))

@@ -27,7 +27,13 @@ from aws_setup.kube.connect import kube_client
 from aws_setup.kube.objects import SERVICE, Json, is_being_deleted
 from aws_setup.openwhisk.addresses import chart_service, host_of, load_balancer_host, read_service
 from aws_setup.openwhisk.helm_connection import helm_of
-from aws_setup.openwhisk.listener_access import LOST_RULES, access_of, pending, restore
+from aws_setup.openwhisk.listener_access import (
+    LOST_RULES,
+    access_of,
+    being_created,
+    pending,
+    restore,
+)
 from aws_setup.openwhisk.release import desired_release
 from aws_setup.openwhisk.secrets import require_secrets
 from aws_setup.openwhisk.uninstall import delete_service
@@ -95,7 +101,7 @@ class LoadBalancerAddress(Step):
                 return pending(ctx, service)
             name, space = chart_service(ctx.config), ctx.config.openwhisk_namespace
             event = last_event(ctx, name, space, uid=uid)
-            return host or Pending(f"AWS is creating the load balancer {event}".strip())
+            return host or being_created(event)
 
         host = ctx.wait_until(
             "the load balancer gets a host name and lets in whom the Service names",

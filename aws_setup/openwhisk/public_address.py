@@ -31,6 +31,7 @@ from aws_setup.openwhisk.listener_access import (
     LOST_RULES,
     RANGES,
     access_of,
+    being_created,
     described,
     pending,
     restore,
@@ -114,7 +115,7 @@ class PublicAddress(Step):
                 return there if there.ready else pending(ctx, service)
             uid = str(service["metadata"]["uid"]) if service else ""
             event = last_event(ctx, name, space, uid=uid)
-            return Pending(f"AWS is creating the load balancer {event}".strip())
+            return being_created(event)
 
         return ctx.wait_until(
             "the public load balancer has a host name and lets in whom the Service names",

@@ -26,7 +26,7 @@ from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
-from aws_setup.infrastructure.scaling_obstacles import check_terminations
+from aws_setup.infrastructure.scaling_obstacles import check_terminations, held_state
 from aws_setup.pause.vms import NOT_CREATED
 
 
@@ -80,7 +80,7 @@ class EmptiedGroup(Step):
             if not group or not machines:
                 return Found(found.id, "paused")
             check_terminations(self.name, group)
-            return Pending(f"{count_of(machines, 'machine')} left")
+            return held_state(group, f"{count_of(machines, 'machine')} left")
 
         what = f"{self.name} has no machines"
         takes = MEDIANS["instance terminated"]

@@ -33,12 +33,13 @@ def context(**more: Any) -> Any:
     template = Found("lt-1", facts={"version": 2})
     found = {"core-nodes template": template}
     config = Config(ssh_keypair_name="key", ssh_key_path="key.pem")
-    return SimpleNamespace(found=found, config=config, **more)
+    return SimpleNamespace(found=found, config=config, owned_only=False, **more)
 
 
 def group(**more: Any) -> dict[str, Any]:
     return {
         "nodegroupName": "core-nodes",
+        "nodegroupArn": "arn:aws:eks:us-east-1:123456789012:nodegroup/zoo/core-nodes/1",
         "status": "ACTIVE",
         "tags": {DEPLOYMENT_TAG: "lambda-fs"},
         "instanceTypes": ["r5.xlarge"],

@@ -156,3 +156,16 @@ def test_changes_are_the_rows_that_a_run_acts_on() -> None:
 def test_a_problem_names_its_step_once(step: str, what: str, shown: str) -> None:
     (problem,) = problems_of({step: SetupError(what, "why", "hint")})
     assert problem.what == shown
+
+
+def test_calls_that_were_refused_for_one_reason_are_one_problem() -> None:
+    reason = ("your session has expired", "log in again")
+    failed: dict[str, Exception] = {
+        step: SetupError(f"Describe{kind} failed (Expired)", *reason)
+        for step, kind in (("vpc", "Vpcs"), ("route", "Tables"), ("routing", "Tables"))
+    }
+    failed["role"] = SetupError("GetRole failed (AccessDenied)", "not yours", "ask")
+    expired, denied = problems_of(failed)
+    assert expired.what == "vpc, route, routing: DescribeVpcs, DescribeTables failed (Expired)"
+    assert (expired.why, expired.hint) == reason
+    assert denied.what == "role: GetRole failed (AccessDenied)"

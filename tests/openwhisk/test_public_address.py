@@ -12,7 +12,7 @@ import pytest
 from aws_setup.config import Config
 from aws_setup.errors import SetupError
 from aws_setup.kube.objects import Json
-from aws_setup.openwhisk.listener_access import access_of, described
+from aws_setup.openwhisk.listener_access import access_of, being_created, described
 from aws_setup.openwhisk.public_address import desired_service, differences
 
 pytestmark = pytest.mark.kind("C1")
@@ -152,3 +152,27 @@ def test_who_reaches_a_load_balancer_is_compared_as_addresses_with_what_the_serv
     rules["IpPermissions"].pop()
     (lost,) = access_of(ctx, stored).drift
     assert "path MTU" in lost.what
+
+
+@pytest.mark.parametrize(
+    ("event", "fix"),
+    [
+        (
+            "(SyncLoadBalancerFailed: Error syncing load balancer: failed to ensure load balancer: "
+            "TooManyLoadBalancers: Exceeded quota of account 123456789012)",
+            "Service Quotas",
+        ),
+        (
+            "(SyncLoadBalancerFailed: Error syncing load balancer: failed to ensure load balancer: "
+            "AccessDenied: User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: "
+            "elasticloadbalancing:CreateLoadBalancer)",
+            "permission",
+        ),
+        ("", ""),
+    ],
+)
+def test_a_load_balancer_that_aws_does_not_make_is_shown_with_the_fix(event: str, fix: str) -> None:
+    state = being_created(event)
+    assert state.state == f"AWS is creating the load balancer {event}".strip()
+    assert fix in state.hint
+    assert bool(state.hint) is bool(fix)

@@ -159,3 +159,29 @@ def test_an_access_entry_of_the_nodes_that_was_deleted_is_made_again(
     after = eks.describe_access_entry(**entry)["accessEntry"]
     assert (after["type"], after["username"]) == (before["type"], before["username"])
     assert {it["action"] for it in configure(folder, "plan")["steps"]} == {"exists"}
+
+
+@pytest.mark.kind("A2")
+@pytest.mark.parametrize("lost", [("lambda-fs:deployment",), ("lambda-fs:deployment", "*")])
+def test_a_node_group_that_has_lost_tags_is_kept_and_gets_them_again(
+    deployed: RehearsalCloud, folder: Path, lost: tuple[str, ...]
+) -> None:
+    eks, before = client("eks"), node_group("core-nodes")
+    arn = before["nodegroupArn"]
+    keys = [*before["tags"]] if "*" in lost else [*lost]
+    eks.untag_resource(resourceArn=arn, tagKeys=keys)
+    planned = configure(folder, "plan")
+    row = next(it for it in planned["steps"] if it["name"] == "core-nodes")
+    if "*" in lost:
+        assert row["action"] == "conflict"
+        command = planned["problems"][0]["hint"].partition("`")[2].partition("`")[0]
+        *_, named, _, tag = command.split()
+        assert named == arn
+        eks.tag_resource(resourceArn=named, tags=dict([tag.split("=")]))
+    assert configure(folder)["result"] == "ok"
+    after = node_group("core-nodes")
+    assert after["nodegroupArn"] == arn
+    keys = [key for key in before["tags"] if key.startswith("lambda-fs:") and "dead" not in key]
+    assert {key: after["tags"].get(key) for key in keys} == {
+        key: before["tags"][key] for key in keys
+    }

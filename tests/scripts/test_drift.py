@@ -268,3 +268,21 @@ def test_what_is_deleted_is_listed_by_id_whatever_was_changed(
     ended = run(SCRIPT, folder, "destroy", "--yes")
     (line,) = [row for row in ended.stdout.splitlines() if row.split()[1:3] == ["delete", "vpc"]]
     assert line.split()[3].startswith("vpc-")
+
+
+@pytest.mark.kind("A3")
+def test_a_boundary_that_others_have_set_on_a_role_is_named(
+    cloud: RehearsalCloud, folder: Path
+) -> None:
+    only, name = ("--only", "eks cluster role"), "lambda-fs-eks-cluster-role"
+    assert run(SCRIPT, folder, "--yes", *only).exit_code == 0
+    iam, denies = client("iam"), {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [denies]})
+    policy = iam.create_policy(PolicyName="quarantine", PolicyDocument=document)
+    arn = policy["Policy"]["Arn"]
+    iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=arn)
+    (warning,) = run(SCRIPT, folder, "plan", "--json", *only).document["warnings"]
+    assert arn in warning["why"]
+    assert f"delete-role-permissions-boundary --role-name {name}" in warning["hint"]
+    iam.delete_role_permissions_boundary(RoleName=name)
+    assert run(SCRIPT, folder, "plan", "--json", *only).document["warnings"] == []

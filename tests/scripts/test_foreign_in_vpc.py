@@ -306,7 +306,8 @@ def test_the_network_of_others_machines_stays_whole(
     assert machine["InstanceId"] in problem["why"]
     if owner:
         assert "of the deployment second" in problem["why"]
-        assert "destroy` with the configuration of the deployment second" in problem["hint"]
+        assert "run destroy with the configuration of the deployment second" in problem["hint"]
+        assert "config_aws.yaml" not in problem["hint"], "that is the one of this deployment"
     assert ("terminate-instances" in problem["hint"]) is not bool(owner)
     client("ec2").terminate_instances(InstanceIds=[machine["InstanceId"]])
     assert run(SCRIPT, folder, "destroy", "--yes", "--json").exit_code == 0

@@ -11,8 +11,9 @@ import pytest
 
 from aws_setup.aws.inventory import tag_of
 from aws_setup.aws.paused import SIZES_TAG
+from aws_setup.infrastructure.scaling_obstacles import held_state
 from aws_setup.rehearsal.core.server import RehearsalCloud
-from aws_setup.rehearsal.core.settings import Settings
+from aws_setup.rehearsal.core.settings import DeniedPermission, Settings
 from aws_setup.rehearsal.vms.ec2_sync import sync_vms
 from aws_setup.rehearsal.vms.inprocess_vms import InProcessVmPool
 from create_aws_infrastructure import SCRIPT
@@ -331,6 +332,16 @@ def test_destroy_ends_machines_of_a_group_that_are_known_by_their_own_tags(
     assert client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
 
 
+def test_destroy_deletes_groups_though_templates_cannot_be_listed(
+    deployed: RehearsalCloud, folder: Path
+) -> None:
+    deployed.settings.deny = [DeniedPermission(action="ec2:DescribeLaunchTemplates")]
+    assert run(SCRIPT, folder, "destroy", "--yes").exit_code != 0
+    deployed.settings.deny = []
+    assert client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
+    act(folder, "destroy", "--yes")
+
+
 @pytest.mark.parametrize("keep", [suspend_terminations, protect_machines])
 @pytest.mark.parametrize("command", ["create", "pause"])
 def test_machines_that_a_group_may_not_terminate_are_named_at_once(
@@ -387,5 +398,22 @@ def test_a_group_that_has_lost_both_its_tags_is_named_with_what_restores_them(
     client("autoscaling").create_or_update_tags(
         Tags=[{**tag, "PropagateAtLaunch": tag["PropagateAtLaunch"] == "true"} for tag in tags]
     )
+    act(folder, "create", "--yes")
+    assert left(folder) == []
+
+
+@pytest.mark.kind("A2")
+def test_machines_that_a_lifecycle_hook_holds_are_named_with_what_ends_it(folder: Path) -> None:
+    name, scaling = "lambda_fs_clients_ags", client("autoscaling")
+    hook = {"AutoScalingGroupName": name, "LifecycleHookName": "mine"}
+    scaling.put_lifecycle_hook(**hook, LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING")
+    scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=3)
+    (held,) = (it for it in group()["Instances"] if it["LifecycleState"] == "Pending:Wait")
+    state = held_state(group(), "2 of 3 machines")
+    assert f"a lifecycle hook holds machines: {held['InstanceId']} is Pending:Wait" in state.state
+    assert f"delete-lifecycle-hook --auto-scaling-group-name {name}" in state.hint
+    scaling.delete_lifecycle_hook(**hook)
+    assert held_state(group(), "3 of 3 machines").state == "3 of 3 machines"
+    changed(folder, **{DESIRED: 3})
     act(folder, "create", "--yes")
     assert left(folder) == []

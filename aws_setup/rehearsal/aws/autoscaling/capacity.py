@@ -146,6 +146,7 @@ def _launch_one(cloud: CloudApi, group: Group) -> None:
             instance["Placement"]["AvailabilityZone"],
             _shown_template(data),
             spot="InstanceMarketOptions" in override,
+            held=next(iter(group.hooks), ""),
         )
         add_activity(
             cloud, group, f"Launching a new EC2 instance: {instance['InstanceId']}", "Successful"

@@ -200,6 +200,8 @@ def instances(cloud: CloudApi, group: Group) -> list[dict[str, Any]]:
 
 
 def _lifecycle(instance: GroupInstance, state: str) -> str:
+    if state == "running" and instance.held:
+        return "Pending:Wait"
     if state == "running":
         return "Standby" if instance.standby else "InService"
     return "Pending" if state == "pending" else "Terminating"

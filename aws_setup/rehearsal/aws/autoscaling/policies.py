@@ -1,8 +1,10 @@
-"""Scaling policies and scheduled actions of Auto Scaling groups: kept and shown.
+"""Scaling policies, scheduled actions and lifecycle hooks of Auto Scaling groups.
 
 https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutScalingPolicy.html
 https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutScheduledUpdateGroupAction.html
-None is carried out: the rehearsal has no metrics, and no schedule changes a group.
+Policies and actions are kept and shown alone: the rehearsal has no metrics, and no schedule changes
+a group. A hook of launches holds what is launched until it is deleted.
+https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html
 """
 
 from __future__ import annotations
@@ -73,7 +75,34 @@ def delete_action(cloud: CloudApi, call: Call) -> dict[str, Any]:
     return {}
 
 
+def put_hook(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer PutLifecycleHook for launches; one of the same name is replaced."""
+    group = group_of(cloud, call)
+    if call.params["LifecycleTransition"] != "autoscaling:EC2_INSTANCE_LAUNCHING":
+        raise validation_error("hooks of terminations are not emulated")
+    group.hooks[call.params["LifecycleHookName"]] = {"HeartbeatTimeout": 3600} | call.params
+    return {}
+
+
+def describe_hooks(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer DescribeLifecycleHooks."""
+    return {"LifecycleHooks": list(group_of(cloud, call).hooks.values())}
+
+
+def delete_hook(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer DeleteLifecycleHook: what it holds goes on."""
+    group, name = group_of(cloud, call), call.params["LifecycleHookName"]
+    if group.hooks.pop(name, None) is None:
+        raise validation_error(f"No Lifecycle Hook found with name {name}")
+    for instance in group.instances.values():
+        instance.held = "" if instance.held == name else instance.held
+    return {}
+
+
 ANSWERS = {
+    ("autoscaling", "PutLifecycleHook"): put_hook,
+    ("autoscaling", "DescribeLifecycleHooks"): describe_hooks,
+    ("autoscaling", "DeleteLifecycleHook"): delete_hook,
     ("autoscaling", "PutScalingPolicy"): put_policy,
     ("autoscaling", "DescribePolicies"): describe_policies,
     ("autoscaling", "DeletePolicy"): delete_policy,

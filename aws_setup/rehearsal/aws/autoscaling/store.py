@@ -21,6 +21,8 @@ class GroupInstance:
     spot: bool = False
     protected: bool = False
     """Whether a smaller group may not terminate it (ProtectedFromScaleIn)."""
+    held: str = ""
+    """The lifecycle hook that holds it since its launch."""
     standby: bool = False
     """Whether somebody has taken it out of service: it runs, and is no part of the capacity."""
 
@@ -54,6 +56,8 @@ class Group:
     instances: dict[str, GroupInstance] = field(default_factory=dict)
     leaving: dict[str, GroupInstance] = field(default_factory=dict)
     """What the group has terminated and EC2 has not ended yet; it is no part of its capacity."""
+    hooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name -> lifecycle hook, as it is described."""
     suspended: dict[str, str] = field(default_factory=dict)
     """Suspended process -> the reason that is shown."""
     activities: list[dict[str, Any]] = field(default_factory=list)
