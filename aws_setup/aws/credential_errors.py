@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
 from botocore import exceptions as errors
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import NameResolutionError
 
 from aws_setup.aws.error_messages import HINT_LOG_IN, HINT_RERUN, ErrorMessage
-from aws_setup.engine.http_deadline import HINT_CLOCK, clock_hint
-from aws_setup.engine.proxies import HINT_LOGIN
+from aws_setup.engine.http_deadline import HINT_CLOCK, clock_hint, why_broken
+from aws_setup.engine.proxies import HINT_LOGIN, proxy_hint
 
 _UNREACHABLE = ErrorMessage(
     "AWS cannot be reached: {message}",
@@ -218,13 +224,40 @@ MESSAGES_BY_CLASS: tuple[tuple[tuple[type[Exception], ...], ErrorMessage], ...] 
 """botocore's exceptions -> message; the first row with a class that matches applies."""
 
 
+def _of_proxy(url: str, cause: object) -> ErrorMessage:
+    """Return the message of a proxy that does not connect; botocore knows http's alone.
+
+    https://github.com/boto/botocore/blob/develop/botocore/httpsession.py, _fix_proxy_url.
+    """
+    hint = proxy_hint(why_broken(cause)) if isinstance(cause, Exception) else ""
+    if "socks" in url:
+        hint = "write HTTPS_PROXY as http://HOST:PORT: AWS's library takes no SOCKS proxy"
+    return replace(_PROXY, hint=hint or _PROXY.hint)
+
+
+def _endpoint_variable(url: str) -> str:
+    """Return the environment variable that leads requests to a URL, '' for an endpoint of AWS's.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    place = urlsplit(url).netloc
+    named = (name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
+    return next((name for name in named if urlsplit(os.environ[name]).netloc == place), "")
+
+
 def message_of_class(error: Exception) -> ErrorMessage | None:
     """Return the message of one of botocore's exceptions; None of one that nothing knows."""
-    if isinstance(error, errors.EndpointConnectionError):
-        # Its own text says only that there was no connection.
-        cause = getattr(error, "kwargs", {}).get("error")
-        if isinstance(cause, NameResolutionError):
-            return _UNRESOLVED
+    known: Mapping[str, Any] = getattr(error, "kwargs", {})
+    if isinstance(error, errors.ProxyConnectionError):
+        return _of_proxy(str(known.get("proxy_url")), known.get("error"))
+    no_way = isinstance(error, errors.EndpointConnectionError | errors.ConnectTimeoutError)
+    if no_way and (name := _endpoint_variable(str(known.get("endpoint_url")))):
+        why = f"AWS cannot be reached: {name} sends its calls where nothing answers: {{message}}"
+        hint = f"unset {name}, or start what it names; then run the same command again"
+        return ErrorMessage(why, hint)
+    # The text of EndpointConnectionError says only that there was no connection.
+    if isinstance(known.get("error"), NameResolutionError):
+        return _UNRESOLVED
     if isinstance(error, errors.SSLError) and clock_hint(str(error)):
         return _WRONG_TIME
     for kinds, message in MESSAGES_BY_CLASS:

@@ -19,7 +19,7 @@ from aws_setup.aws.error_messages import (
     ErrorMessage,
     message_of,
 )
-from aws_setup.engine.http_deadline import why_broken
+from aws_setup.engine.http_deadline import AT_PROXY, why_broken
 from aws_setup.engine.wording import count_of
 from aws_setup.errors import SetupError
 
@@ -137,7 +137,9 @@ def _text_of(error: Exception) -> str:
     known: Mapping[str, Any] = error.kwargs
     where, why = known.get("endpoint_url"), known.get("error")
     text = f"{error} for {where}" if where else str(error)
-    return f"{text}: {why_broken(why)}" if isinstance(why, Exception) else text
+    if not isinstance(why, Exception):
+        return text
+    return f"{text}: {why_broken(why).removeprefix(f'{AT_PROXY}: ')}"
 
 
 def _one_line(text: object) -> str:

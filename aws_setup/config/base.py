@@ -11,9 +11,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationInfo,
 )
+
+from aws_setup.config.forms import of_form
 
 FOLDERS = "folders"
 """Key of the validation context: a function from a configuration key to its base folder."""
@@ -59,10 +60,15 @@ def local_path(text: str, info: ValidationInfo) -> str:
 Cidr = Annotated[str, AfterValidator(_network)]
 """An IPv4 network in CIDR notation, without host bits."""
 
-InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")]
+InstanceType = Annotated[
+    str, of_form(r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$", "an instance type, such as r5.4xlarge")
+]
 """An EC2 instance type, such as r5.4xlarge."""
 
-AmiId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")]
+HEX = "8 to 17 hexadecimal digits"
+"""The rest of an id of EC2."""
+
+AmiId = Annotated[str, of_form(r"^ami-[0-9a-f]{8,17}$", f"ami- and {HEX}")]
 """An AMI id."""
 
 WORD = "A-Za-z0-9_"
@@ -72,7 +78,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 """
 
-RoleName = Annotated[str, StringConstraints(pattern=rf"^[{WORD}+=,.@-]{{1,64}}$")]
+RoleName = Annotated[
+    str, of_form(rf"^[{WORD}+=,.@-]{{1,64}}$", "1 to 64 letters of a to z, digits and +=,.@_-")
+]
 """The name of an IAM role."""
 
 Count = Annotated[int, Field(ge=0, le=1000)]

@@ -194,17 +194,78 @@ def _at(mark: yaml.Mark, why: str, hint: str) -> BadYaml:
 
 
 def _marked(error: yaml.MarkedYAMLError) -> BadYaml:
-    mark = error.problem_mark or error.context_mark
-    why, hint = f"invalid YAML: {error.problem}", _fix(str(error.problem))
+    """Return PyYAML's error in words for who does not know YAML's grammar."""
+    problem, context = str(error.problem), str(error.context)
+    unknown = ("", False, problem, _LINES)
+    rows = (row for row in _GRAMMAR if row[0] in (context if row[1] else problem))
+    _, begins, why, hint = next(rows, unknown)
+    marks = [error.problem_mark, error.context_mark]
+    mark = next(filter(None, reversed(marks) if begins else marks), None)
+    why = f"invalid YAML: {why}"
     return _at(mark, why, hint) if mark else BadYaml(why, hint)
 
 
-def _fix(problem: str) -> str:
-    if "escape" in problem:
-        return "put a path with backslashes in single quotes"
-    if "'\\t'" in problem:
-        return "replace the tab character by spaces"
-    return "write each line as 'key: value', and put a value with special characters in quotes"
+_LINES = "write each line as 'key: value', and put a value with special characters in quotes"
+_COLUMN = "write each line as 'key: value', beginning in the first column; a value with a colon "
+
+_GRAMMAR = (
+    (
+        "escape",
+        False,
+        "a backslash begins an escape sequence that does not exist",
+        "put a path with backslashes in single quotes",
+    ),
+    (
+        "'\\t'",
+        False,
+        "a tab character cannot begin a value or an indentation",
+        "replace the tab character by spaces",
+    ),
+    (
+        "while parsing a flow",
+        True,
+        "this bracket is not closed",
+        "close it, as in [a, b] and {a: b}",
+    ),
+    ("scanning a quoted scalar", True, "this quote is not closed", "close it"),
+    ("scanning a simple key", True, "this line is not of the form 'key: value'", _LINES),
+    (
+        "expected <block end>",
+        False,
+        "this does not belong to the value before it",
+        "close the quotes of this line and of those above, and begin each key in the first column",
+    ),
+    (
+        "'<document start>'",
+        False,
+        "the lines above are not of the form 'key: value', or are indented",
+        _COLUMN + "needs quotes",
+    ),
+    (
+        "mapping values",
+        False,
+        "no colon is expected here: the line is indented, that above has no colon, or a value has"
+        " one",
+        _COLUMN + "needs quotes",
+    ),
+    (
+        "cannot start any token",
+        False,
+        "a value cannot begin with this character",
+        "put the value in quotes",
+    ),
+    (
+        "undefined alias",
+        False,
+        "what begins with * is the name of an alias, and there is none of this name",
+        "put the value in quotes",
+    ),
+    ("another document", False, "a second document begins here", "remove the line ---"),
+)
+"""Part of PyYAML's text, whether of its context, where the mistake began -> cause and fix.
+
+https://github.com/yaml/pyyaml/blob/main/lib/yaml/parser.py, scanner.py, composer.py.
+"""
 
 
 def _line_of(text: str, position: int) -> tuple[int, int]:

@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from aws_setup.config.base import Cidr, RoleName, Section
+from aws_setup.config.forms import of_form
 
-ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
-Version = Annotated[str, StringConstraints(pattern=r"^1\.[0-9]{2}$")]
-AddonName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+ClusterName = Annotated[
+    str,
+    of_form(
+        r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$",
+        "1 to 100 letters of a to z, digits, hyphens and _, beginning with a letter or digit",
+    ),
+]
+Version = Annotated[str, of_form(r"^1\.[0-9]{2}$", 'a version in quotes, such as "1.35"')]
+AddonName = Annotated[
+    str,
+    of_form(
+        r"^[a-z0-9][a-z0-9_-]{0,99}$", "the name of an add-on of EKS, such as aws-ebs-csi-driver"
+    ),
+]
 AddonVersion = Annotated[
-    str, StringConstraints(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+-[A-Za-z0-9.-]+$")
+    str,
+    of_form(
+        r"^v[0-9]+\.[0-9]+\.[0-9]+-[A-Za-z0-9.-]+$",
+        "the version of an add-on, such as v1.20.5-eksbuild.1",
+    ),
 ]
 LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 

@@ -6,11 +6,12 @@ import re
 from ipaddress import ip_interface
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from aws_setup.config.additional_tags import BoundaryArn, Tags
 from aws_setup.config.base import LocalPath, Section
 from aws_setup.config.durations import AutoPause
+from aws_setup.config.forms import of_form
 from aws_setup.config.spot import SpotParts
 
 DETECT_ADDRESS = "DEFAULT_VALUE"
@@ -30,11 +31,17 @@ def _file_name(name: str) -> str:
 
 DeploymentName = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"),
+    of_form(
+        r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$",
+        "2 to 32 lower-case letters, digits and hyphens, beginning with a letter and not ending "
+        "with a hyphen",
+    ),
     AfterValidator(_file_name),
 ]
-RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")]
-AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+RegionName = Annotated[
+    str, of_form(r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$", "the code of a region, such as us-east-1")
+]
+AccountId = Annotated[str, of_form(r"^[0-9]{12}$", "12 digits")]
 
 
 def _public_addresses(value: Any) -> Any:

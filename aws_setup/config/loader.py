@@ -26,6 +26,7 @@ from aws_setup.config.profiles import profile_defaults
 from aws_setup.config.yaml_source import (
     SHOWN,
     Position,
+    UnknownKey,
     YamlValue,
     flow_entry,
     problem_at,
@@ -65,6 +66,7 @@ def load_config(
     """
     path = absolute(path)
     entries, problems = _from_file(path)
+    meant = {problem.meant for problem in problems if isinstance(problem, UnknownKey)}
     entries = _with_lock(entries, lock)
     if variable_of("aws_profile", environ):
         entries.pop("aws_profile", None)
@@ -78,7 +80,7 @@ def load_config(
         + [
             messages.missing(key, path.name, field)
             for key, field in FIELDS.items()
-            if field.is_required() and key not in entries
+            if field.is_required() and key not in entries and key not in meant
         ]
     )
     config, invalid, invalid_keys = _validated(values, entries, path)
@@ -166,6 +168,8 @@ def _unknown(key: str, entry: YamlValue) -> Problem:
         close = closest_key(key, FIELDS)
         why = f"there is no such key; did you mean {close}?" if close else "there is no such key"
         hint = f"write {close}, or remove the line" if close else _SEE_SAMPLE
+        placed = problem_at(entry.at_key(), key, why, hint)
+        return UnknownKey(placed.what, why, hint, placed.position, meant=close)
     return problem_at(entry.at_key(), key, why, hint)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from aws_setup.config.descriptions import descriptions
+from aws_setup.config.forms import FORMS
 from aws_setup.config.model import Config
 from aws_setup.config.yaml_source import SHOWN, PlacedProblem, YamlValue, leaves, problem_at
 from aws_setup.errors import Problem
@@ -28,7 +30,7 @@ MESSAGES = {
     "list_type": "expected a list, such as [a, b]",
     "dict_type": "expected a mapping, such as {{a: b}}",
     "ip_v4_address": "{input!r} is not an IPv4 address",
-    "string_pattern_mismatch": "{input!r} has an invalid format",
+    "string_pattern_mismatch": "{input!r} has an invalid format: expected {form}",
     "greater_than_equal": "{input} is below the minimum, {ge}",
     "less_than_equal": "{input} is above the maximum, {le}",
     "too_short": "the number of items is {actual_length}; at least {min_length} required",
@@ -72,6 +74,7 @@ def from_pydantic(
     if isinstance(given, str) and len(given) > SHOWN:
         given = f"{given[:SHOWN]}…"
     context = {"input": given, "msg": detail["msg"]} | dict(detail.get("ctx", {}))
+    context["form"] = FORMS.get(str(context.get("pattern")), "another")
     why = message.format(**context)
     return problem_at(entry.at(path), str(key), why, how_to_set(str(key), field))
 
@@ -100,4 +103,6 @@ def yaml_text(value: Any) -> str:
     """Return a value as the configuration file writes it."""
     if isinstance(value, list | tuple):
         return "[" + ", ".join(yaml_text(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {json.dumps(v)}" for name, v in value.items()) + "}"
     return str(value)

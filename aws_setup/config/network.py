@@ -7,11 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from aws_setup.config.base import Cidr, Section
+from aws_setup.config.base import HEX, Cidr, Section
+from aws_setup.config.forms import of_form
 
 Zones = Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
-SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]{8,17}$")]
-VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")]
+SubnetId = Annotated[str, of_form(r"^subnet-[0-9a-f]{8,17}$", f"subnet- and {HEX}")]
+VpcId = Annotated[str, of_form(r"^vpc-[0-9a-f]{8,17}$", f"vpc- and {HEX}")]
 
 
 def _group_name(text: str) -> str:

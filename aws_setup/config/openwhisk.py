@@ -4,33 +4,52 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from aws_setup.config.base import WORD, Cidr, Count, InstanceType, LocalPath, RoleName, Section
 from aws_setup.config.chart_source import ChartSource, GitRef, InnerFolder, NoOption
+from aws_setup.config.forms import of_form
 
 PrincipalArn = Annotated[
     str,
-    StringConstraints(pattern=rf"^arn:aws[a-z-]*:iam::[0-9]{{12}}:(user|role)/[{WORD}+=,.@/-]+$"),
+    of_form(
+        rf"^arn:aws[a-z-]*:iam::[0-9]{{12}}:(user|role)/[{WORD}+=,.@/-]+$",
+        "the ARN of an IAM user or role, such as arn:aws:iam::123456789012:role/admin",
+    ),
 ]
 
 DiskSize = Annotated[int, Field(ge=20, le=16384)]
-DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$")]
+DnsLabel = Annotated[
+    str,
+    of_form(
+        r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$",
+        "1 to 42 lower-case letters, digits and hyphens, beginning with a letter and not ending "
+        "with a hyphen",
+    ),
+]
 CertificateArn = Annotated[
     str,
-    StringConstraints(
-        pattern=rf"^arn:aws[a-z-]*:(acm:[a-z0-9-]+|iam:):[0-9]{{12}}:[{WORD}./+=,@-]+$"
+    of_form(
+        rf"^arn:aws[a-z-]*:(acm:[a-z0-9-]+|iam:):[0-9]{{12}}:[{WORD}./+=,@-]+$",
+        "the ARN of a certificate in ACM or IAM",
     ),
 ]
 ContainerImage = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^([a-z0-9.-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]+"
-        rf"(:[{WORD}][{WORD}.-]{{0,127}})?$"
+    of_form(
+        r"^([a-z0-9.-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]+"
+        rf"(:[{WORD}][{WORD}.-]{{0,127}})?$",
+        "a container image, such as docker.io/NAME:TAG",
     ),
 ]
-ImageTag = Annotated[str, StringConstraints(pattern=rf"^[{WORD}][{WORD}.-]{{0,127}}$")]
-CommonName = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,62}[!-~])?$")]
+ImageTag = Annotated[
+    str,
+    of_form(
+        rf"^[{WORD}][{WORD}.-]{{0,127}}$",
+        "1 to 128 letters of a to z, digits, periods, hyphens and _",
+    ),
+]
+CommonName = Annotated[str, of_form(r"^[!-~]([ -~]{0,62}[!-~])?$", "1 to 64 characters of ASCII")]
 """Also a dNSName, which is an IA5String (https://www.rfc-editor.org/rfc/rfc5280, 4.2.1.6)."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]

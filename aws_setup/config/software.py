@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr
 
 from aws_setup.config.base import LocalPath, Section
+from aws_setup.config.forms import of_form
 
 SQL_SCRIPTS = (
     "git clone --depth 1 https://github.com/ds2-lab/LambdaFS, and set ndb_sql_scripts_dir to its "
@@ -21,8 +22,14 @@ MORE_SQL_SCRIPTS = (
 )
 """Where a script is that the folder of SQL_SCRIPTS lacks."""
 
-Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[MG]$")]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
+Memory = Annotated[str, of_form(r"^[1-9][0-9]*[MG]$", "an amount of memory, such as 500M or 80G")]
+Identifier = Annotated[
+    str,
+    of_form(
+        r"^[A-Za-z][A-Za-z0-9_]{0,31}$",
+        "1 to 32 letters of a to z, digits and _, beginning with a letter",
+    ),
+]
 
 
 class Software(Section):

@@ -45,6 +45,13 @@ class PlacedProblem(Problem):
     position: Position = Position("")
 
 
+@dataclass(frozen=True)
+class UnknownKey(PlacedProblem):
+    """A key that does not exist; `meant` is the one that it resembles, '' for none."""
+
+    meant: str = ""
+
+
 def problem_at(position: Position, key: str, why: str, hint: str) -> PlacedProblem:
     """Return a problem whose `what` is position and key."""
     return PlacedProblem(f"{position}: {key}", why, hint, position)
@@ -117,7 +124,7 @@ def read_entries(path: Path) -> tuple[list[tuple[str, YamlValue]], list[Problem]
     """
     root = _compose(_content(path), path)
     if root is None:
-        raise Refused(f"{path.name} is empty", str(path), _COPY_SAMPLE)
+        raise Refused(f"{path.name} is empty", "it has no line 'key: value'", _COPY_SAMPLE)
     if not isinstance(root, yaml.MappingNode):
         position = str(_position(path.name, root))
         raise Refused(position, "the file is not a list of 'key: value' lines", _COPY_SAMPLE)

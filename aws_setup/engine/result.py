@@ -45,15 +45,28 @@ class Result:
         return EXIT_CODES[self.result]
 
     def fail(self, error: Exception) -> None:
-        """Record the error that ended the command."""
+        """Record the error that ended the command, in place of what the plan said of the same."""
         self.result = "refused" if isinstance(error, Refused) else "failed"
-        problems: Sequence[Problem] = getattr(error, "problems", ())
-        self.problems.extend(problems or [to_problem(error)])
+        problems: Sequence[Problem] = getattr(error, "problems", ()) or [to_problem(error)]
+        names = [step["name"] for step in self.steps]
+        self.problems = [it for it in self.problems if not _is_one_of(problems, it, names)]
+        self.problems.extend(problems)
 
     def planned(self, rows: Sequence[Row]) -> None:
-        """Record the rows of a plan as the steps; an unknown step is a problem too."""
+        """Record the rows of a plan as the steps; an unknown step is a problem too.
+
+        Not that of an existing resource whose parent, a step that it needs, has one already.
+        """
         self.steps = [_row(row) for row in rows]
-        self.problems.extend(problems_of({row.step.name: row.error for row in rows if row.error}))
+        failed = {row.step.name: row.error for row in rows if row.error}
+        within = {
+            row.step.name
+            for row in rows
+            if row.step.adopted and failed.keys() & set(row.step.predecessors)
+        }
+        self.problems.extend(
+            problems_of({name: error for name, error in failed.items() if name not in within})
+        )
 
     def detailed(self, rows: Sequence[Row]) -> None:
         """Record the rows of a plan again, with what each resource is."""
@@ -93,6 +106,16 @@ class Result:
         fields = asdict(self)
         more: dict[str, Any] = fields.pop("more")
         return fields | more
+
+
+def _is_one_of(problems: Sequence[Problem], problem: Problem, steps: Sequence[str]) -> bool:
+    """Whether a problem is among others, but for the name of a step in front."""
+    starts = ("", *(f"{name}: " for name in steps))
+    return any(
+        replace(problem, what=problem.what.removeprefix(start)) in problems
+        for start in starts
+        if problem.what.startswith(start)
+    )
 
 
 _REFUSED_CALL = re.compile(r"(\w+) failed (\(\S+\))")

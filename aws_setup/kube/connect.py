@@ -85,11 +85,12 @@ def _probe(ctx: Context) -> Problem | None:
 def _client(ctx: Context) -> KubeClient:
     cluster = active_cluster(ctx) or cluster_of(ctx, fresh=True)
     if cluster is None or not cluster.get("endpoint"):
-        raise Refused(
-            f"the EKS cluster {ctx.config.eks_cluster_name} has no API server",
-            f"its status is {cluster['status']}" if cluster else "EKS has no cluster of this name",
-            "run python create_aws_infrastructure.py first",
-        )
+        name = ctx.config.eks_cluster_name
+        what = f"the EKS cluster {name} has no API server"
+        why = f"its status is {cluster['status']}" if cluster else ""
+        if cluster is None:
+            what = f"no EKS cluster {name} exists in {ctx.aws.region}"
+        raise Refused(what, why, "run python create_aws_infrastructure.py first")
     with _LOCK:
         endpoint, known = ctx.aws.shared.get(KubeClient, ("", None))
         if known is None or endpoint != cluster["endpoint"]:

@@ -93,7 +93,7 @@ class Client:
 
     `deadline` and `unreachable` are seconds from the first attempt; `unreachable` applies while
     the host accepts no connection, None means the deadline. `note` receives the reasons of retries,
-    each once while it stays the same.
+    each once.
     """
 
     connection: HttpConnection
@@ -124,7 +124,7 @@ class Client:
             return self._attempts(what, attempt)
 
     def _attempts(self, what: str, attempt: Callable[[TransientError | None], T]) -> T:
-        attempts, last, noted = Attempts(self.clock), None, ""
+        attempts, last, noted = Attempts(self.clock), None, set[str]()
         while True:
             try:
                 return attempt(last)
@@ -137,9 +137,10 @@ class Client:
                     str(last),
                     _hint(last),
                 ) from last
-            if str(last) != noted:  # as of all waits: a line for each new state
-                noted = str(last)
-                self.note(f"retrying: {noted}")
+            # Two that take turns, as of a stopped OpenWhisk, would be a line for each attempt.
+            if str(last) not in noted:
+                noted.add(str(last))
+                self.note(f"retrying: {last}")
 
     def _seconds(self, error: TransientError) -> float:
         """Return for how many seconds the operation is retried after this error."""

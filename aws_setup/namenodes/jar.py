@@ -21,6 +21,7 @@ from aws_setup.config.regular_files import open_file
 from aws_setup.engine.temporary_files import temporary_folder, unwritable
 from aws_setup.errors import Refused, SetupError
 from aws_setup.namenodes.request import DEFAULT_JAR
+from aws_setup.ssh.errors import RemoteFileError
 
 MIB = 1024 * 1024
 
@@ -257,7 +258,15 @@ def _from_machine(spec: str, stores: JarStores, path: Path) -> None:
     remote = parts.path if parts.path not in {"", "/"} else DEFAULT_JAR
     host = parts.hostname or ""
     machine = stores.machine("" if host == "client" else host)
-    with machine.fetch(remote, limit=JAR_LIMIT + 1) as file, path.open("wb") as copy:
-        shutil.copyfileobj(file, copy, 256 * 1024)
-        if copy.tell() > JAR_LIMIT:
-            check_size(copy.tell(), source=spec)
+    try:
+        with machine.fetch(remote, limit=JAR_LIMIT + 1) as file, path.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 256 * 1024)
+            if copy.tell() > JAR_LIMIT:
+                check_size(copy.tell(), source=spec)
+    except RemoteFileError as error:
+        raise Refused(
+            f"the jar {spec} cannot be read",
+            f"{error.machine}: {remote}: {error.why}",
+            "build λFS there, or give the jar's path, as in -j ssh:///PATH; `find / -name "
+            "'hadoop-hdfs-*.jar'` on that machine lists those that it has",
+        ) from None

@@ -41,7 +41,7 @@ from aws_setup.preflight import (
     zones,
 )
 from aws_setup.preflight.planned import PlannedResources, planned_resources
-from aws_setup.preflight.results import CheckResult, Finding, Severity, warn
+from aws_setup.preflight.results import AGAIN, CheckResult, Finding, Severity, warn
 
 __all__ = ["Finding", "Preflight", "Severity", "run"]
 
@@ -83,7 +83,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
 """Subject of a check -> the check."""
 
 
-HINT_UNCHECKED = "grant the permission, or continue: AWS itself refuses what is not possible"
+HINT_UNCHECKED = f"{AGAIN}; or continue: AWS itself refuses what is not possible"
 """Fix of a check that AWS does not answer for this caller."""
 
 

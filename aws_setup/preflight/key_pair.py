@@ -22,7 +22,7 @@ from aws_setup.engine.plan import shorten
 from aws_setup.errors import Problem
 from aws_setup.preflight.planned import PlannedResources
 from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
-from aws_setup.ssh.keys import inspect_key
+from aws_setup.ssh.keys import inspect_key, unreadable_key
 
 if TYPE_CHECKING:
     from cryptography import exceptions
@@ -98,9 +98,8 @@ def read_key(path: Path) -> tuple[LocalKey | None, list[Finding]]:
     try:
         content = read_file(path)
     except OSError as error:
-        why = f"{path}: {error.strerror or error}"
-        hint = "set ssh_key_path to the private key that you saved when you created the key pair"
-        return None, [refuse("the private key cannot be read", why, hint)]
+        found = unreadable_key(path, error)
+        return None, [refuse(found.what, found.why, found.hint)]
     try:
         return _parse(content, path)
     except TypeError:

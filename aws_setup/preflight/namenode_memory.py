@@ -13,7 +13,7 @@ from aws_setup.engine.wording import count_of
 from aws_setup.openwhisk.invoker_memory import invoker_node
 from aws_setup.openwhisk.namenode_image import HEAP, LEAST_MEMORY, ends_in_heap
 from aws_setup.openwhisk.user_values import own_invokers, user_values
-from aws_setup.preflight.results import Finding, refuse, warn
+from aws_setup.preflight.results import AGAIN, Finding, refuse, warn
 
 
 def check(
@@ -30,8 +30,7 @@ def check(
 
     def unknown(why: str) -> list[Finding]:
         why = f"{why}; NameNodes that do not fit on their nodes stay pending"
-        hint = "grant the permission to let the script check it"
-        return [warn("the memory of the invoker nodes is unknown", why, hint)]
+        return [warn("the memory of the invoker nodes is unknown", why, AGAIN)]
 
     return advice(lambda: memory_findings(config, invoker_node(ctx, types()).memory), unknown)
 

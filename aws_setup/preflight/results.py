@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from aws_setup.errors import Problem
 
+AGAIN = "grant the permission if one is missing, else run the same command again"
+"""Fix of what AWS did not answer: the reason may also be an error of AWS's, or the network."""
+
 
 class Severity(StrEnum):
     """Whether a finding refuses the run or is a warning only."""

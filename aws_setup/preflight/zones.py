@@ -14,7 +14,7 @@ from aws_setup.aws.type_offerings import offered_in_zones
 from aws_setup.config.keys import keys_of
 from aws_setup.infrastructure.eks_cluster import ZONES_WITHOUT_EKS
 from aws_setup.preflight.planned import PlannedResources
-from aws_setup.preflight.results import CheckResult, Finding, refuse, warn
+from aws_setup.preflight.results import AGAIN, CheckResult, Finding, refuse, warn
 
 SUBNETS = (("public subnet 1", "private subnet 1"), ("public subnet 2", "private subnet 2"))
 """The subnets in the first zone, and in the second."""
@@ -62,7 +62,7 @@ def _choose(planned: PlannedResources) -> CheckResult:
 
 
 def _unchecked(why: str) -> Finding:
-    hint = "grant the permission, or set availability_zones to two that offer the instance types"
+    hint = f"{AGAIN}; or set availability_zones to two that offer the instance types"
     return warn("the zones could not be checked", why, hint)
 
 

@@ -111,7 +111,7 @@ class Report:
         """Print a table of the result on stdout; nothing with --json."""
         if self.style.json:
             return
-        if self._folds:
+        if self._folds and _least_width(table) <= self.out.width:
             self.out.print(table)
             return
         if table.row_count or table.show_header:
@@ -212,6 +212,23 @@ class Report:
             document = self._commands.completed(result.document())
             text = json_text(document, indent=2, default=str, ensure_ascii=escaped)
             self.out.print(text, markup=False)
+
+
+FEWEST = 8
+"""Columns of a folded cell below which its words are cut into pieces that nobody reads; sentences,
+as in a table without headings, need twice as many.
+"""
+
+
+def _least_width(table: Table) -> int:
+    """Return the width of a terminal below which whole lines, which it wraps, read better."""
+    fewest = FEWEST if table.show_header else 2 * FEWEST
+    widths = [1] * len(table.columns)
+    for number, column in enumerate(table.columns):
+        cells = [str(column.header)] * table.show_header + [str(cell) for cell in column.cells]
+        widest = max(map(cell_len, cells), default=0)
+        widths[number] += widest if column.no_wrap else min(widest, fewest)
+    return sum(widths)
 
 
 def _plain_lines(table: Table) -> Iterator[str]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aws_setup.engine.wait import Clock
-from aws_setup.ssh.errors import ConnectionLost, RemoteError, too_slow
+from aws_setup.ssh.errors import ConnectionLost, RemoteError, RemoteFileError, too_slow
 from aws_setup.ssh.exchange import CommandTimeout, until_it_ends
 from aws_setup.ssh.files import UNEXPECTED_OUTPUT
 from aws_setup.ssh.sessions import RequestRefused, ask
@@ -84,7 +84,7 @@ def _opened(channel: paramiko.Channel, path: str, *, machine: str) -> paramiko.S
     except OSError as error:
         if channel.closed:
             raise ConnectionLost(machine, shown) from None
-        raise RemoteError(machine, shown, code=1, output=str(error)) from None
+        raise RemoteFileError(machine, path, why=error.strerror or str(error)) from None
     except paramiko.SFTPError as error:
         raise _no_sftp_answer(machine, shown, error) from None
 

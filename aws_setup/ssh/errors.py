@@ -138,6 +138,15 @@ def script_error(machine: str, command: str, *, code: int, errors: str) -> Remot
     return RemoteError(machine, command, code=code, output=errors)
 
 
+class RemoteFileError(RemoteError):
+    """A file of a machine cannot be opened; `why` is its file system's reason."""
+
+    def __init__(self, machine: str, path: str, *, why: str) -> None:
+        hint = "correct the path, or the permissions of the file"
+        super().__init__(machine, f"open {path}", code=1, output="", why=why, hint=hint)
+        self.machine, self.why = machine, why
+
+
 def too_slow(machine: str, command: str, *, timeout: float, output: str = "") -> RemoteError:
     """Return the error of a command or a download that exceeded its time limit, in seconds."""
     why = f"it did not end within {format_duration(timeout)}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aws_setup.config.paths import expanded
 from aws_setup.config.regular_files import read_file
-from aws_setup.errors import SetupError
+from aws_setup.errors import Problem, SetupError
 
 if TYPE_CHECKING:
     import paramiko
@@ -245,6 +245,13 @@ class KeyFile:
     public: bytes
 
 
+def unreadable_key(path: Path, error: OSError) -> Problem:
+    """Return the problem of a private key that is missing or cannot be read."""
+    hint = "set ssh_key_path to the private key that you saved when you created the key pair"
+    why = error.strerror or str(error)
+    return Problem(f"the private key {path} cannot be read", why, hint)
+
+
 def inspect_key(path: Path) -> KeyFile:
     """Return what a private key file contains.
 
@@ -254,11 +261,7 @@ def inspect_key(path: Path) -> KeyFile:
     try:
         text = read_file(expanded(path)).decode("ascii", "replace")
     except OSError as error:
-        raise SetupError(
-            f"the private key {path} cannot be read",
-            error.strerror or str(error),
-            "set ssh_key_path to the private key of your EC2 key pair",
-        ) from None
+        raise SetupError.all([unreadable_key(path, error)]) from None
     title = _title(text)
     if title == "OPENSSH PRIVATE KEY":
         return _openssh(path, text)

@@ -12,7 +12,7 @@ from botocore import exceptions as e
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import NameResolutionError
+from urllib3.exceptions import NameResolutionError, ProxyError
 
 from aws_setup.aws.credential_errors import message_of_class
 from aws_setup.aws.error_messages import MESSAGES_BY_CODE
@@ -124,6 +124,41 @@ def test_botocores_errors_have_a_cause_and_a_fix(error: Exception, why: str, hin
     problem = problem_of(error)
     assert why in problem.why
     assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "cause", "hint"),
+    [
+        ("http://p:9", OSError(111, "Connection refused"), "check HTTPS_PROXY"),
+        ("http://p:9", OSError("Tunnel connection failed: 407 Proxy"), "USER:PASSWORD"),
+        ("http://p:9", OSError("Tunnel connection failed: 403 Forbidden"), "let this host"),
+        ("http://socks5://p:9", OSError(111, "Connection refused"), "no SOCKS proxy"),
+    ],
+)
+def test_a_proxy_that_does_not_connect_has_the_fix_of_its_cause(
+    url: str, cause: OSError, hint: str
+) -> None:
+    """It was one fix for all causes, and said twice that the proxy does not connect."""
+    refused = ProxyError("Cannot connect to proxy.", cause)
+    problem = problem_of(
+        e.ProxyConnectionError(proxy_url=url, endpoint_url="https://x", error=refused)
+    )
+    assert problem.why.count("does not connect") == 1
+    assert hint in problem.hint
+    assert "for 407" not in problem.hint
+
+
+def test_an_endpoint_of_the_environment_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after a rehearsal, in the terminal with its variables."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:46851/")
+    url = "http://127.0.0.1:46851/clusters/lambda-fs-eks-cluster"
+    problem = problem_of(e.EndpointConnectionError(endpoint_url=url))
+    assert url in problem.why
+    assert problem.hint.startswith("unset AWS_ENDPOINT_URL")
+    problem = problem_of(e.EndpointConnectionError(endpoint_url="https://ec2.x.amazonaws.com"))
+    assert "AWS_ENDPOINT_URL" not in problem.hint
 
 
 def test_other_errors_pass_through() -> None:

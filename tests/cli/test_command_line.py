@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -143,6 +144,24 @@ def test_the_options_of_each_script_are_known_to_the_others(tmp_path: Path) -> N
     for name, options in of.items():
         others = set().union(*(o for other, o in of.items() if other != name))
         assert OPTIONS_OF[name] == options - others
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"ssh_key_path": "none.pem", "configure_clients": True}, "the private key"),
+        ({"create_vpc": False, "vpc_name": "mine"}, "the VPC mine does not exist in us-east-1"),
+    ],
+)
+def test_what_a_step_and_a_check_find_is_said_once(
+    cloud: RehearsalCloud, tmp_path: Path, keys: dict[str, Any], what: str
+) -> None:
+    """A VPC that does not exist was six errors: its own twice, and one for each subnet."""
+    folder = prepare(tmp_path / "work", **keys)
+    ended = run(SCRIPT, folder, "plan", "--json")
+    assert ended.exit_code == 2
+    (problem,) = ended.document["problems"]
+    assert problem["what"].startswith(what)
 
 
 def test_no_credentials(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config, load_config
+from aws_setup.config.forms import FORMS
 from aws_setup.config.messages import PLACEHOLDER
 from aws_setup.errors import Problem, Refused
 
@@ -126,6 +128,9 @@ def test_a_value_keeps_the_spelling_of_the_file(
         ),
         ("eks_log_types: [audits]\n", "1:17", "'audits' is not one of", ""),
         ("eks_iam_role_name: rôle\n", "1:20", "'rôle' has an invalid format", "IAM role"),
+        ("deployment_name: My Test\n", "1:18", "expected 2 to 32 lower-case letters, digits", ""),
+        ("aws_account_id: 1234\n", "1:17", "'1234' has an invalid format: expected 12 digits", ""),
+        ("tags: {aws:x: y}\n", "1:7", "reserved", 'Example: {CostCenter: "4711"}'),
         ("eks_node_role_name: rôle\n", "1:21", "'rôle' has an invalid format", ""),
         ("openwhisk_tls_name: ζ.example.com\n", "1:21", "has an invalid format", ""),
         (f"openwhisk_tls_name: {'a' * 65}\n", "1:21", "has an invalid format", ""),
@@ -189,6 +194,22 @@ def test_a_files_name_does_not_decide_the_order_of_its_problems(tmp_path: Path) 
     assert {type(problem) for problem in found} == {Problem}
 
 
+def test_a_mistyped_required_key_is_not_missing_as_well(load: Load) -> None:
+    text = "ssh_keypair_name: key\nssh_keypath: key.pem\n"
+    (problem,) = problems_of(load, text, filled=False)
+    assert "did you mean ssh_key_path?" in problem.why
+
+
+def test_every_form_of_a_key_is_said_in_words() -> None:
+    """The pattern that a value does not match says nothing to who does not read such."""
+    schema = json.dumps(Config.model_json_schema())
+    patterns = {
+        json.loads(found) for found in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', schema)
+    }
+    assert patterns
+    assert patterns <= FORMS.keys()
+
+
 def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) -> None:
     text = "num_ndb_datanodes: 3\nnope: 1\ncreate_vpc: maybe\nssh_keypair_name: <FILL THIS IN>\n"
     found = problems_of(load, text, filled=False)
@@ -209,7 +230,17 @@ def test_every_problem_is_listed_at_once_in_the_order_of_the_file(load: Load) ->
         (b"- a\n- b\n", "config_aws.yaml:1:1", "not a list of 'key: value'", "sample"),
         (b'ssh_key_path: "C:\\Users\\x"\n', ":1:20", "escape", "single quotes"),
         (b"a: b\n\tc: d\n", ":2:1", "invalid YAML", "replace the tab character"),
-        (b"a: b: c\n", ":1:5", "invalid YAML", "quotes"),
+        (b"a: b: c\n", ":1:5", "invalid YAML: no colon is expected here", "quotes"),
+        (b"a: 1\ntags: {a: b\n# c\nb: 2\n", ":2:7", "this bracket is not closed", "close it"),
+        (b"a: [1, 2\nb: 3\n", ":1:4", "this bracket is not closed", "close it"),
+        (b"p: 'x\nb: 1\n", ":1:4", "this quote is not closed", "close it"),
+        (b'p: "x\nb: 1\nc: "12h"\n', ":3:5", "does not belong to the value", "close the quotes"),
+        (b"a: 1\nprofile smoke\nb: 2\n", ":2:1", "this line is not of the form", "'key: value'"),
+        (b"profile smoke\n# c\nb: 2\n", ":3:1", "the lines above are not", "'key: value'"),
+        (b" a: 1\nb: 2\n", ":2:1", "or are indented", "in the first column"),
+        (b"a: @x\n", ":1:4", "cannot begin with this character", "quotes"),
+        (b"a: *x\n", ":1:4", "there is none of this name", "quotes"),
+        (b"a: 1\n---\nb: 2\n", ":2:1", "a second document begins here", "remove the line ---"),
         (b"a: &x [*x]\n", "config_aws.yaml", "an alias (*name) is inside", "instead of the alias"),
         (b"a: \xff\xfe\xfa\n", "config_aws.yaml:1:4", "is not UTF-8", "UTF-8"),
     ],

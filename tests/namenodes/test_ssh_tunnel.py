@@ -16,7 +16,6 @@ from aws_setup.namenodes.jar import JarStores, local_copy
 from aws_setup.namenodes.tunnel import via_ssh
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from aws_setup.rehearsal.openwhisk.server import AUTH
-from aws_setup.ssh.errors import RemoteError
 from aws_setup.ssh.machine import Machine
 from tests.support.aws import IMAGE, client, network
 from tests.support.machines import VmEnvironment, needs_machines, vm_environment
@@ -46,8 +45,9 @@ def test_the_jar_comes_from_the_machine_s_disk(machine: Machine, tmp_path: Path)
     stores = JarStores(s3=lambda: None, machine=lambda _: machine)
     with local_copy("ssh:///tmp/nn.jar", stores) as copy:
         assert jar_of(copy).sha256 == jar_of(jar).sha256
-    with pytest.raises(RemoteError, match="No such file"), local_copy("ssh:///none.jar", stores):
-        pass
+    with pytest.raises(Refused, match=r"/none\.jar: No such file") as refused:
+        local_copy("ssh:///none.jar", stores).__enter__()
+    assert "-j ssh:///PATH" in refused.value.problems[0].hint
 
 
 ANSWERS = f"""

@@ -7,6 +7,7 @@ import socket
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aws_setup.engine.runner import EventKind, Outcome, StepEvent, apply
 from aws_setup.errors import Interrupted, SetupError
 from aws_setup.namenodes.action import CurrentAction, DesiredAction, parse
 from aws_setup.namenodes.client import Client, StatusError
+from aws_setup.namenodes.http import TransientError
 from aws_setup.namenodes.jar import JAR_LIMIT, Jar
 from aws_setup.namenodes.step import NameNodeContext, plan_actions
 from aws_setup.namenodes.uploader import Abort, Upload
@@ -348,3 +350,17 @@ def test_the_largest_jar_goes_through(whisk: OpenWhiskServer, tmp_path: Path) ->
     assert list(deploy(whisk, largest, count=1).done) == ["namenode0"]
     assert whisk.puts[0]["code_length"] == 48 * 1024 * 1024
     assert whisk.puts[0]["sha256"] == largest.sha256
+
+
+def test_reasons_of_retries_that_take_turns_are_told_once_each() -> None:
+    """Of a paused deployment they filled the terminal for five minutes."""
+    told: list[str] = []
+    client = client_of("https://127.0.0.1:1").with_note(told.append)
+    reasons = cycle(("connection reset by peer", "TLS: unexpected eof while reading"))
+
+    def attempt(_: TransientError | None) -> None:
+        raise TransientError(next(reasons))
+
+    with pytest.raises(SetupError, match="no success within"):
+        client.retry("list the actions", attempt)
+    assert len(told) == len(set(told)) == 2

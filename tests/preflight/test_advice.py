@@ -37,6 +37,8 @@ def test_an_answer_that_is_none_of_aws_is_a_warning(
     warned = {problem["what"] for problem in ended["warnings"]}
     assert "the permissions could not be checked in advance" in warned
     assert any("quota" in what for what in warned)
+    hints = [warning["hint"] for warning in ended["warnings"]]
+    assert not any("grant the permission" in hint and "if one" not in hint for hint in hints), hints
     assert "did not answer" in ended["prices"]["source"]
 
 

@@ -22,9 +22,9 @@ from aws_setup.rehearsal.core.settings import ACCOUNT
 from aws_setup.rehearsal.demo.helm import CHART, helm_or_kubectl_path
 from aws_setup.rehearsal.demo.scenario import InvalidInput
 from aws_setup.rehearsal.environment import Environment, script_environment
+from aws_setup.rehearsal.vms.client_files import MAIN_CLASS_FILE
 
 KEY_PAIR_NAME = "rehearsal"
-MAIN_CLASS_FILE = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
 JAR_BYTES = 200_000
 
 REMOVED_ENV_PREFIXES = ("AWS_", "WHISK_", "WSK_", "KUBE", "HELM_", "LAMBDA_FS_", "SSH_A")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
+
 from aws_setup.rehearsal.vms.disk import Disk
 
 HOME = "/home/ubuntu"
 TARGET = f"{HOME}/repos/hops/hadoop-dist/target"
 LAMBDA_FS_RELEASE = "hadoop-3.2.0.3-SNAPSHOT"
 HOPS_FS_RELEASE = "hadoop-3.2.0.2-RC0"
+NAMENODE_JAR = (
+    f"{HOME}/repos/hops/hadoop-hdfs-project/hadoop-hdfs/target/hadoop-hdfs-3.2.0.3-SNAPSHOT.jar"
+)
+"""The NameNodes' jar, where λFS's build writes it."""
+
+MAIN_CLASS_FILE = "org/apache/hadoop/hdfs/serverless/OpenWhiskHandler.class"
 BENCHMARK = f"{HOME}/repos/LambdaFS-BenchmarkingUtility/config.yaml"
 
 AUTHORS_ENDPOINT = (
@@ -108,8 +116,12 @@ followers:
 
 
 def install_lambda_fs_files(disk: Disk) -> None:
-    """Write the configuration files of the λFS client's image, as another deployment used them."""
+    """Write λFS's jar, and its configuration files as another deployment used them."""
     _install(disk, LAMBDA_FS_RELEASE, LAMBDA_FS_SITE)
+    disk.write(NAMENODE_JAR, "")
+    with zipfile.ZipFile(disk.path(NAMENODE_JAR), "w") as jar:
+        # Zip's first date, so that the jars of all VMs have the same bytes.
+        jar.writestr(zipfile.ZipInfo(MAIN_CLASS_FILE), b"\xca\xfe\xba\xbe")
     disk.write(BENCHMARK, BENCHMARK_CONFIG)
 
 

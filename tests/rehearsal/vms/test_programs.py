@@ -7,11 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from aws_setup.namenodes.request import DEFAULT_JAR
 from aws_setup.rehearsal.programs.common import is_running
 from aws_setup.rehearsal.programs.manager_client import connect_string
 from aws_setup.rehearsal.programs.mysql import with_innodb
@@ -21,6 +23,9 @@ from aws_setup.rehearsal.programs.ndb_mgmd import (
     parse,
     restart,
 )
+from aws_setup.rehearsal.vms import client_files
+from aws_setup.rehearsal.vms.disk import Disk
+from whisk_helper import MAIN_CLASS
 
 
 @pytest.mark.parametrize(
@@ -179,3 +184,12 @@ def test_the_cached_configuration_counts_until_the_file_is_to_be_read_again(
         monkeypatch.setattr("sys.argv", ["ndb_mgmd", *options])
         read.append(configuration(file))
     assert read == ["first", "first", "third", "fourth", "fourth", "sixth"]
+
+
+def test_the_clients_image_has_the_jar_that_whisk_helper_takes(tmp_path: Path) -> None:
+    """-j ssh://, with which the README registers the NameNodes."""
+    disk = Disk(tmp_path)
+    client_files.install_lambda_fs_files(disk)
+    with zipfile.ZipFile(disk.path(DEFAULT_JAR)) as jar:
+        (name,) = jar.namelist()
+    assert name.removesuffix(".class").replace("/", ".") == MAIN_CLASS
