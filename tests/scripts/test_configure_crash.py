@@ -7,6 +7,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ class Killer:
             self.dead = self.dead or (write and self.left == 0)
             if self.dead:
                 for process in helms():
-                    os.kill(process, signal.SIGKILL)
+                    with suppress(ProcessLookupError):  # it has ended meanwhile
+                        os.kill(process, signal.SIGKILL)
                 raise ConnectionResetError
             if write:
                 self.left -= 1

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,8 @@ def kill_helm(zoo: Lab, patch: pytest.MonkeyPatch, methods: str, resource: str) 
             and request.method in methods.split()
         ):
             for process in helms():
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # another of its requests has killed it
+                    os.kill(process, signal.SIGKILL)
         return plain(request)
 
     patch.setattr(zoo.api, "answer", answer)

@@ -66,7 +66,8 @@ class World:
         """Fail when the world is not that of its fixture, or an emulated service has failed."""
         assert self.cloud.backend("ec2") is self._state, "another cloud has replaced this one"
         assert self.cloud.clock.failed == []
-        assert internal_errors.take() == []
+        errors = internal_errors.take()
+        assert not errors, "\n".join(errors)
 
 
 def _point(patch: pytest.MonkeyPatch, cloud: RehearsalCloud) -> None:
