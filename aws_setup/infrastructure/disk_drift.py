@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aws_setup.aws.context import Context
-from aws_setup.aws.inventory import Item
+from aws_setup.aws.inventory import Item, tag_of
+from aws_setup.aws.tags import STEP_TAG
 from aws_setup.engine.step import Drift
 from aws_setup.infrastructure.volume_drift import SETTLED_STATES, volume_drift
 
@@ -45,12 +46,20 @@ def _missing(instance: Item, device: str) -> Drift:
 
 
 def _is_doubtful(ctx: Context, instance: Item) -> bool:
-    """Whether a VM of the same AMI has a disk that this one has not."""
+    """Whether a VM lacks its root, what another one of the AMI has, or a disk with its tags."""
     if instance["State"]["Name"] not in SETTLED_STATES:
         return False
     ami, has = instance["ImageId"], _devices(instance)
     peers = [it for it in ctx.inventory.all("instances") if it["ImageId"] == ami]
-    return not has or any(_devices(peer) - has for peer in peers)
+    lost = instance.get("RootDeviceName") not in (None, "", *has)
+    return lost or any(_devices(peer) - has for peer in peers) or _has_detached(ctx, instance)
+
+
+def _has_detached(ctx: Context, instance: Item) -> bool:
+    """Whether a disk with the tags of a VM's step is attached to none: each VM's have them."""
+    step = "" if ctx.owned_only else tag_of(instance, STEP_TAG)
+    disks = ctx.inventory.of_step("volumes", step) if step else []
+    return any(disk["State"] == "available" for disk in disks)
 
 
 def _devices(instance: Item) -> set[str]:

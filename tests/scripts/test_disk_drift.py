@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from aws_setup.rehearsal.core.server import RehearsalCloud
 from create_aws_infrastructure import SCRIPT
@@ -130,7 +131,7 @@ def test_a_volume_that_cannot_be_changed_yet_or_at_all_is_named_with_what_replac
 ) -> None:
     folder, ec2 = prepare(tmp_path / "work"), client("ec2")
     assert run(SCRIPT, folder, "--yes", *ONLY).exit_code == 0
-    (vm, device), volume = next(iter(volumes().items()))
+    (vm, device), volume = next(it for it in volumes().items() if it[0][1] == "/dev/sdb")
     ec2.modify_volume(VolumeId=volume["VolumeId"], VolumeType="gp3")
     code = "VolumeModificationRateExceeded"
     cloud.faults.add({"fault": "fail", "action": "ModifyVolume", "code": code, "message": "Wait."})
@@ -155,3 +156,25 @@ def test_a_volume_that_cannot_be_changed_yet_or_at_all_is_named_with_what_replac
     assert "is not encrypted" in problem["why"] + problem["what"]
     assert f"copy a snapshot of {plain}" in problem["hint"]
     assert f"terminate-instances --instance-ids {vm}" in problem["hint"]
+
+
+@pytest.mark.kind("A2")
+@pytest.mark.parametrize("device", ["/dev/sda1", "/dev/sdb"])
+def test_a_detached_disk_of_a_single_vm_is_named_and_can_be_attached_again(
+    cloud: RehearsalCloud, tmp_path: Path, device: str
+) -> None:
+    folder, ec2 = prepare(tmp_path / "work", num_lambda_fs_zk_vms=1), client("ec2")
+    assert run(SCRIPT, folder, "--yes", *ONLY).exit_code == 0
+    (machine,) = zookeepers()
+    vm = machine["InstanceId"]
+    disks = {it["DeviceName"]: it["Ebs"]["VolumeId"] for it in machine["BlockDeviceMappings"]}
+    with pytest.raises(ClientError, match="Unable to detach root volume"):
+        ec2.detach_volume(VolumeId=disks["/dev/sda1"])
+    ec2.stop_instances(InstanceIds=[vm])
+    ec2.detach_volume(VolumeId=disks[device])
+    ended = run(SCRIPT, folder, "--yes", "--json", *ONLY)
+    assert ended.exit_code == 2
+    assert f"disk {device} of {vm}" in ended.document["problems"][0]["what"]
+    ec2.attach_volume(VolumeId=disks[device], InstanceId=vm, Device=device)
+    assert run(SCRIPT, folder, "--yes", *ONLY).exit_code == 0
+    assert [it["InstanceId"] for it in zookeepers()] == [vm]

@@ -190,11 +190,30 @@ def _lost(cloud: CloudApi, call: Call, answer: dict[str, Any]) -> None:
                 volume["State"] = "error"
 
 
+def _detach(cloud: CloudApi, call: Call) -> dict[str, Any]:
+    """Answer DetachVolume: no instance need be named; a root disk stays until that has stopped.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachVolume.html
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-detaching-volume.html
+    """
+    volume = _find(cloud, call, call.params["VolumeId"])
+    held = volume.attachment
+    if held is None:
+        message = f"Volume '{volume.id}' is in the 'available' state."
+        raise AwsError("IncorrectState", message)
+    if held.device == ROOT and held.instance.state != "stopped":
+        message = f"Unable to detach root volume '{ROOT}' from instance '{held.instance.id}'"
+        raise AwsError("OperationNotPermitted", message)
+    named = {"VolumeId": volume.id, "InstanceId": held.instance.id, "Device": held.device}
+    return dict(cloud.ask_action(call, "DetachVolume", **named))
+
+
 ROOT = "/dev/sda1"
 """The device of the root disk of every AMI."""
 
 AFTER = {("ec2", "DescribeVolumes"): _lost}
 ANSWERS = {
+    ("ec2", "DetachVolume"): _detach,
     ("ec2", "ModifyVolume"): _modify,
     ("ec2", "DescribeVolumesModifications"): _describe,
 }
