@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from aws_setup.aws.advice import advice
@@ -44,26 +45,38 @@ def deprecated_since(image: Item, now: datetime) -> str:
     return text[:10] if text and datetime.fromisoformat(text.replace("Z", "+00:00")) < now else ""
 
 
-def missing_ami(ctx: Context, ami: str) -> Problem:
-    """Return why a region has no AMI that is to be launched: keys, cause and fix."""
-    region, keys = ctx.aws.region, keys_of(ctx.config, ami, suffix="_ami")
-    what = f"{region} has no AMI {ami}" + (f" ({keys})" if keys else "")
+def missing_ami(ctx: Context, ami: str, *others: str) -> Problem:
+    """Return why a region has no AMI that is to be launched: keys, cause and fix.
+
+    `others` have the same cause: the region is not that of λFS's AMIs.
+    """
+    region = ctx.aws.region
+    keys_by = {it: keys_of(ctx.config, it, suffix="_ami") for it in (ami, *others)}
+    named = ", ".join(f"{it} ({keys})" if keys else it for it, keys in keys_by.items())
+    what = f"{region} has {'none of the AMIs' if others else 'no AMI'} {named}"
+    keys = ", ".join(filter(None, keys_by.values()))
     source, published = region_of(ami), ", ".join(AMIS)
     if source and ctx.aws.partition != "aws":
         return Problem(
             what,
             f"the λFS AMIs exist in {published} only, and AWS copies no AMI to another partition "
             f"({ctx.aws.partition})",
-            f"build the AMI in {region} as docs/create.md describes, and set {keys}",
+            f"build {_them(others)} in {region} as docs/create.md describes, and set {keys}",
         )
     if source and source != region:
         return Problem(
             what,
             f"the λFS AMIs exist in {published} only",
             f"add --copy-amis to copy the λFS AMIs to {region}, use aws_region: {source}, or "
-            f"set {keys} to an AMI of your own",
+            f"set {keys} to {_them(others, own=True)}",
         )
     return Problem(what, "it was deregistered, or this account may not use it", another(ctx, ami))
+
+
+def _them(others: Sequence[str], *, own: bool = False) -> str:
+    if own:
+        return "AMIs of your own" if others else "an AMI of your own"
+    return "the AMIs" if others else "the AMI"
 
 
 def another(ctx: Context, ami: str) -> str:

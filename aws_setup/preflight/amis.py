@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from aws_setup.config.amis import DEFAULT_AMIS
+from aws_setup.config.amis import DEFAULT_AMIS, region_of
 from aws_setup.config.keys import keys_of
 from aws_setup.engine.wording import count_of
 from aws_setup.infrastructure.ami_copies import copy_name
@@ -29,10 +29,15 @@ def check(planned: PlannedResources) -> CheckResult:
 
 
 def _missing(planned: PlannedResources, images: Mapping[str, Any]) -> Iterator[Finding]:
-    for ami in sorted({launch.ami for launch in planned.launches} - images.keys()):
-        if not _is_copied(planned, ami):
-            problem = missing_ami(planned.ctx, ami)
-            yield refuse(problem.what, problem.why, problem.hint)
+    """Name the AMIs of λFS that another region lacks at once, as they have one cause."""
+    ctx = planned.ctx
+    wanted = sorted({launch.ami for launch in planned.launches} - images.keys())
+    missing = [ami for ami in wanted if not _is_copied(planned, ami)]
+    elsewhere = [ami for ami in missing if region_of(ami) not in ("", ctx.aws.region)]
+    groups = [elsewhere] if elsewhere else []
+    for group in [*groups, *([ami] for ami in missing if ami not in elsewhere)]:
+        problem = missing_ami(ctx, *group)
+        yield refuse(problem.what, problem.why, problem.hint)
 
 
 def _is_copied(planned: PlannedResources, ami: str) -> bool:
