@@ -11,13 +11,26 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationInfo,
 )
 
-from aws_setup.config.forms import of_form
-
 FOLDERS = "folders"
 """Key of the validation context: a function from a configuration key to its base folder."""
+
+FORMS: dict[str, str] = {}
+"""Pattern of a name or an id -> the words that say it: pydantic's error has the pattern alone."""
+
+
+def of_form(pattern: str, words: str) -> StringConstraints:
+    """Return the constraint of texts with a form, for an annotation.
+
+    Args:
+        pattern: a regular expression, also for the schema of editors.
+        words: what is expected, as in "12 digits".
+    """
+    FORMS[pattern] = words
+    return StringConstraints(pattern=pattern)
 
 
 class Section(BaseModel):

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aws_setup.config.base import Cidr, RoleName, Section
-from aws_setup.config.forms import of_form
+from aws_setup.config.base import Cidr, RoleName, Section, of_form
 
 ClusterName = Annotated[
     str,

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from aws_setup.config.additional_tags import BoundaryArn, Tags
-from aws_setup.config.base import LocalPath, Section
+from aws_setup.config.base import LocalPath, Section, of_form
 from aws_setup.config.durations import AutoPause
-from aws_setup.config.forms import of_form
 from aws_setup.config.spot import SpotParts
 
 DETECT_ADDRESS = "DEFAULT_VALUE"

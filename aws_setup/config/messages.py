@@ -10,8 +10,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from aws_setup.config.base import FORMS
 from aws_setup.config.descriptions import descriptions
-from aws_setup.config.forms import FORMS
 from aws_setup.config.model import Config
 from aws_setup.config.yaml_source import SHOWN, PlacedProblem, YamlValue, leaves, problem_at
 from aws_setup.errors import Problem

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from aws_setup.config.base import HEX, Cidr, Section
-from aws_setup.config.forms import of_form
+from aws_setup.config.base import HEX, Cidr, Section, of_form
 
 Zones = Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
 SubnetId = Annotated[str, of_form(r"^subnet-[0-9a-f]{8,17}$", f"subnet- and {HEX}")]

@@ -6,9 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from aws_setup.config.base import WORD, Cidr, Count, InstanceType, LocalPath, RoleName, Section
+from aws_setup.config.base import (
+    WORD,
+    Cidr,
+    Count,
+    InstanceType,
+    LocalPath,
+    RoleName,
+    Section,
+    of_form,
+)
 from aws_setup.config.chart_source import ChartSource, GitRef, InnerFolder, NoOption
-from aws_setup.config.forms import of_form
 
 PrincipalArn = Annotated[
     str,

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from aws_setup.config.base import LocalPath, Section
-from aws_setup.config.forms import of_form
+from aws_setup.config.base import LocalPath, Section, of_form
 
 SQL_SCRIPTS = (
     "git clone --depth 1 https://github.com/ds2-lab/LambdaFS, and set ndb_sql_scripts_dir to its "

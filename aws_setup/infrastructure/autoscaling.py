@@ -51,13 +51,18 @@ from aws_setup.infrastructure.scaling_drift import (
     template_drift,
     wanted_capacity,
 )
-from aws_setup.infrastructure.scaling_lookup import groups_of_step, name_taken
 from aws_setup.infrastructure.scaling_obstacles import (
     check_launches,
     check_terminations,
     held_state,
 )
-from aws_setup.infrastructure.scaling_tags import pairs, write_tags
+from aws_setup.infrastructure.scaling_tags import (
+    groups_of_step,
+    name_taken,
+    pairs,
+    remove_tags,
+    write_tags,
+)
 
 HINT_ACTIVITIES = "read `aws autoscaling describe-scaling-activities`, fix its cause and run again"
 
@@ -250,8 +255,7 @@ class AutoScalingGroup(Tagged, Step):
         With them an empty group would be one that a passed deadline has stopped.
         """
         if any(tag_of(group, SIZES_TAG) for group in self._groups(ctx)):
-            tag: Any = {"ResourceId": found.id, "ResourceType": "auto-scaling-group"}
-            ctx.aws.autoscaling.delete_tags(Tags=[tag | {"Key": SIZES_TAG}])
+            remove_tags(ctx, [found.id], [SIZES_TAG])
 
     def wait(self, ctx: Context, found: Found) -> Found:
         """Return when the desired number of machines is in service, and no more exist.

@@ -23,6 +23,7 @@ from aws_setup.aws.paused import (
 from aws_setup.aws.tags import DEPLOYMENT_TAG, as_list
 from aws_setup.eks.node_launch_template import every_node_group
 from aws_setup.errors import Problem
+from aws_setup.infrastructure.scaling_tags import remove_tags, write_marks
 from aws_setup.infrastructure.vm_groups import CLIENTS, vm_groups
 
 Write = Callable[[Context, Sequence[Item], dict[str, str]], None]
@@ -205,14 +206,10 @@ def _remove_vms(ctx: Context, items: Sequence[Item], keys: Sequence[str]) -> Non
 
 
 def _write_group(ctx: Context, items: Sequence[Item], marks: dict[str, str]) -> None:
-    from aws_setup.pause.groups import write_tags  # with all steps of pause and resume
-
-    write_tags(ctx, [item["AutoScalingGroupName"] for item in items], marks)
+    write_marks(ctx, [item["AutoScalingGroupName"] for item in items], marks)
 
 
 def _remove_group(ctx: Context, items: Sequence[Item], keys: Sequence[str]) -> None:
-    from aws_setup.pause.groups import remove_tags  # with all steps of pause and resume
-
     remove_tags(ctx, [item["AutoScalingGroupName"] for item in items], keys)
 
 

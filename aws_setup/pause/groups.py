@@ -27,6 +27,7 @@ from aws_setup.infrastructure.autoscaling import AutoScalingGroup
 from aws_setup.infrastructure.launch_templates import AutoScalingSpec
 from aws_setup.infrastructure.run_instances import disk_charges
 from aws_setup.infrastructure.scaling_obstacles import check_terminations, held_state
+from aws_setup.infrastructure.scaling_tags import remove_tags, write_marks
 from aws_setup.pause.vms import NOT_CREATED
 
 
@@ -63,7 +64,7 @@ class EmptiedGroup(Step):
         if group is None:
             return Found("", skipped=NOT_CREATED)
         if paused_since(group) is None:
-            write_tags(ctx, [found.id], pause_marks(ctx.clock.today(), group_sizes(group)))
+            write_marks(ctx, [found.id], pause_marks(ctx.clock.today(), group_sizes(group)))
         resize(ctx, found.id, group_sizes(group).paused)
         return Found(found.id, "stopping", ready=False)
 
@@ -126,7 +127,7 @@ class RestoredGroup(AutoScalingGroup):
         group = _group(ctx, self.name, fresh=True)
         if group is None or paused_since(group) is None:
             return super().update(ctx, found)
-        write_tags(ctx, [found.id], settled_marks(group, ctx.clock.today()))
+        write_marks(ctx, [found.id], settled_marks(group, ctx.clock.today()))
         sizes = paused_sizes(group)
         if sizes:
             resize(ctx, found.id, sizes)
@@ -150,26 +151,6 @@ def _pause_drift(group: Item) -> tuple[Drift, ...]:
     if sizes.minimum or sizes.desired:
         return (Drift("sizes (min/max/desired)", str(sizes), str(sizes.paused)),)
     return () if paused_since(group) else (Drift("state", "in use", "paused"),)
-
-
-def write_tags(ctx: Context, groups: Sequence[str], marks: dict[str, str]) -> None:
-    """Write tags of auto-scaling groups; their machines do not get them."""
-    tags: Any = [
-        _tag(group, key) | {"Value": value, "PropagateAtLaunch": False}
-        for group in groups
-        for key, value in marks.items()
-    ]
-    ctx.aws.autoscaling.create_or_update_tags(Tags=tags)
-
-
-def remove_tags(ctx: Context, groups: Sequence[str], keys: Sequence[str]) -> None:
-    """Remove tags of auto-scaling groups."""
-    removed: Any = [_tag(group, key) for group in groups for key in keys]
-    ctx.aws.autoscaling.delete_tags(Tags=removed)
-
-
-def _tag(group: str, key: str) -> dict[str, Any]:
-    return {"ResourceId": group, "ResourceType": "auto-scaling-group", "Key": key}
 
 
 def resize(ctx: Context, group: str, sizes: GroupSizes) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aws_setup.config import Config, load_config
-from aws_setup.config.forms import FORMS
+from aws_setup.config.base import FORMS
 from aws_setup.config.messages import PLACEHOLDER
 from aws_setup.errors import Problem, Refused
 
