@@ -34,6 +34,8 @@ def make_role(name: str, **tags: str) -> None:
         ({"deployment": "first", "region": "eu-west-1"}, "choose another eks_cluster_name"),
         (
             {},
+            "if it is this deployment's, run `aws iam tag-role --role-name "
+            "lambda-fs-eks-cluster-ebs-csi --tags Key=lambda-fs:deployment,Value=second`; else "
             "choose another eks_cluster_name, or delete the role lambda-fs-eks-cluster-ebs-csi if "
             "nothing uses it",
         ),
