@@ -245,18 +245,27 @@ def _endpoint_variable(url: str) -> str:
     return next((name for name in named if urlsplit(os.environ[name]).netloc == place), "")
 
 
+def _of_variable(name: str, *, unresolved: bool) -> ErrorMessage:
+    """Return the message of an endpoint of an environment variable that cannot be reached."""
+    where = "to a host that this computer cannot resolve" if unresolved else "where nothing answers"
+    return ErrorMessage(
+        f"AWS cannot be reached: {name} sends its calls {where}: {{message}}",
+        f"unset {name}, or {'correct it' if unresolved else 'start what it names'}; then run the "
+        "same command again",
+    )
+
+
 def message_of_class(error: Exception) -> ErrorMessage | None:
     """Return the message of one of botocore's exceptions; None of one that nothing knows."""
     known: Mapping[str, Any] = getattr(error, "kwargs", {})
     if isinstance(error, errors.ProxyConnectionError):
         return _of_proxy(str(known.get("proxy_url")), known.get("error"))
+    # The text of EndpointConnectionError says only that there was no connection.
+    unresolved = isinstance(known.get("error"), NameResolutionError)
     no_way = isinstance(error, errors.EndpointConnectionError | errors.ConnectTimeoutError)
     if no_way and (name := _endpoint_variable(str(known.get("endpoint_url")))):
-        why = f"AWS cannot be reached: {name} sends its calls where nothing answers: {{message}}"
-        hint = f"unset {name}, or start what it names; then run the same command again"
-        return ErrorMessage(why, hint)
-    # The text of EndpointConnectionError says only that there was no connection.
-    if isinstance(known.get("error"), NameResolutionError):
+        return _of_variable(name, unresolved=unresolved)
+    if unresolved:
         return _UNRESOLVED
     if isinstance(error, errors.SSLError) and clock_hint(str(error)):
         return _WRONG_TIME

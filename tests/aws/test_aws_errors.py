@@ -157,6 +157,11 @@ def test_an_endpoint_of_the_environment_that_does_not_answer_is_named(
     problem = problem_of(e.EndpointConnectionError(endpoint_url=url))
     assert url in problem.why
     assert problem.hint.startswith("unset AWS_ENDPOINT_URL")
+    assert "where nothing answers" in problem.why
+    cause = NameResolutionError("x", HTTPConnection("x"), gaierror())
+    problem = problem_of(e.EndpointConnectionError(endpoint_url=url, error=cause))
+    assert "cannot resolve" in problem.why
+    assert problem.hint.startswith("unset AWS_ENDPOINT_URL, or correct it")
     problem = problem_of(e.EndpointConnectionError(endpoint_url="https://ec2.x.amazonaws.com"))
     assert "AWS_ENDPOINT_URL" not in problem.hint
 
