@@ -43,6 +43,6 @@ def require_running(run: ScriptRun) -> None:
         Refused: none of its machines runs.
     """
     parts = stoppable(run.ctx)
-    if parts and not any(part.in_use for part in parts):
+    if parts and not any(part.runs for part in parts):
         hint = "run python create_aws_infrastructure.py resume"
         raise Refused("the deployment is paused", "none of its machines runs", hint)

@@ -91,6 +91,15 @@ def test_a_paused_deployment_is_not_started_by_accident(folder: Path) -> None:
     assert not instances()
 
 
+def test_what_runs_while_its_resume_has_not_ended_is_verified(folder: Path) -> None:
+    """As after a resume that was killed: the marks of the pause are still there."""
+    act(folder, "pause")
+    client("ec2").start_instances(InstanceIds=list(instances()))
+    document = act(folder, "verify", "--only", "machines", code=1)
+    assert "the deployment is paused" not in {it["what"] for it in document["problems"]}
+    assert [check["name"] for check in document["checks"]] == ["machines"]
+
+
 def test_deep_takes_the_nat_gateway_and_resume_makes_it_anew(folder: Path) -> None:
     before, normal = shape(), act(folder, "pause")["hourly_usd"]
     deep = act(folder, "pause", "--deep")
